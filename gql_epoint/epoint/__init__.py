@@ -1,0 +1,1 @@
+"""What EPoint says on the wire; no I/O."""

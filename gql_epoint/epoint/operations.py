@@ -1,0 +1,293 @@
+"""What EPoint can do: one request struct, one reply struct and one row per operation.
+
+Names say what the merchant means. EPoint's own words stay as data, and two of them are a trap: its
+`/api/1/reverse` is the refund, and its `/api/1/refund-request` is the payout to a saved card.
+
+Adding an operation means adding its structs and its row here; a test then names what else it lacks.
+Source: EPoint's API documents v1.0.3 and 2022, and the field tables of its developer portal.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from enum import Enum
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+RequestT = TypeVar("RequestT", bound="Request")
+ReplyT = TypeVar("ReplyT", bound="Reply")
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Fields that a caller chooses; the gateway client puts the merchant's `public_key` before them."""
+
+
+class Reply(msgspec.Struct, frozen=True, kw_only=True):
+    """What every EPoint reply may hold. `status` is EPoint's own word, an open vocabulary."""
+
+    status: str | None = None
+    message: str | None = None
+    trace_id: str | None = None
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Requests. `amount` travels as a string ("30.75"), as in EPoint's own signed example. `language` is az, en or ru.
+# ---------------------------------------------------------------------------------------------------------
+
+
+class _Ordered(Request, frozen=True, kw_only=True):
+    amount: Decimal
+    currency: str
+    language: str
+    order_id: str
+    description: str | None = None
+
+
+class _Redirecting(_Ordered, frozen=True, kw_only=True):
+    success_redirect_url: str | None = None
+    error_redirect_url: str | None = None
+
+
+class PayRequest(_Redirecting, frozen=True, kw_only=True):
+    """A payment on EPoint's hosted page. `other_attr` comes back in the callback."""
+
+    is_installment: int | None = None
+    other_attr: Any = None
+
+
+class SavedCardPayRequest(_Ordered, frozen=True, kw_only=True):
+    """A charge of a saved card."""
+
+    card_id: str
+
+
+class PayAndSaveCardRequest(_Redirecting, frozen=True, kw_only=True):
+    """A payment on the hosted page that also saves the card. EPoint wants a `description` here in practice."""
+
+
+class SaveCardRequest(Request, frozen=True, kw_only=True):
+    """Registration of a card without a payment. `refund=1` registers it for payouts."""
+
+    language: str
+    refund: int | None = None
+    description: str | None = None
+    success_redirect_url: str | None = None
+    error_redirect_url: str | None = None
+
+
+class PayoutRequest(_Ordered, frozen=True, kw_only=True):
+    """A transfer from the merchant to a card that was saved for payouts."""
+
+    card_id: str
+
+
+class RefundRequest(Request, frozen=True, kw_only=True):
+    """A refund of a payment: of all of it, or of `amount`."""
+
+    language: str
+    transaction: str
+    currency: str
+    amount: Decimal | None = None
+
+
+class SplitPayRequest(_Redirecting, frozen=True, kw_only=True):
+    """A hosted payment of which `split_amount` goes to another merchant, `split_user`."""
+
+    split_user: str
+    split_amount: Decimal
+    other_attr: Any = None
+
+
+class SplitSavedCardPayRequest(SavedCardPayRequest, frozen=True, kw_only=True):
+    """A charge of a saved card of which `split_amount` goes to another merchant, `split_user`."""
+
+    split_user: str
+    split_amount: Decimal
+
+
+class SplitPayAndSaveCardRequest(PayAndSaveCardRequest, frozen=True, kw_only=True):
+    """A hosted payment that saves the card and gives `split_amount` to another merchant, `split_user`."""
+
+    split_user: str
+    split_amount: Decimal
+
+
+class StatusRequest(Request, frozen=True, kw_only=True):
+    """A question about a payment, by EPoint's transaction id or by the order id that EPoint was given."""
+
+    transaction: str | None = None
+    order_id: str | None = None
+
+
+class CardStatusRequest(Request, frozen=True, kw_only=True):
+    """A question about a saved card."""
+
+    card_id: str
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Replies. Every field may be missing; see reading.py.
+# ---------------------------------------------------------------------------------------------------------
+
+
+class RedirectReply(Reply, frozen=True, kw_only=True):
+    """Where to send the customer. `card_id` is set by the operations that save a card."""
+
+    transaction: str | None = None
+    redirect_url: str | None = None
+    card_id: str | None = None
+
+
+class ChargeReply(Reply, frozen=True, kw_only=True):
+    """The final result of a charge, a payout or a split charge."""
+
+    code: str | None = None
+    transaction: str | None = None
+    bank_transaction: str | None = None
+    bank_response: str | None = None
+    operation_code: str | None = None
+    rrn: str | None = None
+    card_name: str | None = None
+    card_mask: str | None = None
+    amount: Decimal | None = None
+    split_amount: Decimal | None = None
+
+
+class RefundReply(Reply, frozen=True, kw_only=True):
+    """The final result of a refund."""
+
+    code: str | None = None
+
+
+class StatusReply(ChargeReply, frozen=True, kw_only=True):
+    """What EPoint knows about a payment."""
+
+    order_id: str | None = None
+    card_id: str | None = None
+    currency: str | None = None
+    other_attr: Any = None
+
+
+class CardStatusReply(Reply, frozen=True, kw_only=True):
+    """What EPoint knows about a saved card; here `status` is the state of the card."""
+
+    id: str | None = None
+    name: str | None = None
+    mask: str | None = None
+    expired_date: str | None = None
+    description: str | None = None
+
+
+# ---------------------------------------------------------------------------------------------------------
+# The table.
+# ---------------------------------------------------------------------------------------------------------
+
+
+class Kind(Enum):
+    """How an operation's final result arrives."""
+
+    REDIRECT = "redirect"  # the customer acts on EPoint's page; the result comes by callback
+    CHARGE = "charge"  # the reply is the result, and money has moved if it says so
+    LOOKUP = "lookup"  # a question that changes nothing
+
+
+class Operation(msgspec.Struct, Generic[RequestT, ReplyT], frozen=True, kw_only=True):
+    """One row: how an operation is called and answered."""
+
+    name: str
+    path: str
+    request: type[RequestT]
+    reply: type[ReplyT]
+    kind: Kind
+
+    @property
+    def has_callback(self) -> bool:
+        """Whether EPoint sends a signed callback with the final result."""
+        return self.kind is Kind.REDIRECT
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether sending it twice does no harm."""
+        return self.kind is Kind.LOOKUP
+
+
+PAY = Operation(name="pay", path="/api/1/request", request=PayRequest, reply=RedirectReply, kind=Kind.REDIRECT)
+PAY_WITH_SAVED_CARD = Operation(
+    name="pay_with_saved_card",
+    path="/api/1/execute-pay",
+    request=SavedCardPayRequest,
+    reply=ChargeReply,
+    kind=Kind.CHARGE,
+)
+PAY_AND_SAVE_CARD = Operation(
+    name="pay_and_save_card",
+    path="/api/1/card-registration-with-pay",
+    request=PayAndSaveCardRequest,
+    reply=RedirectReply,
+    kind=Kind.REDIRECT,
+)
+SAVE_CARD = Operation(
+    name="save_card",
+    path="/api/1/card-registration",
+    request=SaveCardRequest,
+    reply=RedirectReply,
+    kind=Kind.REDIRECT,
+)
+SPLIT_PAY = Operation(
+    name="split_pay",
+    path="/api/1/split-request",
+    request=SplitPayRequest,
+    reply=RedirectReply,
+    kind=Kind.REDIRECT,
+)
+SPLIT_PAY_WITH_SAVED_CARD = Operation(
+    name="split_pay_with_saved_card",
+    path="/api/1/split-execute-pay",
+    request=SplitSavedCardPayRequest,
+    reply=ChargeReply,
+    kind=Kind.CHARGE,
+)
+SPLIT_PAY_AND_SAVE_CARD = Operation(
+    name="split_pay_and_save_card",
+    path="/api/1/split-card-registration-with-pay",
+    request=SplitPayAndSaveCardRequest,
+    reply=RedirectReply,
+    kind=Kind.REDIRECT,
+)
+PAYOUT = Operation(
+    name="payout", path="/api/1/refund-request", request=PayoutRequest, reply=ChargeReply, kind=Kind.CHARGE
+)
+REFUND = Operation(name="refund", path="/api/1/reverse", request=RefundRequest, reply=RefundReply, kind=Kind.CHARGE)
+GET_STATUS = Operation(
+    name="get_status", path="/api/1/get-status", request=StatusRequest, reply=StatusReply, kind=Kind.LOOKUP
+)
+CARD_STATUS = Operation(
+    name="card_status",
+    path="/api/1/get-status-card",
+    request=CardStatusRequest,
+    reply=CardStatusReply,
+    kind=Kind.LOOKUP,
+)
+
+OPERATIONS: dict[str, Operation[Any, Any]] = {
+    operation.name: operation
+    for operation in (
+        PAY,
+        PAY_WITH_SAVED_CARD,
+        PAY_AND_SAVE_CARD,
+        SAVE_CARD,
+        SPLIT_PAY,
+        SPLIT_PAY_WITH_SAVED_CARD,
+        SPLIT_PAY_AND_SAVE_CARD,
+        PAYOUT,
+        REFUND,
+        GET_STATUS,
+        CARD_STATUS,
+    )
+}
+
+
+def encode_payload(public_key: str, request: Request) -> bytes:
+    """Return the JSON body of a request: the merchant's public key, then the fields that are set."""
+    return msgspec.json.encode({"public_key": public_key, **msgspec.to_builtins(request)})

@@ -1,0 +1,1 @@
+"""Transactions, refunds, saved cards and their events; no I/O."""

@@ -1,0 +1,1 @@
+"""A faithful local EPoint for development and tests."""
