@@ -1,0 +1,291 @@
+"""The only HTTP to EPoint: a signed request out, and a typed reply or a precise error back.
+
+    async with Gateway(Merchant(public_key="i000000001", private_key=...)) as gateway:
+        reply = await gateway.call(PAY, PayRequest(...))
+
+The errors say whether money can have moved. What a reply's status means is not judged here, and nothing is ever
+sent twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import time
+from types import SimpleNamespace, TracebackType
+from typing import Any, Self
+
+import aiohttp
+import msgspec
+from yarl import URL
+
+from gql_epoint.epoint.operations import Operation, ReplyT, RequestT, encode_payload
+from gql_epoint.epoint.reading import read
+from gql_epoint.epoint.signing import seal
+from gql_epoint.errors import (
+    ConfigurationError,
+    GatewayError,
+    GatewayUnavailableError,
+    GatewayUnclearError,
+    UnreadableError,
+)
+
+
+class Merchant(msgspec.Struct, frozen=True, kw_only=True):
+    """Who signs: EPoint's public id of the merchant, and the private key, which no `repr` shows.
+
+    Raises ConfigurationError if either is blank.
+    """
+
+    public_key: str
+    private_key: str
+
+    def __post_init__(self) -> None:
+        if not self.public_key.strip():
+            raise ConfigurationError("EPOINT_PUBLIC_KEY", "is empty; set the public key of your EPoint merchant")
+        if not self.private_key.strip():
+            raise ConfigurationError("EPOINT_PRIVATE_KEY", "is empty; set the private key of your EPoint merchant")
+
+    def __repr__(self) -> str:
+        return f"Merchant(public_key={self.public_key!r}, private_key='***')"
+
+    def __rich_repr__(self) -> Any:
+        yield "public_key", self.public_key
+        yield "private_key", "***"
+
+
+class Preview(msgspec.Struct, frozen=True, kw_only=True):
+    """What a call would send: the dry run."""
+
+    path: str
+    url: str
+    payload: dict[str, Any]
+    data: str
+    signature: str
+
+
+class Gateway:
+    """A connection pool to EPoint for one merchant; enter it with `async with`, use it from one event loop.
+
+    `connect_timeout_s` covers the wait for a free connection, DNS, TCP and TLS. `total_timeout_s` covers the
+    whole call. A reply of more than `reply_bytes_max` bytes is not read.
+
+    Idle connections are kept for `keep_alive_s` only: a server that closes one at the moment it is used again
+    leaves a charge unclear, so the default stays below the 5 s after which the least patient servers close.
+    """
+
+    def __init__(
+        self,
+        merchant: Merchant,
+        *,
+        base_url: str = "https://epoint.az",
+        connect_timeout_s: float = 5.0,
+        total_timeout_s: float = 30.0,
+        keep_alive_s: float = 4.0,
+        connections_max: int = 100,
+        reply_bytes_max: int = 1_000_000,
+        dns_cache_s: int = 60,
+        logger_name: str = "epoint",
+    ) -> None:
+        self._merchant = merchant
+        self._base_url = _checked(base_url)
+        self._connect_timeout_s = connect_timeout_s
+        self._total_timeout_s = total_timeout_s
+        self._keep_alive_s = keep_alive_s
+        self._connections_max = connections_max
+        self._reply_bytes_max = reply_bytes_max
+        self._dns_cache_s = dns_cache_s
+        self._log = logging.getLogger(logger_name)
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        self._session = self._new_session()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    def preview(self, operation: Operation[RequestT, ReplyT], request: RequestT) -> Preview:
+        """Return what `call` would send, and send nothing. Needs no open gateway."""
+        payload = encode_payload(self._merchant.public_key, request)
+        sealed = seal(self._merchant.private_key, payload)
+        return Preview(
+            path=operation.path,
+            url=self._base_url + operation.path,
+            payload=msgspec.json.decode(payload),
+            data=sealed.data,
+            signature=sealed.signature,
+        )
+
+    async def call(
+        self, operation: Operation[RequestT, ReplyT], request: RequestT, *, timeout_s: float | None = None
+    ) -> ReplyT:
+        """Send one request and return the reply; `timeout_s` cuts the call off earlier than usual.
+
+        Raises GatewayUnavailableError if nothing was sent, so no money can have moved, and GatewayUnclearError
+        if the request may have arrived and no believable answer came back. A cancelled call is as unclear as
+        the latter, but stays a CancelledError. Raises ValueError or TypeError, before anything is sent, for a
+        request that cannot be written.
+        """
+        if self._session is None:
+            raise RuntimeError("The gateway is not open: use it inside `async with Gateway(...)`.")
+        url = self._base_url + operation.path
+        sealed = seal(self._merchant.private_key, encode_payload(self._merchant.public_key, request))
+        form = {"data": sealed.data, "signature": sealed.signature}
+        limit_s = self._total_timeout_s if timeout_s is None else min(timeout_s, self._total_timeout_s)
+        call = _Call()
+        outcome = "cancelled"
+        try:
+            status, body = await self._post(self._session, url, form, limit_s, call)
+            reply = _read_reply(operation, status, body)
+            outcome, call.trace_id = "answered", reply.trace_id or call.trace_id
+            return reply
+        except GatewayUnclearError:
+            outcome = "unclear"
+            raise
+        except (aiohttp.ClientError, OSError, _OversizedError) as exc:
+            error = _translate(operation.name, exc, connected=call.connected)
+            outcome = "unclear" if error.money_may_have_moved else "unavailable"
+            raise error from exc
+        finally:
+            self._record(operation.name, outcome, call)
+
+    async def _post(
+        self, session: aiohttp.ClientSession, url: str, form: dict[str, str], limit_s: float, call: _Call
+    ) -> tuple[int, bytes]:
+        async with (
+            asyncio.timeout(limit_s),
+            session.post(url, data=form, allow_redirects=False, trace_request_ctx=call) as response,
+        ):
+            call.trace_id = response.headers.get("X-Request-ID")
+            # The body of another status is never used, so it is not waited for either.
+            body = await self._read_body(response) if response.status == 200 else b""
+            return response.status, body
+
+    async def _read_body(self, response: aiohttp.ClientResponse) -> bytes:
+        body = bytearray()
+        async for chunk in response.content.iter_any():
+            body += chunk
+            if len(body) > self._reply_bytes_max:
+                raise _OversizedError
+        return bytes(body)
+
+    def _record(self, operation: str, outcome: str, call: _Call) -> None:
+        # Four facts and no more: data, signatures, card numbers and bodies stay out of logs.
+        level = logging.INFO if outcome == "answered" else logging.WARNING
+        duration_ms = round((time.monotonic() - call.started_s) * 1000)
+        trace_id = _UNLOGGABLE.sub("", call.trace_id or "")[:100] or "-"
+        self._log.log(
+            level,
+            "operation=%s outcome=%s duration_ms=%d trace_id=%s",
+            operation,
+            outcome,
+            duration_ms,
+            trace_id,
+        )
+
+    def _new_session(self) -> aiohttp.ClientSession:
+        connector = aiohttp.TCPConnector(
+            limit=self._connections_max,
+            limit_per_host=0,
+            force_close=False,
+            keepalive_timeout=self._keep_alive_s,
+            use_dns_cache=True,
+            ttl_dns_cache=self._dns_cache_s,
+            ssl=True,
+        )
+        return aiohttp.ClientSession(
+            connector=connector,
+            # `total` is an asyncio.timeout of our own, and a threshold without end keeps `connect` from being
+            # rounded up to whole seconds: both have to end before the caller's deadline.
+            timeout=aiohttp.ClientTimeout(total=None, connect=self._connect_timeout_s, ceil_threshold=float("inf")),
+            headers={"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "gql-epoint"},
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=False,
+            raise_for_status=False,
+            auto_decompress=True,
+            trace_configs=[_connection_trace()],
+        )
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Errors. Whether money can have moved is not guessed from the kind of error, because the kinds overlap: a
+# timeout can come before, during or after sending. It follows from one fact, which the connection pool reports:
+# a call that never got a connection has sent nothing. The kind of error only finds the words.
+# ---------------------------------------------------------------------------------------------------------
+
+
+class _OversizedError(Exception):
+    """The reply is longer than is worth reading."""
+
+
+_TABLE: tuple[tuple[type[Exception], type[GatewayError], str], ...] = (
+    (aiohttp.ClientConnectorDNSError, GatewayUnavailableError, "the host name does not resolve"),
+    (aiohttp.ClientConnectorCertificateError, GatewayUnavailableError, "the certificate is not trusted"),
+    (aiohttp.ClientSSLError, GatewayUnavailableError, "the TLS handshake failed"),
+    (TimeoutError, GatewayUnavailableError, "no connection could be made in time"),
+    (Exception, GatewayUnavailableError, "no connection could be made"),
+    (TimeoutError, GatewayUnclearError, "no answer came in time"),
+    (aiohttp.ServerDisconnectedError, GatewayUnclearError, "the connection was closed before the answer"),
+    (ConnectionError, GatewayUnclearError, "the connection was reset before the answer"),
+    (aiohttp.ClientPayloadError, GatewayUnclearError, "the answer was cut short"),
+    (aiohttp.ClientResponseError, GatewayUnclearError, "the answer is not HTTP"),
+    (_OversizedError, GatewayUnclearError, "the answer is too long"),
+    (Exception, GatewayUnclearError, "the connection was lost before the answer"),
+)
+
+
+def _translate(operation: str, error: Exception, *, connected: bool) -> GatewayError:
+    ours = GatewayUnclearError if connected else GatewayUnavailableError
+    words = next(words for theirs, kind, words in _TABLE if kind is ours and isinstance(error, theirs))
+    return ours(operation, words)
+
+
+def _read_reply(operation: Operation[Any, ReplyT], status: int, body: bytes) -> ReplyT:
+    if 300 <= status < 400:
+        raise GatewayUnclearError(operation.name, f"HTTP {status}, a redirect, which is not followed")
+    if status != 200:
+        raise GatewayUnclearError(operation.name, f"HTTP {status}")
+    try:
+        return read(body, operation.reply)
+    except UnreadableError as exc:
+        raise GatewayUnclearError(operation.name, "HTTP 200, but the answer is not a JSON object") from exc
+
+
+class _Call(SimpleNamespace):
+    """What is known about one call while it runs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.started_s = time.monotonic()
+        self.connected = False
+        self.trace_id: str | None = None
+
+
+def _connection_trace() -> aiohttp.TraceConfig:
+    async def got_connection(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: object) -> None:
+        context.trace_request_ctx.connected = True
+
+    trace = aiohttp.TraceConfig()
+    trace.on_connection_create_end.append(got_connection)
+    trace.on_connection_reuseconn.append(got_connection)
+    return trace
+
+
+_UNLOGGABLE = re.compile(r"[^\w.:/-]", re.ASCII)
+
+
+def _checked(base_url: str) -> str:
+    problem = "must be an http or https address such as https://epoint.az"
+    try:
+        url = URL(base_url)
+    except ValueError as exc:
+        raise ConfigurationError("base_url", problem) from exc
+    if url.scheme not in ("http", "https") or not url.host or url.user or url.query_string or url.fragment:
+        raise ConfigurationError("base_url", problem)
+    return base_url.rstrip("/")
