@@ -50,7 +50,8 @@ def look_up(code: str | None) -> BankCode | None:
 
     The document of 2022 writes 0 for 000, so short codes are padded.
     """
-    return BANK_CODES.get(code.strip().upper().zfill(3)) if code else None
+    written = code.strip().upper() if code else ""
+    return BANK_CODES.get(written.zfill(3)) if written else None
 
 
 _FUNDS = FailureCategory.INSUFFICIENT_FUNDS
