@@ -289,5 +289,24 @@ OPERATIONS: dict[str, Operation[Any, Any]] = {
 
 
 def encode_payload(public_key: str, request: Request) -> bytes:
-    """Return the JSON body of a request: the merchant's public key, then the fields that are set."""
-    return msgspec.json.encode({"public_key": public_key, **msgspec.to_builtins(request)})
+    """Return the JSON body of a request: the merchant's public key, then the fields that are set.
+
+    Amounts keep the places they have. Raises ValueError for an amount that is not positive and for text that is
+    not valid Unicode, and TypeError for a float: 0.1 + 0.2 must not reach a bank.
+    """
+    fields: dict[str, Any] = {"public_key": public_key}
+    for name in request.__struct_fields__:
+        value = getattr(request, name)
+        if isinstance(value, float):
+            raise TypeError(f"{name} is a float; amounts are Decimal")
+        if isinstance(value, Decimal):
+            fields[name] = _encode_amount(name, value)
+        elif value is not None:
+            fields[name] = value
+    return msgspec.json.encode(fields)
+
+
+def _encode_amount(name: str, amount: Decimal) -> str:
+    if not amount.is_finite() or amount <= 0:
+        raise ValueError(f"{name} is not a positive amount")
+    return f"{amount:f}"  # str() would write 1E+2 for a hundred.
