@@ -1,0 +1,88 @@
+"""What the cashier is asked to do, and what it answers. Values only."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Generic, TypeVar
+
+import msgspec
+
+from gql_epoint.errors import RefusedError
+from gql_epoint.ledger.transaction import TransactionOperation
+
+T = TypeVar("T")
+
+
+class Call(msgspec.Struct, frozen=True, kw_only=True):
+    """Who asks for what, once: the identity of a request for idempotency and for the history.
+
+    `owner` is the merchant and not the credential, so that rotating keys cannot charge twice. `actor` is the
+    name of the credential. `input_hash` names the coerced input without its key.
+    """
+
+    owner: str
+    actor: str
+    mutation: str
+    key: str
+    input_hash: str
+
+
+class TransactionBy(msgspec.Struct, frozen=True, kw_only=True):
+    """One of the names of a transaction; exactly one is set."""
+
+    id: str | None = None
+    order_id: str | None = None
+    gateway_transaction_id: str | None = None
+
+
+class CardBy(msgspec.Struct, frozen=True, kw_only=True):
+    """One of the names of a saved card; exactly one is set."""
+
+    id: str | None = None
+    card_id: str | None = None
+
+
+class PaymentOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """A payment or payout as the merchant orders it. `metadata` is JSON text."""
+
+    operation: TransactionOperation
+    order_id: str
+    amount: Decimal
+    currency: str
+    description: str | None = None
+    language: str | None = None
+    success_url: str | None = None
+    error_url: str | None = None
+    metadata: str | None = None
+    installment: bool | None = None
+    split_user: str | None = None
+    split_amount: Decimal | None = None
+    card: CardBy | None = None
+
+
+class SaveCardOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """A card registration as the merchant orders it."""
+
+    for_payout: bool = False
+    description: str | None = None
+    language: str | None = None
+    success_url: str | None = None
+    error_url: str | None = None
+
+
+class RefundOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """A refund as the merchant orders it; without an amount, of all that is left."""
+
+    transaction: TransactionBy
+    amount: Decimal | None = None
+    currency: str | None = None
+    reason: str | None = None
+    language: str | None = None
+
+
+class Result(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
+    """The object as it is now. `error` comes beside it, never instead of it: GATEWAY_REFUSED or _UNAVAILABLE."""
+
+    value: T
+    replayed: bool = False
+    error: RefusedError | None = None

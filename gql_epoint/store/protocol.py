@@ -1,0 +1,162 @@
+"""What the use cases need of a database; each store speaks it its own way.
+
+A use case hands `Store.write` a function. The store runs it inside one database transaction against a `Unit`,
+commits, and only then returns its result. If the function raises, nothing of it stays and the exception
+passes on. The function awaits nothing but its unit's methods: a store may run it on a thread of its own, or
+more than once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Protocol, TypeVar
+
+import msgspec
+
+from gql_epoint.ledger.transaction import (
+    CallbackRecord,
+    Disposition,
+    Event,
+    Refund,
+    SavedCard,
+    Status,
+    Transaction,
+    TransactionOperation,
+)
+
+T = TypeVar("T")
+
+
+class Page(msgspec.Struct, frozen=True, kw_only=True):
+    """A slice of a list: `limit` rows after (or, going backwards, before) a row's key.
+
+    A key is an id; for lists by time of change it is `"{microseconds}:{id}"`; for events a number in text.
+    """
+
+    limit: int
+    after: str | None = None
+    before: str | None = None
+    backwards: bool = False
+
+
+class TransactionFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which transactions to list; everything given must hold."""
+
+    status_in: tuple[Status, ...] | None = None
+    operation_in: tuple[TransactionOperation, ...] | None = None
+    order_id: str | None = None
+    created_from: datetime | None = None
+    created_before: datetime | None = None
+
+
+class IdempotencyRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """The first use of an idempotency key, and the object that it made."""
+
+    owner: str
+    mutation: str
+    key: str
+    input_hash: str
+    object_id: str
+    first_used_at: datetime
+
+
+class Wakeup(msgspec.Struct, frozen=True):
+    """Something committed: the stream that changed and its newest version."""
+
+    stream_id: str
+    version: int
+
+
+class Reader(Protocol):
+    """Questions to the books, all answered from one consistent state. Lists come in the order of their page."""
+
+    now: datetime
+
+    async def transaction(self, transaction_id: str) -> Transaction | None: ...
+    async def transaction_by_gateway_id(self, gateway_transaction_id: str) -> Transaction | None: ...
+    async def transaction_by_gateway_order(self, gateway_order_id: str) -> Transaction | None: ...
+
+    async def transaction_by_order(self, order_id: str) -> Transaction | None:
+        """The paid payment of an order, else its latest payment, else its latest payout."""
+
+    async def order_holder(self, order_id: str, *, payout: bool) -> Transaction | None:
+        """The payment (or payout) that is live or paid, so that no other of this order may start."""
+
+    async def transactions(self, page: Page, only: TransactionFilter, *, by_update: bool) -> Sequence[Transaction]:
+        """Newest first; with `by_update`, least recently changed first."""
+
+    async def refund(self, refund_id: str) -> Refund | None: ...
+    async def refunds(self, transaction_id: str, page: Page) -> Sequence[Refund]: ...
+
+    async def unsettled_refunds(self, transaction_id: str) -> Sequence[Refund]:
+        """The refunds that are PROCESSING or INDETERMINATE."""
+
+    async def saved_card(self, saved_card_id: str) -> SavedCard | None: ...
+    async def saved_card_by_card_id(self, card_id: str) -> SavedCard | None: ...
+    async def saved_cards(self, page: Page) -> Sequence[SavedCard]: ...
+    async def callback(self, callback_id: str) -> CallbackRecord | None: ...
+    async def callbacks(
+        self, page: Page, dispositions: Sequence[Disposition] | None
+    ) -> Sequence[CallbackRecord]: ...
+
+    async def callback_seen(self, digest: str) -> bool:
+        """Whether a callback with these contents has already reached its transaction or card."""
+
+    async def unmatched_callbacks(
+        self, *, gateway_transaction_id: str | None = None, card_id: str | None = None
+    ) -> Sequence[CallbackRecord]:
+        """Callbacks, oldest first, that came before anything here was known by these names."""
+
+    async def event(self, stream_id: str, sequence: int) -> Event | None: ...
+    async def stream_events(self, stream_id: str, page: Page) -> Sequence[Event]: ...
+
+    async def feed(self, after: int, limit: int) -> Sequence[Event]:
+        """Events of all streams after a position, in commit order."""
+
+    async def idempotency(self, owner: str, mutation: str, key: str) -> IdempotencyRecord | None: ...
+
+
+class Unit(Reader, Protocol):
+    """One unit of work: everything written through it commits together or not at all.
+
+    `transaction` and its kin lock the row until the unit ends, where the database needs that.
+    """
+
+    async def insert_transaction(self, transaction: Transaction) -> None: ...
+    async def save_transaction(self, transaction: Transaction) -> None: ...
+    async def insert_refund(self, refund: Refund) -> None: ...
+    async def save_refund(self, refund: Refund) -> None: ...
+    async def insert_saved_card(self, card: SavedCard) -> None: ...
+    async def save_saved_card(self, card: SavedCard) -> None: ...
+    async def insert_callback(self, record: CallbackRecord) -> None: ...
+    async def save_callback(self, record: CallbackRecord) -> None: ...
+    async def insert_event(self, event: Event) -> None: ...
+    async def insert_idempotency(self, record: IdempotencyRecord) -> None: ...
+
+    async def claim_transactions_to_ask(self, limit: int, lease: timedelta) -> Sequence[Transaction]:
+        """Take transactions whose get-status is due; nobody else gets them until the lease is over."""
+
+    async def claim_cards_to_ask(self, limit: int, lease: timedelta) -> Sequence[SavedCard]:
+        """Take cards whose status question is due; nobody else gets them until the lease is over."""
+
+    async def overdue_transactions(self, limit: int) -> Sequence[Transaction]:
+        """Transactions whose call was not answered by its deadline."""
+
+    async def overdue_refunds(self, limit: int) -> Sequence[Refund]: ...
+    async def overdue_cards(self, limit: int) -> Sequence[SavedCard]: ...
+
+
+class Store(Protocol):
+    """A database of record. Raises StoreUnavailableError where it cannot be read or written."""
+
+    async def open(self) -> None:
+        """Connect and migrate. Raises ConfigurationError for a database of the other mode."""
+
+    async def close(self) -> None:
+        """Finish the work that was accepted, then disconnect."""
+
+    async def write(self, work: Callable[[Unit], Awaitable[T]]) -> T: ...
+    async def read(self, work: Callable[[Reader], Awaitable[T]]) -> T: ...
+    def on_commit(self, listener: Callable[[Sequence[Wakeup]], None]) -> None:
+        """Call `listener` on the event loop after each commit that holds events."""

@@ -1,0 +1,120 @@
+-- name: transaction
+SELECT * FROM transactions WHERE id = :id;
+
+-- name: transaction_by_gateway_id
+SELECT * FROM transactions WHERE gateway_transaction_id = :gateway_transaction_id;
+
+-- name: transaction_by_gateway_order
+SELECT * FROM transactions WHERE gateway_order_id = :gateway_order_id AND adopted = 0
+AND gateway_order_id IS NOT NULL;
+
+-- name: transaction_by_order
+SELECT * FROM transactions WHERE order_id = :order_id
+ORDER BY operation = 'PAYOUT', status IN ('SUCCESS', 'RETURNED') DESC, id DESC LIMIT 1;
+
+-- name: order_holder
+SELECT * FROM transactions WHERE order_id = :order_id AND (operation = 'PAYOUT') = :payout AND holds_order = 1;
+
+-- fragment: transaction_filter
+    (:status_in IS NULL OR status IN (SELECT value FROM json_each(:status_in)))
+AND (:operation_in IS NULL OR operation IN (SELECT value FROM json_each(:operation_in)))
+AND (:order_id IS NULL OR order_id = :order_id)
+AND (:created_from IS NULL OR created_at >= :created_from)
+AND (:created_before IS NULL OR created_at < :created_before)
+
+-- name: transactions_newest
+SELECT * FROM transactions WHERE (:after IS NULL OR id < :after) AND (:before IS NULL OR id > :before)
+AND {transaction_filter} ORDER BY id DESC LIMIT :limit;
+
+-- name: transactions_newest_backwards
+SELECT * FROM transactions WHERE (:after IS NULL OR id < :after) AND (:before IS NULL OR id > :before)
+AND {transaction_filter} ORDER BY id LIMIT :limit;
+
+-- name: transactions_by_update
+SELECT * FROM transactions
+WHERE (:after_time IS NULL OR (updated_at, id) > (:after_time, :after_id))
+AND (:before_time IS NULL OR (updated_at, id) < (:before_time, :before_id))
+AND {transaction_filter} ORDER BY updated_at, id LIMIT :limit;
+
+-- name: transactions_by_update_backwards
+SELECT * FROM transactions
+WHERE (:after_time IS NULL OR (updated_at, id) > (:after_time, :after_id))
+AND (:before_time IS NULL OR (updated_at, id) < (:before_time, :before_id))
+AND {transaction_filter} ORDER BY updated_at DESC, id DESC LIMIT :limit;
+
+-- name: claim_transactions_to_ask
+UPDATE transactions SET ask_at = :until WHERE id IN (
+  SELECT id FROM transactions WHERE ask_at <= :now ORDER BY ask_at LIMIT :limit
+) RETURNING *;
+
+-- name: overdue_transactions
+SELECT * FROM transactions WHERE call_deadline <= :now ORDER BY call_deadline LIMIT :limit;
+
+-- name: refund
+SELECT * FROM refunds WHERE id = :id;
+
+-- name: refunds
+SELECT * FROM refunds WHERE transaction_id = :transaction_id AND (:after IS NULL OR id > :after)
+ORDER BY id LIMIT :limit;
+
+-- name: unsettled_refunds
+SELECT * FROM refunds WHERE transaction_id = :transaction_id AND status IN ('PROCESSING', 'INDETERMINATE')
+ORDER BY id;
+
+-- name: overdue_refunds
+SELECT * FROM refunds WHERE call_deadline <= :now ORDER BY call_deadline LIMIT :limit;
+
+-- name: saved_card
+SELECT * FROM saved_cards WHERE id = :id;
+
+-- name: saved_card_by_card_id
+SELECT * FROM saved_cards WHERE card_id = :card_id;
+
+-- name: saved_cards
+SELECT * FROM saved_cards WHERE (:after IS NULL OR id < :after) AND (:before IS NULL OR id > :before)
+ORDER BY id DESC LIMIT :limit;
+
+-- name: saved_cards_backwards
+SELECT * FROM saved_cards WHERE (:after IS NULL OR id < :after) AND (:before IS NULL OR id > :before)
+ORDER BY id LIMIT :limit;
+
+-- name: claim_cards_to_ask
+UPDATE saved_cards SET ask_at = :until WHERE id IN (
+  SELECT id FROM saved_cards WHERE ask_at <= :now ORDER BY ask_at LIMIT :limit
+) RETURNING *;
+
+-- name: overdue_cards
+SELECT * FROM saved_cards WHERE call_deadline <= :now ORDER BY call_deadline LIMIT :limit;
+
+-- name: callback
+SELECT * FROM callbacks WHERE id = :id;
+
+-- name: callbacks
+SELECT * FROM callbacks WHERE (:after IS NULL OR id < :after)
+AND (:dispositions IS NULL OR disposition IN (SELECT value FROM json_each(:dispositions)))
+ORDER BY id DESC LIMIT :limit;
+
+-- name: callback_seen
+SELECT 1 AS seen FROM callbacks WHERE digest = :digest AND disposition <> 'UNMATCHED' LIMIT 1;
+
+-- name: unmatched_by_transaction
+SELECT * FROM callbacks WHERE disposition = 'UNMATCHED' AND gateway_transaction_id = :gateway_transaction_id
+ORDER BY id;
+
+-- name: unmatched_by_card
+SELECT * FROM callbacks WHERE disposition = 'UNMATCHED' AND gateway_card_id = :card_id ORDER BY id;
+
+-- name: event
+SELECT * FROM events WHERE stream_id = :stream_id AND sequence = :sequence;
+
+-- name: stream_events
+SELECT * FROM events WHERE stream_id = :stream_id AND sequence > :after ORDER BY sequence LIMIT :limit;
+
+-- name: feed
+SELECT * FROM events WHERE position > :after ORDER BY position LIMIT :limit;
+
+-- name: next_position
+SELECT coalesce(max(position), 0) + 1 AS position FROM events;
+
+-- name: idempotency
+SELECT * FROM idempotency WHERE owner = :owner AND mutation = :mutation AND key = :key;
