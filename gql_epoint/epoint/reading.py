@@ -20,7 +20,12 @@ from gql_epoint.errors import UnreadableError
 
 StructT = TypeVar("StructT", bound=msgspec.Struct)
 
-_AMOUNT = re.compile(r"\d{1,15}(\.\d{1,10})?")
+# Deeper than anything a merchant would put into `other_attr`, and far from any recursion limit.
+_DEPTH_MAX = 20
+
+_AMOUNT = re.compile(r"[0-9]{1,15}(\.[0-9]{1,10})?")
+_LONG_AMOUNT = re.compile(r"[0-9]{1,15}\.[0-9]{11,30}")
+# Numbers with a point stay text, so that no amount passes through a float.
 _json = msgspec.json.Decoder(float_hook=str)
 _text_encoder = msgspec.json.Encoder()
 
@@ -28,44 +33,82 @@ _text_encoder = msgspec.json.Encoder()
 def read(body: bytes, shape: type[StructT]) -> StructT:
     """Read a JSON object into `shape`, whose fields must all have defaults.
 
-    Raises UnreadableError if the body is not a JSON object in UTF-8.
+    Raises UnreadableError if the body is not a JSON object.
+    """
+    return read_object(decode_object(body), shape)
+
+
+def decode_object(body: bytes) -> dict[str, Any]:
+    """Decode a JSON object; numbers with a point or an exponent come back as text.
+
+    A byte order mark is skipped. A byte that is not UTF-8 becomes U+FFFD: a cardholder's name in another encoding
+    must not hide that a charge succeeded. Raises UnreadableError.
     """
     try:
-        raw = _json.decode(body)
+        raw = _json.decode(body.decode("utf-8-sig", "replace"))
     except (msgspec.DecodeError, ValueError, RecursionError) as exc:
         raise UnreadableError("not JSON") from exc
     if not isinstance(raw, dict):
         raise UnreadableError("JSON, but not an object")
-    return read_object(raw, shape)
+    return raw
 
 
 def read_object(raw: dict[str, Any], shape: type[StructT]) -> StructT:
-    """Read an already decoded JSON object into `shape`; never raises on its contents."""
+    """Read an already decoded JSON object into `shape`; never raises on its contents.
+
+    Whatever it returns can be stored: text is valid UTF-8 without NUL, numbers and nesting are bounded.
+    """
     return shape(**{name: reader(raw.get(name)) for name, reader in _readers(shape)})
 
 
 def read_text(value: Any) -> str | None:
-    """Read text, a number, or an object with a `message`; blank text is null."""
-    if isinstance(value, dict):
-        return read_text(value["message"]) if "message" in value else _text_encoder.encode(value).decode()
-    if isinstance(value, list):
-        return _text_encoder.encode(value).decode()
+    """Read text or a number; an object or a list becomes its JSON, and blank text is null."""
+    if isinstance(value, str):
+        return _clean(value).strip() or None
     if isinstance(value, bool):
         return "1" if value else "0"
     if isinstance(value, int):
-        return str(value)
-    # No database takes NUL in text, and no bank sends it on purpose.
-    return (value.replace("\x00", "").strip() or None) if isinstance(value, str) else None
+        return str(value) if abs(value) < 10**40 else None
+    if isinstance(value, dict | list):
+        return _text_encoder.encode(read_anything(value)).decode()
+    return None
+
+
+def read_message(value: Any) -> str | None:
+    """Read a message: text, or the object with a `message` that callbacks were seen to have."""
+    return read_text(value["message"] if isinstance(value, dict) and "message" in value else value)
 
 
 def read_amount(value: Any) -> Decimal | None:
-    """Read an exact amount from a JSON number or a string; anything else is null."""
-    text = value.strip() if isinstance(value, str) else str(value) if type(value) is int else ""
+    """Read an exact amount from a JSON number or a string; anything else, and anything negative, is null."""
+    text = value.strip() if isinstance(value, str) else ""
+    if type(value) is int and 0 <= value < 10**15:
+        text = str(value)
+    if _LONG_AMOUNT.fullmatch(text):
+        # Some PHP settings write 30.6 as 30.600000000000001, all the digits of a double. The shortest text
+        # of the same double is what was meant.
+        text = repr(float(text))
     return Decimal(text) if _AMOUNT.fullmatch(text) else None
 
 
-def _anything(value: Any) -> Any:
-    return value
+def read_anything(value: Any, depth: int = 0) -> Any:
+    """Read JSON of any shape: keep it as it is, but for what a database could not take."""
+    if isinstance(value, str):
+        return _clean(value)
+    if isinstance(value, int):
+        return value if -(2**63) <= value < 2**63 else read_text(value)
+    if depth >= _DEPTH_MAX:
+        return None
+    if isinstance(value, list):
+        return [read_anything(item, depth + 1) for item in value]
+    if isinstance(value, dict):
+        return {_clean(name): read_anything(item, depth + 1) for name, item in value.items()}
+    return None
+
+
+def _clean(text: str) -> str:
+    # No database takes NUL or a lone surrogate in text, and no bank sends them on purpose.
+    return text.replace("\x00", "").encode("utf-8", "replace").decode()
 
 
 @cache
@@ -73,6 +116,7 @@ def _readers(shape: type[msgspec.Struct]) -> tuple[tuple[str, Callable[[Any], An
     by_type: dict[Any, Callable[[Any], Any]] = {
         str | None: read_text,
         Decimal | None: read_amount,
-        Any: _anything,
+        Any: read_anything,
     }
-    return tuple((name, by_type[hint]) for name, hint in get_type_hints(shape).items())
+    by_name: dict[str, Callable[[Any], Any]] = {"message": read_message}
+    return tuple((name, by_name.get(name, by_type[hint])) for name, hint in get_type_hints(shape).items())
