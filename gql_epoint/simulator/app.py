@@ -1,0 +1,70 @@
+"""The simulator as one ASGI application: routes, and a lifespan that owns what runs in the background."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections.abc import AsyncIterator, Callable
+from datetime import datetime
+
+from starlette.applications import Starlette
+
+from gql_epoint.simulator.books import Books
+from gql_epoint.simulator.control import control_routes
+from gql_epoint.simulator.courier import Courier
+from gql_epoint.simulator.endpoints import api_routes
+from gql_epoint.simulator.hosted import page_routes
+from gql_epoint.simulator.settings import SimulatorSettings
+from gql_epoint.simulator.state import State, utc_now
+
+_WRITE_INTERVAL_S = 0.25
+
+
+def create_simulator(
+    settings: SimulatorSettings,
+    *,
+    rng: random.Random | None = None,
+    clock: Callable[[], datetime] = utc_now,
+) -> Starlette:
+    """Return the simulator. `app.state.simulator` is its State, `app.state.closing` ends what hangs.
+
+    `rng` makes ids: without one they cannot be guessed; with `random.Random(seed)` a run can be repeated.
+    """
+    books = Books(transactions_max=settings.transactions_max, cards_max=settings.cards_max, path=settings.books)
+    state = State(settings, rng=rng or random.SystemRandom(), clock=clock, books=books)
+    courier = Courier(state)
+    closing = asyncio.Event()
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with courier, _kept(books):
+            yield
+
+    app = Starlette(
+        routes=[*api_routes(state, closing), *page_routes(state, courier), *control_routes(state, courier)],
+        lifespan=lifespan,
+    )
+    app.state.simulator = state
+    app.state.closing = closing
+    return app
+
+
+@contextlib.asynccontextmanager
+async def _kept(books: Books) -> AsyncIterator[None]:
+    """Write the books when they have changed, a few times a second and once at the end."""
+
+    async def write_often() -> None:
+        while True:
+            await asyncio.sleep(_WRITE_INTERVAL_S)
+            if books.changed:
+                await asyncio.to_thread(books.write, books.encode())
+
+    writer = asyncio.create_task(write_often()) if books.kept else None
+    try:
+        yield
+    finally:
+        if writer is not None:
+            writer.cancel()
+            await asyncio.wait({writer})
+            books.write(books.encode())

@@ -1,0 +1,204 @@
+"""The control API under /_control: change the simulator while it runs, and read its books. Tests use it.
+
+GET    /_control/books                               transactions, cards, callbacks with attempts, request counts
+GET    /_control/settings                            the switches and the general plan for callbacks
+PUT    /_control/settings                            change some: {"switches": {...}, "callback": {...}}
+PUT    /_control/merchants/{public_key}              change some of {"result_url", "success_url", "error_url"}
+PUT    /_control/orders/{key}                        replace the plan of an order id, a transaction or a card id
+DELETE /_control/orders/{key}                        the normal way again
+PUT    /_control/cards/{card_id}                     change some of {"state", "code", "silent"}
+POST   /_control/callbacks/{transaction}/resend      send the callback again
+POST   /_control/transactions/{transaction}/refund   a refund in EPoint's cabinet: {"amount": "1.00"} or {}
+POST   /_control/transactions/{transaction}/settle   the bank answers late: {"code": "000"}
+
+It has no key: a simulator moves no money. Bodies are JSON; errors are 400 or 404 with {"error": "..."}.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from decimal import Decimal
+from typing import Any, Literal
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from gql_epoint.simulator.books import Card, Transaction
+from gql_epoint.simulator.courier import Courier
+from gql_epoint.simulator.desk import give_back
+from gql_epoint.simulator.endpoints import TooLargeError, read_body
+from gql_epoint.simulator.facts import CALLBACK_FIELDS
+from gql_epoint.simulator.request import DeskError
+from gql_epoint.simulator.settings import OrderPlan, changed
+from gql_epoint.simulator.state import State
+
+_encoder = msgspec.json.Encoder(decimal_format="string")
+_decoder = msgspec.json.Decoder(dict[str, Any])
+_CODE = re.compile(r"[0-9A-Z]{3}")
+
+
+class _MissingError(Exception):
+    """There is nothing of that name."""
+
+
+class _Addresses(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    result_url: str | None = None
+    success_url: str | None = None
+    error_url: str | None = None
+
+
+class _CardChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    state: Literal["new", "active", "pending", "rejected", "expired", "session_expired"]
+    code: str
+    silent: bool
+
+
+class _Amount(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    amount: Decimal | None = None
+
+
+class _Code(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    code: str
+
+
+def control_routes(state: State, courier: Courier) -> list[Route]:
+    """Return the routes listed above."""
+    control = Control(state, courier)
+    table: list[tuple[str, str, Callable[[Request], Awaitable[Any]]]] = [
+        ("GET", "/books", control.books),
+        ("GET", "/settings", control.settings),
+        ("PUT", "/settings", control.change_settings),
+        ("PUT", "/merchants/{name}", control.change_merchant),
+        ("PUT", "/orders/{name:path}", control.plan_order),
+        ("DELETE", "/orders/{name:path}", control.forget_order),
+        ("PUT", "/cards/{name}", control.change_card),
+        ("POST", "/callbacks/{name}/resend", control.resend),
+        ("POST", "/transactions/{name}/refund", control.refund),
+        ("POST", "/transactions/{name}/settle", control.settle),
+    ]
+    return [Route(f"/_control{path}", _answered(act), methods=[method]) for method, path, act in table]
+
+
+class Control:
+    """One method per route; what it returns is the body of the answer."""
+
+    def __init__(self, state: State, courier: Courier) -> None:
+        self._state = state
+        self._courier = courier
+
+    async def books(self, request: Request) -> Any:
+        """Return everything that happened."""
+        state = self._state
+        return {
+            "transactions": state.books.transactions,
+            "cards": state.books.cards,
+            "callbacks": list(state.deliveries),
+            "requests": dict(state.requests),
+        }
+
+    async def settings(self, request: Request) -> Any:
+        """Return what can be changed, without keys."""
+        return {"switches": self._state.switches, "callback": self._state.callback}
+
+    async def change_settings(self, request: Request) -> Any:
+        """Change some switches, and some of the general plan for callbacks."""
+        changes = await _body(request)
+        if unknown := set(changes) - {"switches", "callback"}:
+            raise msgspec.ValidationError(f"unknown: {', '.join(sorted(unknown))}")
+        switches = changed(self._state.switches, changes.get("switches", {}))
+        callback = changed(self._state.callback, changes.get("callback", {}))
+        self._state.switches, self._state.callback = switches, callback
+        return await self.settings(request)
+
+    async def change_merchant(self, request: Request) -> Any:
+        """Change what a merchant would change in EPoint's dashboard."""
+        merchant = self._state.merchants.get(request.path_params["name"])
+        if merchant is None:
+            raise _MissingError
+        old = _Addresses(
+            result_url=merchant.result_url, success_url=merchant.success_url, error_url=merchant.error_url
+        )
+        new = changed(old, await _body(request))
+        self._state.merchants[merchant.public_key] = msgspec.structs.replace(merchant, **msgspec.to_builtins(new))
+        return new
+
+    async def plan_order(self, request: Request) -> Any:
+        """Replace the plan of an order; its `callback` names what differs from the general plan now."""
+        changes = await _body(request)
+        callback = changes.pop("callback", None)
+        plan = changed(OrderPlan(), changes)
+        if callback is not None:
+            plan = msgspec.structs.replace(plan, callback=changed(self._state.callback, callback))
+        self._state.set_plan(request.path_params["name"], plan)
+        return plan
+
+    async def forget_order(self, request: Request) -> Any:
+        """Let an order go the normal way again."""
+        self._state.forget_plan(request.path_params["name"])
+        return {}
+
+    async def change_card(self, request: Request) -> Any:
+        """Change what a saved card will do."""
+        card: Card | None = self._state.books.card(request.path_params["name"])
+        if card is None:
+            raise _MissingError
+        old = _CardChange(state=card.state, code=card.code, silent=card.silent)
+        new = changed(old, await _body(request))
+        card.state, card.code, card.silent = new.state, new.code, new.silent
+        self._state.books.changed = True
+        return card
+
+    async def resend(self, request: Request) -> Any:
+        """Send the callback of a settled transaction again, by the plan of now."""
+        transaction = self._find(request)
+        if transaction.status == "new" or transaction.operation not in CALLBACK_FIELDS:
+            raise msgspec.ValidationError("this transaction has no callback")
+        self._courier.send(transaction)
+        return {}
+
+    async def refund(self, request: Request) -> Any:
+        """Refund as a person would in EPoint's cabinet: no callback tells of it."""
+        amount = msgspec.convert(await _body(request), _Amount).amount
+        transaction = self._find(request)
+        give_back(self._state, transaction, amount, "cabinet")
+        return transaction
+
+    async def settle(self, request: Request) -> Any:
+        """Let the bank answer a transaction that is still new."""
+        code = msgspec.convert(await _body(request), _Code).code
+        transaction = self._find(request)
+        if transaction.status != "new" or not _CODE.fullmatch(code):
+            raise msgspec.ValidationError("the transaction is settled, or the code is none")
+        self._state.settle(transaction, code)
+        if transaction.operation in CALLBACK_FIELDS:
+            self._courier.send(transaction)
+        return transaction
+
+    def _find(self, request: Request) -> Transaction:
+        transaction = self._state.books.transaction(request.path_params["name"])
+        if transaction is None:
+            raise _MissingError
+        return transaction
+
+
+async def _body(request: Request) -> dict[str, Any]:
+    raw = await read_body(request)
+    return _decoder.decode(raw) if raw.strip() else {}
+
+
+def _answered(act: Callable[[Request], Awaitable[Any]]) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
+        try:
+            body, status = await act(request), 200
+        except _MissingError:
+            body, status = {"error": "not found"}, 404
+        except TooLargeError:
+            body, status = {"error": "too large"}, 413
+        except (msgspec.DecodeError, DeskError) as exc:
+            body, status = {"error": str(exc)}, 400
+        return Response(_encoder.encode(body), status, media_type="application/json")
+
+    return endpoint

@@ -1,0 +1,188 @@
+"""EPoint's API over HTTP: envelope, signature, error bodies, and answers that go wrong on purpose."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from gql_epoint.epoint.callback import read_envelope
+from gql_epoint.epoint.operations import OPERATIONS, Operation
+from gql_epoint.epoint.signing import Sealed, unseal
+from gql_epoint.errors import SignatureError, UnreadableError
+from gql_epoint.simulator.desk import HANDLERS, answer, keys_of
+from gql_epoint.simulator.request import Call, DeskError
+from gql_epoint.simulator.settings import Merchant, Reply
+from gql_epoint.simulator.state import State
+
+ABORT = "gql_epoint.simulator.abort"  # the ASGI extension by which our server closes a connection
+BODY_BYTES_MAX = 64 * 1024
+
+# Numbers with a point stay text, so that no amount passes through a float.
+_decoder = msgspec.json.Decoder(float_hook=str)
+# A Decimal becomes a JSON number, digit by digit.
+_encoder = msgspec.json.Encoder(decimal_format="number")
+
+
+class TooLargeError(Exception):
+    """A body that is longer than anything EPoint takes."""
+
+
+def api_routes(state: State, closing: asyncio.Event) -> list[Route]:
+    """Return one route per operation, and the heartbeat."""
+    routes = [
+        Route(operation.path, _endpoint(state, operation, closing), methods=["POST"])
+        for operation in OPERATIONS.values()
+        if operation.name in HANDLERS  # a test names the operation that is missing there
+    ]
+    # The first is documented; some clients ask the second.
+    heartbeats = [Route(path, _heartbeat, methods=["GET"]) for path in ("/api/heartbeat", "/api/1/heartbeat")]
+    return routes + heartbeats
+
+
+async def read_body(request: Request, bytes_max: int = BODY_BYTES_MAX) -> bytes:
+    """Read a request's body, or raise TooLargeError."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > bytes_max:
+            raise TooLargeError
+    return bytes(body)
+
+
+def public_address(state: State, request: Request) -> str:
+    """Return the address under which customers reach this simulator, without a slash at the end."""
+    return (state.settings.public_url or str(request.base_url)).rstrip("/")
+
+
+async def _heartbeat(request: Request) -> Response:
+    return _json({"status": "ok"})
+
+
+def _endpoint(state: State, operation: Operation[Any, Any], closing: asyncio.Event) -> Any:
+    async def endpoint(request: Request) -> Response:
+        state.requests[operation.name] += 1
+        try:
+            merchant, fields = _open(state, request.headers.get("content-type", ""), await read_body(request))
+        except TooLargeError:
+            return _error(state, DeskError("error", "Invalid request parameters"), http_status=413)
+        except DeskError as exc:
+            return _error(state, exc)
+        reply = state.take_reply(operation, *keys_of(state, fields))
+        if reply.endswith("_before"):
+            return _faulty(state, reply.removesuffix("_before"), closing)
+        call = Call(
+            state=state,
+            operation=operation,
+            merchant=merchant,
+            fields=fields,
+            pages=public_address(state, request),
+        )
+        try:
+            answered = answer(call)
+        except DeskError as exc:
+            response = _error(state, exc)
+        else:
+            if answered.silent:
+                return _faulty(state, "hang", closing)
+            response = _reply(state, answered.fields)
+        return response if reply == "normal" else _faulty(state, reply, closing)
+
+    return endpoint
+
+
+def _open(state: State, content_type: str, raw: bytes) -> tuple[Merchant, dict[str, Any]]:
+    """Return the merchant and the fields of a request whose signature is right, else raise DeskError.
+
+    EPoint looks the merchant up first, so an unknown merchant is told apart from a wrong signature.
+    """
+    try:
+        sealed = read_envelope(content_type, raw)
+    except UnreadableError as exc:
+        raise DeskError("error", "Invalid request parameters") from exc
+    fields = _peek(sealed)
+    public_key = fields.get("public_key")
+    merchant = state.merchants.get(public_key) if isinstance(public_key, str) else None
+    if merchant is None:
+        raise DeskError("server_error", "Merchant not found")
+    try:
+        unseal(merchant.private_key, sealed.data, sealed.signature)
+    except SignatureError as exc:
+        raise DeskError("server_error", "Signature did not match") from exc
+    if fields.get("card_id") is None and "card_uid" in fields:
+        fields["card_id"] = fields["card_uid"]  # its name in the documents of 2022
+    return merchant, fields
+
+
+def _peek(sealed: Sealed) -> dict[str, Any]:
+    try:
+        fields = _decoder.decode(base64.b64decode(sealed.data, validate=True))
+    except (binascii.Error, msgspec.DecodeError, ValueError, RecursionError):
+        return {}
+    return fields if isinstance(fields, dict) else {}
+
+
+def _reply(state: State, fields: dict[str, Any], http_status: int = 200) -> Response:
+    if not state.switches.trace_id:
+        return _json(fields, http_status)
+    trace = state.new_trace_name()
+    return _json({**fields, "trace_id": trace}, http_status, {"x-request-id": trace})
+
+
+def _error(state: State, error: DeskError, http_status: int | None = None) -> Response:
+    fields = {"status": error.status, "message": error.message}
+    return _reply(state, fields, state.switches.error_http_status if http_status is None else http_status)
+
+
+def _json(fields: dict[str, Any], http_status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    return Response(_encoder.encode(fields), http_status, headers, media_type="application/json")
+
+
+def _faulty(state: State, fault: Reply | str, closing: asyncio.Event) -> Response:
+    match fault:
+        case "garbage":
+            return HTMLResponse("<html><body>Xidmət müvəqqəti əlçatan deyil")
+        case "http_500":
+            return HTMLResponse("<h1>Server Error</h1>", 500)
+        case "hang":
+            return _NoAnswer(state.settings.hang_s, closing)
+        case _:
+            return _NoAnswer(0.0, closing)
+
+
+class _NoAnswer(Response):
+    """Answers nothing for a time, then closes the connection."""
+
+    def __init__(self, wait_s: float, closing: asyncio.Event) -> None:
+        super().__init__()
+        self._wait_s = wait_s
+        self._closing = closing
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        gone = asyncio.ensure_future(_disconnected(receive))
+        stopped = asyncio.ensure_future(self._closing.wait())
+        try:
+            if self._wait_s > 0:
+                await asyncio.wait({gone, stopped}, timeout=self._wait_s, return_when=asyncio.FIRST_COMPLETED)
+            abort = scope.get("extensions", {}).get(ABORT)
+            if abort is None:  # another server: an empty 502 is the nearest thing
+                await super().__call__(scope, receive, send)
+                return
+            abort()
+            # The server takes a closed connection for an answer, but has to notice it first.
+            await asyncio.wait({gone}, timeout=5.0)
+        finally:
+            gone.cancel()
+            stopped.cancel()
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,159 @@
+"""The pages that customers see: plain HTML that works without JavaScript; everything in it is escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from html import escape
+
+from gql_epoint.simulator.bank import TEST_CARDS, message_of
+from gql_epoint.simulator.books import Transaction
+
+# No form-action: browsers apply it to the redirect back to the shop, which is on another origin.
+CONTENT_SECURITY_POLICY = "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'"
+
+
+def card_page(transaction: Transaction, problem: str | None = None) -> str:
+    """Ask for a card number; the test cards below it are buttons of a form of their own."""
+    saves_only = transaction.amount is None
+    verb = "Save card" if saves_only else f"Pay {_money(transaction)}"
+    alert = f'<p class="bad" role="alert">{escape(problem)}</p>' if problem else ""
+    buttons = "".join(
+        f'<button class="card quiet" name="card_number" value="{escape(card.number)}">'
+        f"<code>{escape(card.number)}</code> <span>{escape(card.meaning)}</span></button>"
+        for card in TEST_CARDS
+    )
+    return _page(
+        "Card details",
+        f"""<section><h1>{"Save a card" if saves_only else "Pay by card"}</h1>{_summary(transaction)}</section>
+<section>
+<form method="post">{alert}
+<label for="card_number">Card number</label>
+<input id="card_number" name="card_number" inputmode="numeric" autocomplete="off" maxlength="40" required autofocus
+ placeholder="4111 1111 1111 1111">
+<button type="submit">{escape(verb)}</button>
+</form>
+</section>
+<section><h2>Test cards</h2>
+<p class="soft">The last three digits of a number are the bank's answer: 000 approves, everything else declines.
+These are exceptions or common cases; choose one to use it at once.</p>
+<form method="post">{buttons}</form>
+</section>""",
+    )
+
+
+def secure_page(transaction: Transaction) -> str:
+    """Ask for the 3-D Secure step."""
+    return _page(
+        "3-D Secure",
+        f"""<section><h1>Confirm with your bank</h1>{_summary(transaction)}
+<p class="soft">Your bank would ask for a code now. Here you decide.</p>
+<form method="post">
+<button name="decision" value="confirm">Confirm</button>
+<button name="decision" value="fail" class="quiet">Fail</button>
+</form></section>""",
+    )
+
+
+def silent_page(transaction: Transaction) -> str:
+    """Say that the bank has not answered; with this card it never will."""
+    return _page(
+        "Processing",
+        f"""<section><h1>Your payment is being processed</h1>{_summary(transaction)}
+<p>The bank has not answered yet. You can close this page.</p>
+<p class="soft">This test card never gets an answer: the status stays “new” and no callback is sent.</p>
+</section>""",
+    )
+
+
+def finished_page(transaction: Transaction, back: str) -> str:
+    """Say how it went, to a customer who opens the page again."""
+    paid = transaction.status == "success"
+    words = "Done" if paid else "Declined"
+    detail = message_of(transaction.code or "", transaction.language)
+    return _page(
+        words,
+        f"""<section><h1 class="{"good" if paid else "bad"}">{words}</h1>{_summary(transaction)}
+<p>{escape(detail)}</p><p><a href="{escape(back)}">Go back to the shop</a></p></section>""",
+    )
+
+
+def notice_page(title: str, text: str) -> str:
+    """Say one thing."""
+    return _page(title, f"<section><h1>{escape(title)}</h1><p>{escape(text)}</p></section>")
+
+
+def index_page(transactions: Iterable[Transaction], merchants: Iterable[str]) -> str:
+    """List the latest transactions, and say how to use the simulator."""
+    rows = "".join(_row(transaction) for transaction in transactions)
+    cards = "".join(
+        f"<dt><code>{escape(card.number)}</code></dt><dd>{escape(card.meaning)}</dd>" for card in TEST_CARDS
+    )
+    table = (
+        '<div class="scroll"><table><thead><tr><th>Time</th><th>Transaction</th><th>Operation</th><th>Order</th>'
+        f"<th>Amount</th><th>Status</th><th>Code</th></tr></thead><tbody>{rows}</tbody></table></div>"
+        if rows
+        else '<p class="soft">Nothing yet. Create a payment, then open its <code>redirect_url</code>.</p>'
+    )
+    return _page(
+        "Overview",
+        f"""<section><h1>EPoint simulator</h1>
+<p>It answers like epoint.az to the merchants {escape(", ".join(merchants))}.</p>
+<h2>Test cards</h2><dl>{cards}</dl>
+<p></p><p class="soft">Any other number: its last three digits are the bank's answer, 000 approves.</p></section>
+<section><h2>Latest transactions</h2>{table}</section>""",
+        wide=True,
+    )
+
+
+def _row(transaction: Transaction) -> str:
+    page = escape(f"/pay/{transaction.page}")
+    name = escape(transaction.transaction)
+    status = "returned" if transaction.refunds and transaction.refundable == 0 else transaction.status
+    cells = (
+        escape(format(transaction.at, "%Y-%m-%d %H:%M:%S")),
+        name if transaction.page is None else f'<a href="{page}">{name}</a>',
+        escape(transaction.operation),
+        escape(transaction.order_id or ""),
+        escape(_money(transaction)),
+        escape(status),
+        escape(transaction.code or ""),
+    )
+    return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+
+
+def _summary(transaction: Transaction) -> str:
+    parts = []
+    if transaction.amount is not None:
+        parts.append(f'<p class="amount">{escape(_money(transaction))}</p>')
+    facts = {
+        "Merchant": transaction.merchant,
+        "Order": transaction.order_id,
+        "For": transaction.description,
+        "Card": transaction.card_mask,
+    }
+    rows = "".join(f"<dt>{name}</dt><dd>{escape(value)}</dd>" for name, value in facts.items() if value)
+    return "".join(parts) + f"<dl>{rows}</dl>"
+
+
+def _money(transaction: Transaction) -> str:
+    return "" if transaction.amount is None else f"{transaction.amount:.2f} {transaction.currency or ''}".strip()
+
+
+def _page(title: str, body: str, *, wide: bool = False) -> str:
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{escape(title)} · EPoint simulator</title>
+<link rel="icon" href="data:,">
+<link rel="stylesheet" href="/static/style.css">
+</head>
+<body>
+<div class="banner"><strong>EPoint simulator</strong> — no real money</div>
+<main{' class="wide"' if wide else ""}>
+{body}
+</main>
+</body>
+</html>
+"""
