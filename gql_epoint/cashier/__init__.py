@@ -30,4 +30,4 @@ class Cashier:
         self.resolutions = ResolutionDesk(books)
         self.callbacks = CallbackDesk(books)
         self.watching = Watching(books)
-        self.reconciler = Reconciler(books, self.lookup)
+        self.reconciler = Reconciler(books)

@@ -170,6 +170,12 @@ def apply_not_sent(transaction: Transaction, by: Provenance) -> Change:
     return _settle(transaction, _failed_with(transaction, TEMPORARY_FAILURE), {Fact.NOT_SENT}, by)
 
 
+def apply_stolen_reference(transaction: Transaction, by: Provenance) -> Change:
+    """EPoint named a transaction id that belongs to another of our transactions; a person must look."""
+    known = msgspec.structs.replace(transaction, call_deadline=None)
+    return _settle(transaction, known, {Fact.MISMATCH}, by)
+
+
 def apply_resolution(transaction: Transaction, *, succeeded: bool, by: Provenance, order_taken: bool) -> Change:
     """A person decided. The decision replaces all evidence that there was."""
     known = msgspec.structs.replace(

@@ -93,7 +93,13 @@ class Reader(Protocol):
         """The refunds that are PROCESSING or INDETERMINATE."""
 
     async def saved_card(self, saved_card_id: str) -> SavedCard | None: ...
-    async def saved_card_by_card_id(self, card_id: str) -> SavedCard | None: ...
+
+    async def saved_card_by_card_id(self, card_id: str) -> SavedCard | None:
+        """The usable card of this name, else the latest. EPoint may name one card for several registrations."""
+
+    async def registration_by_card_id(self, card_id: str) -> SavedCard | None:
+        """The latest registration of this name that waits, else the latest at all."""
+
     async def saved_cards(self, page: Page) -> Sequence[SavedCard]: ...
     async def callback(self, callback_id: str) -> CallbackRecord | None: ...
     async def callbacks(

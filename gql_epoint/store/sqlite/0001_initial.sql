@@ -101,7 +101,7 @@ CREATE TABLE saved_cards (
   asks INTEGER NOT NULL
 ) STRICT;
 
-CREATE UNIQUE INDEX saved_cards_card ON saved_cards (card_id) WHERE card_id IS NOT NULL;
+CREATE INDEX saved_cards_card ON saved_cards (card_id, id);
 CREATE INDEX saved_cards_to_ask ON saved_cards (ask_at) WHERE ask_at IS NOT NULL;
 CREATE INDEX saved_cards_unanswered ON saved_cards (call_deadline) WHERE call_deadline IS NOT NULL;
 

@@ -68,7 +68,10 @@ SELECT * FROM refunds WHERE call_deadline <= :now ORDER BY call_deadline LIMIT :
 SELECT * FROM saved_cards WHERE id = :id;
 
 -- name: saved_card_by_card_id
-SELECT * FROM saved_cards WHERE card_id = :card_id;
+SELECT * FROM saved_cards WHERE card_id = :card_id ORDER BY status = 'ACTIVE' DESC, id DESC LIMIT 1;
+
+-- name: registration_by_card_id
+SELECT * FROM saved_cards WHERE card_id = :card_id ORDER BY status = 'PENDING' DESC, id DESC LIMIT 1;
 
 -- name: saved_cards
 SELECT * FROM saved_cards WHERE (:after IS NULL OR id < :after) AND (:before IS NULL OR id > :before)

@@ -102,6 +102,9 @@ class SqliteUnit:
     async def saved_card_by_card_id(self, card_id: str) -> SavedCard | None:
         return self._one(SAVED_CARD, "saved_card_by_card_id", card_id=card_id)
 
+    async def registration_by_card_id(self, card_id: str) -> SavedCard | None:
+        return self._one(SAVED_CARD, "registration_by_card_id", card_id=card_id)
+
     async def saved_cards(self, page: Page) -> Sequence[SavedCard]:
         return self._page(SAVED_CARD, "saved_cards", page, after=page.after, before=page.before)
 

@@ -1,0 +1,218 @@
+"""What every desk of the cashier works with: the books, the gateway, the bell, and how news is written down."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import msgspec
+
+from gql_epoint.errors import ErrorCode, GatewayError, RefusedError, StoreUnavailableError
+from gql_epoint.gateway import Gateway
+from gql_epoint.ledger import ids
+from gql_epoint.ledger.cards import CardNews, apply_card, open_card
+from gql_epoint.ledger.transaction import (
+    EventSource,
+    Fact,
+    Provenance,
+    Status,
+    Transaction,
+    TransactionOperation,
+)
+from gql_epoint.ledger.transitions import (
+    Change,
+    Heard,
+    Said,
+    apply,
+    apply_stolen_reference,
+    is_misconfigured,
+)
+from gql_epoint.live import Live
+from gql_epoint.store.protocol import Reader, Store, Unit
+
+T = TypeVar("T")
+
+_RETRY_S = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0)
+_SAVES_CARD = frozenset({TransactionOperation.PAY_AND_SAVE_CARD, TransactionOperation.SPLIT_PAY_AND_SAVE_CARD})
+
+
+class Defaults(msgspec.Struct, frozen=True, kw_only=True):
+    """What an order gets where it says nothing itself."""
+
+    language: str = "az"
+    success_url: str | None = None
+    error_url: str | None = None
+
+
+class Books:
+    """The shared tools of all desks.
+
+    A call to EPoint is cut off after `call_limit_s`; its answer is taken for lost after `deadline_s`, by the
+    database's clock. The difference is the time there is to record an answer. `poll_s` is how long a lost
+    wake-up may delay a subscriber.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        gateway: Gateway,
+        live: Live,
+        private_key: str,
+        sandbox: bool,
+        defaults: Defaults,
+        random: Callable[[int], bytes],
+        call_limit_s: float = 30.0,
+        deadline_s: float = 40.0,
+        poll_s: float = 5.0,
+    ) -> None:
+        assert call_limit_s < deadline_s
+        self.store = store
+        self.gateway = gateway
+        self.live = live
+        self.private_key = private_key
+        self.sandbox = sandbox
+        self.defaults = defaults
+        self.random = random
+        self.call_limit_s = call_limit_s
+        self.deadline = timedelta(seconds=deadline_s)
+        self.poll_s = poll_s
+        self.something_to_ask = asyncio.Event()
+        self._under_way: set[asyncio.Task[Any]] = set()
+        store.on_commit(live.wake)
+
+    async def read(self, work: Callable[[Reader], Awaitable[T]]) -> T:
+        """Answer a question from one consistent state of the books."""
+        return await self.store.read(work)
+
+    async def write(self, work: Callable[[Unit], Awaitable[T]]) -> T:
+        """Run one unit of work; it is committed when this returns."""
+        return await self.store.write(work)
+
+    async def write_answer(self, work: Callable[[Unit], Awaitable[T]]) -> T:
+        """Write down what EPoint answered. It is known only here, so a database that is away is asked again."""
+        for delay_s in _RETRY_S:
+            try:
+                return await self.store.write(work)
+            except StoreUnavailableError:
+                await asyncio.sleep(delay_s)
+        return await self.store.write(work)
+
+    async def own(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run `work` to its end even if the caller goes away: a client's hang-up must not lose an answer."""
+        task = asyncio.create_task(work)
+        self._under_way.add(task)
+        task.add_done_callback(self._finished)
+        return await asyncio.shield(task)
+
+    async def drain(self) -> None:
+        """Wait for the calls that are under way."""
+        while self._under_way:
+            await asyncio.wait(self._under_way)
+
+    def new_id(self, prefix: str, unit: Reader) -> str:
+        """Return a fresh id that sorts by the unit's time."""
+        return ids.new_id(prefix, unit.now, self.random(ids.RANDOM_BYTES))
+
+    def _finished(self, task: asyncio.Task[Any]) -> None:
+        self._under_way.discard(task)
+        if not task.cancelled():
+            task.exception()  # Whoever waited was told; without a waiter the deadline settles it.
+
+
+async def record(unit: Unit, change: Change) -> None:
+    """Write down a change: the transaction, its refunds and its events."""
+    await unit.save_transaction(change.transaction)
+    for refund in change.refunds:
+        await unit.save_refund(refund)
+    for event in change.events:
+        await unit.insert_event(event)
+
+
+async def order_is_taken(unit: Reader, transaction: Transaction) -> bool:
+    """Whether another payment holds this transaction's order."""
+    if transaction.holds_order or transaction.order_id is None:
+        return False
+    payout = transaction.operation is TransactionOperation.PAYOUT
+    return await unit.order_holder(transaction.order_id, payout=payout) is not None
+
+
+async def tell(unit: Unit, transaction: Transaction, heard: Heard, what: Said, by: Provenance) -> Change:
+    """Apply what EPoint said to a transaction and to the card that it saves, and write both down."""
+    owner = await unit.transaction_by_gateway_id(what.transaction) if what.transaction else None
+    if owner is not None and owner.id != transaction.id and transaction.gateway.transaction_id is None:
+        change = apply_stolen_reference(transaction, by)
+    else:
+        change = apply(
+            transaction,
+            heard,
+            what,
+            by,
+            order_taken=await order_is_taken(unit, transaction),
+            refunds=await unit.unsettled_refunds(transaction.id) if what.status == "returned" else (),
+        )
+    await record(unit, change)
+    if transaction.operation in _SAVES_CARD and transaction.saved_card_id:
+        await _tell_card(unit, change, heard, what, by)
+    return change
+
+
+async def _tell_card(unit: Unit, change: Change, heard: Heard, what: Said, by: Provenance) -> None:
+    """The card that a payment saves shares the payment's fate."""
+    card = await unit.saved_card(change.transaction.saved_card_id or "")
+    if card is None:
+        return
+    if Fact.OPENED in change.new_facts:
+        await unit.save_saved_card(open_card(card, what.card_id, what.redirect_url, by.now))
+        return
+    same_card = what.card_id is not None and what.card_id == (card.card_id or what.card_id)
+    news = CardNews.NOTHING
+    if change.transaction.status is Status.SUCCESS and heard in (Heard.CALLBACK, Heard.STATUS) and same_card:
+        card = open_card(card, what.card_id, None, by.now)
+        news = CardNews.SAVED
+    elif change.events and change.transaction.status is Status.FAILED:
+        news = CardNews.REFUSED
+    elif change.events and change.transaction.status is Status.EXPIRED:
+        news = CardNews.EXPIRED
+    after = apply_card(card, news, by, what)
+    await unit.save_saved_card(after.card)
+    for event in after.events:
+        await unit.insert_event(event)
+
+
+def gateway_said_no(what: Said, operation: str) -> RefusedError:
+    """The error beside an object that EPoint refused to make."""
+    if is_misconfigured(what):
+        message = "EPoint does not accept this service's keys. Check EPOINT_PUBLIC_KEY and EPOINT_PRIVATE_KEY."
+    else:
+        message = what.message or f"EPoint refused {operation} and gave no reason."
+    return RefusedError(ErrorCode.GATEWAY_REFUSED, message)
+
+
+def gateway_is_away(exc: GatewayError | None = None) -> RefusedError:
+    """The error beside an object whose call never reached EPoint, or was not answered."""
+    if exc is not None and exc.money_may_have_moved:
+        return RefusedError(
+            ErrorCode.GATEWAY_UNAVAILABLE, "EPoint gave no usable answer. Ask again a little later."
+        )
+    return RefusedError(
+        ErrorCode.GATEWAY_UNAVAILABLE,
+        "EPoint cannot be reached, so nothing was sent to it. Try again with a new idempotency key.",
+    )
+
+
+def by_api(unit: Reader, actor: str, note: str | None = None) -> Provenance:
+    """News that a caller of the API brings."""
+    return Provenance(now=unit.now, source=EventSource.API, actor=actor, note=note)
+
+
+def by_gateway(unit: Reader, actor: str | None = None) -> Provenance:
+    """News that came as the answer to a call."""
+    return Provenance(now=unit.now, source=EventSource.GATEWAY_RESPONSE, actor=actor)
+
+
+def by_reconciler(unit: Reader) -> Provenance:
+    """News that the reconciler found."""
+    return Provenance(now=unit.now, source=EventSource.RECONCILER)

@@ -1,0 +1,131 @@
+"""Find out what nobody told us: settle calls that were never answered, ask EPoint about what is not final."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+from typing import TypeVar
+
+from gql_epoint.cashier.cards import settle_lost_card, tell_card
+from gql_epoint.cashier.desk import Books, by_reconciler, record, tell
+from gql_epoint.cashier.lookup import status_request
+from gql_epoint.cashier.payments import settle_lost
+from gql_epoint.cashier.refunds import settle_lost_refund
+from gql_epoint.epoint.operations import CARD_STATUS, GET_STATUS, CardStatusReply, CardStatusRequest, StatusReply
+from gql_epoint.errors import GatewayError, StoreUnavailableError
+from gql_epoint.ledger.cards import CARD_STATUS_WORDS, CardNews, after_card_ask, waited_too_long
+from gql_epoint.ledger.transaction import SavedCard, Transaction
+from gql_epoint.ledger.transitions import Heard, after_ask, apply_silence, said
+from gql_epoint.store.protocol import Unit
+
+T = TypeVar("T")
+
+BATCH = 20
+ASK_LIMIT_S = 10.0
+LEASE = timedelta(seconds=90)
+
+logger = logging.getLogger(__name__)
+
+
+class Reconciler:
+    """The sweep. Several may run over one database: work is claimed in it, so nothing is asked twice."""
+
+    def __init__(self, books: Books, *, interval_s: float = 1.0) -> None:
+        self._books = books
+        self._interval_s = interval_s
+
+    async def run(self) -> None:
+        """Sweep until cancelled; a database or gateway that is away is tried again at the next sweep."""
+        async with asyncio.TaskGroup() as group:
+            # Apart, so that a gateway that hangs cannot hold up the settling of lost calls.
+            group.create_task(self._forever(self.settle_overdue, asyncio.Event()))
+            group.create_task(self._forever(self.ask_due, self._books.something_to_ask))
+
+    async def _forever(self, sweep: Callable[[], Awaitable[None]], nudge: asyncio.Event) -> None:
+        while True:
+            try:
+                await sweep()
+            except StoreUnavailableError as exc:
+                logger.warning("The database is away, so nothing was reconciled: %s", exc)
+            except Exception:
+                # The sweep is what settles lost calls: no bug in one row may end it for all.
+                logger.exception("The sweep failed and will be tried again")
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._interval_s):
+                    await nudge.wait()
+            nudge.clear()
+
+    async def ask_due(self) -> None:
+        """Ask EPoint about every transaction and card whose question is due."""
+        await self._ask_all(lambda unit: unit.claim_transactions_to_ask(BATCH, LEASE), self._ask)
+        await self._ask_all(lambda unit: unit.claim_cards_to_ask(BATCH, LEASE), self._ask_card)
+
+    async def settle_overdue(self) -> None:
+        """Record as lost every answer whose deadline passed, whichever process waited for it."""
+
+        async def work(unit: Unit) -> int:
+            transactions = await unit.overdue_transactions(BATCH)
+            for transaction in transactions:
+                await settle_lost(unit, transaction)
+            refunds = await unit.overdue_refunds(BATCH)
+            for refund in refunds:
+                await settle_lost_refund(unit, refund)
+            cards = await unit.overdue_cards(BATCH)
+            for card in cards:
+                await settle_lost_card(unit, card)
+            return len(transactions) + len(refunds) + len(cards)
+
+        while await self._books.write(work):
+            pass
+
+    async def _ask_all(
+        self, claim: Callable[[Unit], Awaitable[Sequence[T]]], ask: Callable[[T], Awaitable[None]]
+    ) -> None:
+        while claimed := await self._books.write(claim):
+            results = await asyncio.gather(*map(ask, claimed), return_exceptions=True)
+            for result in results:
+                if isinstance(result, BaseException):
+                    raise result
+
+    async def _ask(self, transaction: Transaction) -> None:
+        reply: StatusReply | None = None
+        if transaction.gateway.transaction_id is not None or transaction.gateway_order_id is not None:
+            with contextlib.suppress(GatewayError):
+                reply = await self._books.gateway.call(
+                    GET_STATUS, status_request(transaction), timeout_s=ASK_LIMIT_S
+                )
+
+        async def work(unit: Unit) -> None:
+            known = await unit.transaction(transaction.id)
+            assert known is not None
+            if reply is not None:
+                known = (await tell(unit, known, Heard.STATUS, said(reply), by_reconciler(unit))).transaction
+            change = apply_silence(known, by_reconciler(unit))
+            unsettled = bool(await unit.unsettled_refunds(known.id))
+            scheduled = after_ask(change.transaction, unit.now, unsettled_refunds=unsettled)
+            await record(unit, change)
+            await unit.save_transaction(scheduled)
+
+        await self._books.write_answer(work)
+
+    async def _ask_card(self, card: SavedCard) -> None:
+        reply: CardStatusReply | None = None
+        if card.card_id is not None:
+            with contextlib.suppress(GatewayError):
+                reply = await self._books.gateway.call(
+                    CARD_STATUS, CardStatusRequest(card_id=card.card_id), timeout_s=ASK_LIMIT_S
+                )
+
+        async def work(unit: Unit) -> None:
+            known = await unit.saved_card(card.id)
+            assert known is not None
+            news = CARD_STATUS_WORDS.get((reply and reply.status) or "", CardNews.NOTHING)
+            known = await tell_card(unit, known, news, by_reconciler(unit), reply)
+            if waited_too_long(known, unit.now):
+                known = await tell_card(unit, known, CardNews.EXPIRED, by_reconciler(unit))
+            await unit.save_saved_card(after_card_ask(known, unit.now))
+
+        await self._books.write_answer(work)

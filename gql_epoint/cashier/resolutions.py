@@ -1,0 +1,80 @@
+"""A person's decision about something that evidence could not settle."""
+
+from __future__ import annotations
+
+from gql_epoint.cashier.commands import Call, Result
+from gql_epoint.cashier.desk import Books, order_is_taken, record
+from gql_epoint.cashier.idempotency import earlier_object, use_key
+from gql_epoint.cashier.refunds import settle_refund
+from gql_epoint.cashier.validation import check_call, check_note
+from gql_epoint.errors import ErrorCode, RefusedError
+from gql_epoint.ledger.transaction import EventSource, Provenance, Refund, RefundStatus, Status, Transaction
+from gql_epoint.ledger.transitions import RESOLVED_AS_FAILED, apply_resolution
+from gql_epoint.store.protocol import Reader, Unit
+
+
+class ResolutionDesk:
+    """Decisions, each with a note and the name of whoever decided."""
+
+    def __init__(self, books: Books) -> None:
+        self._books = books
+
+    async def transaction(self, call: Call, transaction_id: str, succeeded: bool, note: str) -> Result[Transaction]:
+        """Settle a transaction that is INDETERMINATE or in REQUIRES_REVIEW."""
+        check_call(call)
+        check_note(note)
+
+        async def work(unit: Unit) -> Result[Transaction]:
+            earlier = await earlier_object(unit, call)
+            found = await unit.transaction(earlier or transaction_id)
+            if found is None:
+                raise RefusedError(ErrorCode.NOT_FOUND, "There is no such transaction.", ("input", "transactionId"))
+            if earlier is not None:
+                return Result(value=found, replayed=True)
+            if found.status not in (Status.INDETERMINATE, Status.REQUIRES_REVIEW):
+                raise RefusedError(
+                    ErrorCode.INVALID_INPUT,
+                    f"is {found.status}; only INDETERMINATE and REQUIRES_REVIEW need a decision",
+                    ("input", "transactionId"),
+                )
+            change = apply_resolution(
+                found,
+                succeeded=succeeded,
+                by=_by_operator(unit, call, note),
+                order_taken=await order_is_taken(unit, found),
+            )
+            await record(unit, change)
+            await use_key(unit, call, found.id)
+            return Result(value=change.transaction)
+
+        return await self._books.write(work)
+
+    async def refund(self, call: Call, refund_id: str, succeeded: bool, note: str) -> Result[Refund]:
+        """Settle a refund that is INDETERMINATE."""
+        check_call(call)
+        check_note(note)
+
+        async def work(unit: Unit) -> Result[Refund]:
+            earlier = await earlier_object(unit, call)
+            found = await unit.refund(earlier or refund_id)
+            if found is None:
+                raise RefusedError(ErrorCode.NOT_FOUND, "There is no such refund.", ("input", "refundId"))
+            if earlier is not None:
+                return Result(value=found, replayed=True)
+            if found.status is not RefundStatus.INDETERMINATE:
+                raise RefusedError(
+                    ErrorCode.INVALID_INPUT,
+                    f"is {found.status}; only INDETERMINATE needs a decision",
+                    ("input", "refundId"),
+                )
+            status = RefundStatus.SUCCESS if succeeded else RefundStatus.FAILED
+            failure = None if succeeded else RESOLVED_AS_FAILED
+            settled = await settle_refund(unit, found.id, status, failure, _by_operator(unit, call, note))
+            await use_key(unit, call, found.id)
+            return Result(value=settled)
+
+        return await self._books.write(work)
+
+
+def _by_operator(reader: Reader, call: Call, note: str) -> Provenance:
+    return Provenance(now=reader.now, source=EventSource.OPERATOR, actor=call.actor, note=note)

@@ -1,0 +1,158 @@
+"""Refuse what must not reach the books or the bank, naming the field; return values in their one right form."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from urllib.parse import urlsplit
+
+import msgspec
+
+from gql_epoint.cashier.commands import Call, PaymentOrder, RefundOrder, SaveCardOrder
+from gql_epoint.errors import ErrorCode, RefusedError
+from gql_epoint.ledger.transaction import CURRENCY_PLACES, TransactionOperation
+
+ORDER_ID_MAX = 240
+DESCRIPTION_MAX = 1000
+NOTE_MAX = 1000
+URL_MAX = 2048
+METADATA_BYTES_MAX = 4096
+# EPoint documents no maximum; this one keeps every sum in 64 bits and refuses slips of the finger.
+AMOUNT_MAX = Decimal("9999999.99")
+
+_KEY = re.compile(r"[\x21-\x7e]{16,255}")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_CONTROL_BUT_LINES = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
+# EPoint's portal lists these with AZN alone; the hosted and saved-card payments also take EUR, RUB and USD.
+_AZN_ONLY = frozenset(
+    {
+        TransactionOperation.SPLIT_PAY,
+        TransactionOperation.SPLIT_PAY_WITH_SAVED_CARD,
+        TransactionOperation.SPLIT_PAY_AND_SAVE_CARD,
+        TransactionOperation.PAYOUT,
+    }
+)
+# EPoint lists the description as optional and refuses these without one.
+_DESCRIBED = frozenset({TransactionOperation.PAY_AND_SAVE_CARD, TransactionOperation.SPLIT_PAY_AND_SAVE_CARD})
+
+
+def check_call(call: Call) -> None:
+    """Refuse an idempotency key that is too short to be unique, or not plain ASCII."""
+    if not _KEY.fullmatch(call.key):
+        raise _invalid("must be 16 to 255 visible ASCII characters; a UUID is fine", "idempotencyKey")
+
+
+def checked_payment(order: PaymentOrder, *, sandbox: bool) -> PaymentOrder:
+    """Return the order with exact amounts, or refuse it."""
+    if not order.order_id.strip():
+        raise _invalid("must not be blank", "orderId")
+    _text(order.order_id, ORDER_ID_MAX, "orderId", _CONTROL)
+    amount = _amount(order.amount, order.currency, "amount", "amount")
+    if order.currency != "AZN" and order.operation in _AZN_ONLY:
+        raise RefusedError(
+            ErrorCode.CURRENCY_NOT_SUPPORTED,
+            f"EPoint takes only AZN here, not {order.currency}.",
+            ("input", "amount", "currency"),
+        )
+    if order.operation in _DESCRIBED and not (order.description or "").strip():
+        raise _invalid("must not be blank: EPoint refuses to save a card without a description", "description")
+    _text(order.description, DESCRIPTION_MAX, "description", _CONTROL_BUT_LINES)
+    _urls(order.success_url, order.error_url, sandbox=sandbox)
+    _metadata(order.metadata)
+    split_amount = order.split_amount
+    if split_amount is not None:
+        if not (order.split_user or "").strip():
+            raise _invalid("must not be blank", "split", "user")
+        _text(order.split_user, 64, "split.user", _CONTROL)
+        split_amount = _amount(split_amount, order.currency, "split", "amount")
+        if split_amount > amount:
+            raise _invalid("must not be more than the whole amount", "split", "amount")
+    return msgspec.structs.replace(order, amount=amount, split_amount=split_amount)
+
+
+def check_save_card(order: SaveCardOrder, *, sandbox: bool) -> None:
+    """Refuse a card registration that EPoint could not take."""
+    _text(order.description, DESCRIPTION_MAX, "description", _CONTROL_BUT_LINES)
+    _urls(order.success_url, order.error_url, sandbox=sandbox)
+
+
+def checked_refund(order: RefundOrder) -> RefundOrder:
+    """Return the refund with an exact amount, or refuse it."""
+    _text(order.reason, NOTE_MAX, "reason", _CONTROL_BUT_LINES)
+    if order.amount is None:
+        return order
+    amount = _amount(order.amount, order.currency or "AZN", "amount", "amount")
+    return msgspec.structs.replace(order, amount=amount)
+
+
+def check_note(note: str) -> None:
+    """Refuse a decision without a reason."""
+    if not note.strip():
+        raise _invalid("must say why; it stays in the history", "note")
+    _text(note, NOTE_MAX, "note", _CONTROL_BUT_LINES)
+
+
+def fits_currency(amount: Decimal, currency: str) -> bool:
+    """Whether an amount has no more places than its currency."""
+    return currency in CURRENCY_PLACES and amount == amount.quantize(_unit(currency))
+
+
+def _unit(currency: str) -> Decimal:
+    return Decimal(1).scaleb(-CURRENCY_PLACES[currency])
+
+
+def _amount(value: Decimal, currency: str, *path: str) -> Decimal:
+    if currency not in CURRENCY_PLACES:
+        raise RefusedError(
+            ErrorCode.CURRENCY_NOT_SUPPORTED, "EPoint does not take this currency.", ("input", path[0], "currency")
+        )
+    if not value.is_finite() or not Decimal(0) < value <= AMOUNT_MAX:
+        raise _invalid(f"must be more than 0 and at most {AMOUNT_MAX}", *path)
+    exact = value.quantize(_unit(currency))
+    if exact != value:
+        raise _invalid(f"must have at most {CURRENCY_PLACES[currency]} decimal places; nothing is rounded", *path)
+    return exact
+
+
+def _text(value: str | None, length_max: int, field: str, forbidden: re.Pattern[str]) -> None:
+    if value is None:
+        return
+    if len(value) > length_max:
+        raise _invalid(f"must have at most {length_max} characters; it has {len(value)}", *field.split("."))
+    if forbidden.search(value):
+        raise _invalid("must not contain control characters", *field.split("."))
+
+
+def _urls(success: str | None, error: str | None, *, sandbox: bool) -> None:
+    for name, url in (("success", success), ("error", error)):
+        if url is not None:
+            _url(url, name, sandbox=sandbox)
+
+
+def _url(url: str, name: str, *, sandbox: bool) -> None:
+    path = ("input", "returnUrls", name)
+    try:
+        parts = urlsplit(url)
+        well_formed = bool(parts.hostname) and "@" not in parts.netloc and parts.port != 0
+    except ValueError:
+        well_formed = False
+    if not well_formed or len(url) > URL_MAX or not re.fullmatch(r"[\x21-\x7e]+", url) or "\\" in url:
+        raise RefusedError(
+            ErrorCode.INVALID_INPUT, f"must be an absolute URL of at most {URL_MAX} ASCII characters", path
+        )
+    if parts.scheme not in (("https", "http") if sandbox else ("https",)):
+        raise RefusedError(ErrorCode.URL_NOT_ALLOWED, "must start with https://", path)
+
+
+def _metadata(metadata: str | None) -> None:
+    if metadata is None:
+        return
+    if not metadata.startswith("{"):
+        raise _invalid("must be a JSON object", "metadata")
+    size = len(metadata.encode("utf-8", "surrogatepass"))
+    if size > METADATA_BYTES_MAX:
+        raise _invalid(f"must have at most {METADATA_BYTES_MAX} bytes as JSON; it has {size}", "metadata")
+
+
+def _invalid(problem: str, *path: str) -> RefusedError:
+    return RefusedError(ErrorCode.INVALID_INPUT, problem, ("input", *path))
