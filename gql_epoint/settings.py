@@ -1,0 +1,340 @@
+"""Every setting, in one table: the only reader of the environment.
+
+A row of SETTINGS gives a setting its name, default, meaning and parser. Validation, `gql-epoint check`, the help
+text and the table in the README all follow from it.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from gql_epoint.errors import ConfigurationError
+from gql_epoint.keys import DEVELOPMENT, SecretKey, parse_keys
+from gql_epoint.setting_values import (
+    Secret,
+    is_loopback,
+    one_of,
+    parse_database,
+    parse_flag,
+    parse_gateway_url,
+    parse_host,
+    parse_origins,
+    parse_private_key,
+    parse_public_key,
+    parse_text,
+    parse_url,
+    seconds,
+    whole_number,
+)
+
+DOCUMENTATION_PUBLIC_KEY = "i000000001"
+DOCUMENTATION_PRIVATE_KEY = "d3hjsl38sd8kdfhbcea0be04eafde9e8e2bad2fb092d"
+"""The example merchant of EPoint's own documentation, whose private key is as public as the other one."""
+
+_PREFIX = "GQL_EPOINT_"
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What the environment says, checked. Each field is described by the row of the same name in SETTINGS."""
+
+    sandbox: bool
+    public_key: str
+    private_key: Secret
+    interface_lang: str
+    success_redirect_url: str | None
+    failed_redirect_url: str | None
+    logger_name: str
+    secret_keys: tuple[SecretKey, ...]
+    host: str
+    port: int
+    database: Path
+    gateway_url: str
+    call_timeout_s: float
+    explorer: bool
+    allowed_origins: tuple[str, ...]
+    body_bytes_max: int
+    callback_bytes_max: int
+    log_level: str
+    simulator_port: int
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> Settings:
+        """Read and check all settings. Raises ConfigurationError for the first that would not work."""
+        settings, problems = read_settings(environ)
+        if settings is None:
+            raise problems[0]
+        return settings
+
+
+class Setting(msgspec.Struct, frozen=True, kw_only=True):
+    """One row: `parse` turns text into the value of `field` or raises ValueError with the rest of a sentence.
+
+    A blank variable counts as one that is not set. The defaults are written as in the environment; None means that
+    the setting must be given.
+    """
+
+    name: str
+    field: str
+    parse: Callable[[str], Any]
+    default: str | None
+    sandbox_default: str | None = None
+    secret: bool = False
+    help: str
+
+    def default_in(self, sandbox: bool) -> str | None:
+        """Return the default of this mode."""
+        return self.default if not sandbox or self.sandbox_default is None else self.sandbox_default
+
+
+def read_settings(environ: Mapping[str, str]) -> tuple[Settings | None, list[ConfigurationError]]:
+    """Read all settings and return them, or None and everything that is wrong with them."""
+    problems = list(_misspelled(environ))
+    sandbox = _read(_SANDBOX, environ, False, []) is True
+    values = {row.field: _read(row, environ, sandbox, problems) for row in SETTINGS}
+    if problems:
+        return None, problems
+    if sandbox:
+        values["secret_keys"] = (DEVELOPMENT, *values["secret_keys"])
+        values["gateway_url"] = values["gateway_url"] or f"http://127.0.0.1:{values['simulator_port']}"
+    settings = Settings(**values)
+    problems = list(_sandbox_problems(settings) if sandbox else _live_problems(settings))
+    return (None, problems) if problems else (settings, [])
+
+
+def settings_table() -> str:
+    """Return all settings as a Markdown table, for the README."""
+    rows = ["| Setting | Default | Meaning |", "|---|---|---|"]
+    rows += [f"| `{row.name}` | {_default_text(row)} | {row.help} |" for row in SETTINGS]
+    return "\n".join(rows)
+
+
+def settings_help() -> str:
+    """Return all settings as plain text, for a terminal."""
+    return "\n".join(f"  {row.name}\n      {row.help} Default: {_default_text(row)}." for row in SETTINGS).replace(
+        "`", ""
+    )
+
+
+_SANDBOX = Setting(
+    name="GQL_EPOINT_SANDBOX",
+    field="sandbox",
+    parse=parse_flag,
+    default="0",
+    help="1 turns on sandbox mode: the development key, EPoint's example merchant, and nothing but this machine.",
+)
+
+SETTINGS: tuple[Setting, ...] = (
+    _SANDBOX,
+    Setting(
+        name="EPOINT_PUBLIC_KEY",
+        field="public_key",
+        parse=parse_public_key,
+        default=None,
+        sandbox_default=DOCUMENTATION_PUBLIC_KEY,
+        help="The public key of your EPoint merchant.",
+    ),
+    Setting(
+        name="EPOINT_PRIVATE_KEY",
+        field="private_key",
+        parse=parse_private_key,
+        default=None,
+        sandbox_default=DOCUMENTATION_PRIVATE_KEY,
+        secret=True,
+        help="The private key of your EPoint merchant. It signs what is sent and verifies callbacks.",
+    ),
+    Setting(
+        name="EPOINT_INTERFACE_LANG",
+        field="interface_lang",
+        parse=one_of("az", "en", "ru"),
+        default="az",
+        help="The language of EPoint's pages where a request names none: az, en or ru.",
+    ),
+    Setting(
+        name="EPOINT_SUCCESS_REDIRECT_URL",
+        field="success_redirect_url",
+        parse=parse_url,
+        default="",
+        help="Where customers go after a payment; unset, as EPoint's dashboard says.",
+    ),
+    Setting(
+        name="EPOINT_FAILED_REDIRECT_URL",
+        field="failed_redirect_url",
+        parse=parse_url,
+        default="",
+        help="Where customers go after a failed payment; unset, as EPoint's dashboard says.",
+    ),
+    Setting(
+        name="EPOINT_LOGGER_NAME",
+        field="logger_name",
+        parse=parse_text,
+        default="epoint",
+        help="The logger that tells of calls to EPoint.",
+    ),
+    Setting(
+        name="GQL_EPOINT_SECRET_KEYS",
+        field="secret_keys",
+        parse=parse_keys,
+        default=None,
+        sandbox_default="",
+        secret=True,
+        help="Who may call: lines of `gql-epoint keys new`, separated by commas or line ends. Holds hashes only.",
+    ),
+    Setting(
+        name="GQL_EPOINT_HOST",
+        field="host",
+        parse=parse_host,
+        default="127.0.0.1",
+        help="The address to listen on.",
+    ),
+    Setting(
+        name="GQL_EPOINT_PORT",
+        field="port",
+        parse=whole_number(0, 65535, ""),
+        default="8080",
+        help="The port to listen on; 0 takes any that is free.",
+    ),
+    Setting(
+        name="GQL_EPOINT_DATABASE_URL",
+        field="database",
+        parse=parse_database,
+        default="sqlite:///gql-epoint.db",
+        sandbox_default="sqlite:///gql-epoint-sandbox.db",
+        help="The database of record.",
+    ),
+    Setting(
+        name="GQL_EPOINT_GATEWAY_URL",
+        field="gateway_url",
+        parse=parse_gateway_url,
+        default="https://epoint.az",
+        sandbox_default="",
+        help="Where EPoint is. In the sandbox it is the simulator on this machine.",
+    ),
+    Setting(
+        name="GQL_EPOINT_CALL_TIMEOUT_S",
+        field="call_timeout_s",
+        parse=seconds(1, 120),
+        default="30",
+        help="How long EPoint may take to answer, in seconds.",
+    ),
+    Setting(
+        name="GQL_EPOINT_EXPLORER",
+        field="explorer",
+        parse=parse_flag,
+        default="0",
+        sandbox_default="1",
+        help="1 serves GraphiQL to browsers at /graphql.",
+    ),
+    Setting(
+        name="GQL_EPOINT_ALLOWED_ORIGINS",
+        field="allowed_origins",
+        parse=parse_origins,
+        default="",
+        help="Origins of web pages that may call, separated by commas, such as https://shop.example.",
+    ),
+    Setting(
+        name="GQL_EPOINT_BODY_BYTES_MAX",
+        field="body_bytes_max",
+        parse=whole_number(1_000, 10_000_000, " bytes"),
+        default="131072",
+        help="The longest GraphQL request or WebSocket message that is read, in bytes.",
+    ),
+    Setting(
+        name="GQL_EPOINT_CALLBACK_BYTES_MAX",
+        field="callback_bytes_max",
+        parse=whole_number(1_000, 10_000_000, " bytes"),
+        default="65536",
+        help="The longest callback from EPoint that is read, in bytes.",
+    ),
+    Setting(
+        name="GQL_EPOINT_LOG_LEVEL",
+        field="log_level",
+        parse=one_of("DEBUG", "INFO", "WARNING", "ERROR"),
+        default="INFO",
+        help="How much to log: DEBUG, INFO, WARNING or ERROR.",
+    ),
+    Setting(
+        name="GQL_EPOINT_SIMULATOR_PORT",
+        field="simulator_port",
+        parse=whole_number(1, 65535, ""),
+        default="8081",
+        help="The port of the local EPoint simulator.",
+    ),
+)
+
+
+# ---------------------------------------------------------------------------------------------------------
+# What is wrong with them.
+# ---------------------------------------------------------------------------------------------------------
+
+_MISSING = {
+    "EPOINT_PUBLIC_KEY": "is not set; set it to the public key of your EPoint merchant",
+    "EPOINT_PRIVATE_KEY": "is not set; set it to the private key of your EPoint merchant",
+    "GQL_EPOINT_SECRET_KEYS": "is not set, so nobody could call; make a key with `gql-epoint keys new` and set the "
+    "line it prints",
+}
+_TRY_SANDBOX = "; to try gql-epoint without an EPoint account set GQL_EPOINT_SANDBOX=1"
+
+
+def _misspelled(environ: Mapping[str, str]) -> Iterator[ConfigurationError]:
+    known = [row.name for row in SETTINGS]
+    for name in sorted(environ):
+        if name.startswith(_PREFIX) and name not in known:
+            nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
+            yield ConfigurationError(name, f"is not a setting; did you mean {nearest}?")
+
+
+def _read(row: Setting, environ: Mapping[str, str], sandbox: bool, problems: list[ConfigurationError]) -> Any:
+    text = environ.get(row.name, "").strip() or row.default_in(sandbox)
+    if text is None:
+        problems.append(ConfigurationError(row.name, _MISSING[row.name] + _TRY_SANDBOX))
+        return None
+    try:
+        return row.parse(text)
+    except ValueError as exc:
+        problems.append(ConfigurationError(row.name, str(exc)))
+        return None
+
+
+def _sandbox_problems(settings: Settings) -> Iterator[ConfigurationError]:
+    if not is_loopback(settings.host):
+        yield ConfigurationError(
+            "GQL_EPOINT_HOST",
+            "must be 127.0.0.1, ::1 or localhost in sandbox mode: everybody knows the development key",
+        )
+    if not is_loopback(urlsplit(settings.gateway_url).hostname or ""):
+        yield ConfigurationError(
+            "GQL_EPOINT_GATEWAY_URL",
+            "must be an address of this machine in sandbox mode, such as http://127.0.0.1:8081",
+        )
+
+
+def _live_problems(settings: Settings) -> Iterator[ConfigurationError]:
+    if settings.private_key.reveal() == DOCUMENTATION_PRIVATE_KEY:
+        yield ConfigurationError(
+            "EPOINT_PRIVATE_KEY",
+            "is the example key of EPoint's documentation, with which anyone could forge callbacks; set the "
+            "private key of your own merchant" + _TRY_SANDBOX,
+        )
+    if not settings.secret_keys:
+        yield ConfigurationError("GQL_EPOINT_SECRET_KEYS", _MISSING["GQL_EPOINT_SECRET_KEYS"])
+
+
+def _default_text(row: Setting) -> str:
+    texts = ["must be set" if row.default is None else f"`{row.default}`" if row.default else "none"]
+    if row.sandbox_default is not None and row.sandbox_default != row.default:
+        sandbox = _SANDBOX_WORDS.get(row.name, f"`{row.sandbox_default}`")
+        texts.append(f"in the sandbox {sandbox}")
+    return "; ".join(texts)
+
+
+_SANDBOX_WORDS = {
+    "EPOINT_PRIVATE_KEY": "the example of EPoint's documentation",
+    "GQL_EPOINT_SECRET_KEYS": "the development key",
+    "GQL_EPOINT_GATEWAY_URL": "the simulator",
+}
