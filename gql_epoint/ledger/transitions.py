@@ -434,7 +434,8 @@ def _with_details(
     heard_final = bool(facts - {Fact.OPENED, Fact.CALL_LOST, Fact.OPENING_LOST})
     gateway = msgspec.structs.replace(
         old,
-        status=what.status or old.status,
+        # The `success` of an opening call is about the call, not about the payment.
+        status=(what.status if heard is not Heard.OPENING else None) or old.status,
         transaction_id=old.transaction_id or what.transaction,
         bank_transaction_id=what.bank_transaction or old.bank_transaction_id,
         bank_response=what.bank_response or old.bank_response,
