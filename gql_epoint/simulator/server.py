@@ -109,6 +109,9 @@ class _Protocol(H11Protocol):
     """HTTP/1.1 that lets the application close the connection without an answer."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        # asyncio sets this only on sockets that were made with the protocol's number; without it, an answer that
+        # goes out in two writes waits 40 ms for the other side.
+        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         super().connection_made(transport)
         self.app = _with_abort(self.app, transport)
 
