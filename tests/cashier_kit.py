@@ -18,7 +18,7 @@ import msgspec
 from gql_epoint.cashier import Cashier
 from gql_epoint.cashier.commands import Call, PaymentOrder, RefundOrder, SaveCardOrder, TransactionBy
 from gql_epoint.cashier.desk import Books, Defaults
-from gql_epoint.epoint import seal
+from gql_epoint.epoint import PAY, PayRequest, seal
 from gql_epoint.gateway import Gateway, Merchant
 from gql_epoint.ledger.transaction import Event, Refund, SavedCard, Transaction, TransactionOperation
 from gql_epoint.live import Live
@@ -87,6 +87,17 @@ class Shop:
         await self.hosted_page(card.redirect_url, card_number)
         await self.callback(status="success", card_id=card.card_id, card_mask="411111******1111")
         return await self.card(card.id)
+
+    async def made_elsewhere(self, order_id: str, card_number: str | None = APPROVED) -> str:
+        """Pay 10 AZN past these books, as a shop with EPoint's plain API would; return EPoint's id of it."""
+        request = PayRequest(amount=Decimal("10.00"), currency="AZN", language="az", order_id=order_id)
+        async with Gateway(MERCHANT, base_url=self.simulator.url) as gateway:
+            reply = await gateway.call(PAY, request)
+        assert reply.transaction is not None
+        assert reply.redirect_url is not None
+        if card_number is not None:
+            await self.hosted_page(reply.redirect_url, card_number)
+        return reply.transaction
 
     async def refund(self, transaction: Transaction, amount: str | None = None, **call: Any) -> Refund:
         """Refund a transaction."""
@@ -186,7 +197,7 @@ def signed(fields: dict[str, Any]) -> bytes:
     return urlencode({"data": sealed.data, "signature": sealed.signature}).encode()
 
 
-def success_of(transaction: Transaction, **changes: Any) -> dict[str, Any]:
+def success_of(transaction: Transaction, /, **changes: Any) -> dict[str, Any]:
     """Return the fields of the success callback that fits a transaction."""
     fields = {
         "status": "success",

@@ -182,7 +182,9 @@ async def test_key_in_progress_says_when_to_come_back(shop: Shop) -> None:
 # One order, one payment -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("paid", "code"), [(False, ErrorCode.ORDER_IN_PROGRESS), (True, ErrorCode.ORDER_ALREADY_PAID)])
+@pytest.mark.parametrize(
+    ("paid", "code"), [(False, ErrorCode.ORDER_IN_PROGRESS), (True, ErrorCode.ORDER_ALREADY_PAID)]
+)
 async def test_order_has_one_live_or_paid_payment(shop: Shop, paid: bool, code: ErrorCode) -> None:
     """A second payment of an order is refused with the first one, so that the shop can go on with it."""
     first = await shop.pay(order_id="A-1")
