@@ -6,7 +6,14 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from simulator_client import (
+
+import gql_epoint.simulator
+from gql_epoint.epoint.operations import OPERATIONS, Kind
+from gql_epoint.epoint.signing import seal
+from gql_epoint.simulator import Switches
+from gql_epoint.simulator.desk import HANDLERS
+from gql_epoint.simulator.facts import CALLBACK_FIELDS, CHARGE_FIELDS
+from tests.simulator_client import (
     APPROVED,
     DECLINED,
     MERCHANT,
@@ -18,13 +25,6 @@ from simulator_client import (
     World,
     world,
 )
-
-import gql_epoint.simulator
-from gql_epoint.epoint.operations import OPERATIONS, Kind
-from gql_epoint.epoint.signing import seal
-from gql_epoint.simulator import Switches
-from gql_epoint.simulator.desk import HANDLERS
-from gql_epoint.simulator.facts import CALLBACK_FIELDS, CHARGE_FIELDS
 
 
 @pytest.fixture(scope="module")

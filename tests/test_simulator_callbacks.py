@@ -6,11 +6,11 @@ from typing import Any
 
 import msgspec
 import pytest
-from simulator_client import APPROVED, DECLINED, MERCHANT, PAY, SECURE, SPLIT, World, world
 
 from gql_epoint.epoint.callback import read_callback, read_envelope
 from gql_epoint.epoint.signing import unseal
 from gql_epoint.errors import SignatureError
+from tests.simulator_client import APPROVED, DECLINED, MERCHANT, PAY, SECURE, SPLIT, World, world
 
 BANK = {"bank_transaction", "bank_response", "operation_code", "rrn", "card_name", "card_mask", "trace_id"}
 PAYMENT = BANK | {"order_id", "status", "code", "message", "transaction", "amount", "other_attr"}

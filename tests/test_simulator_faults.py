@@ -5,10 +5,10 @@ import random
 
 import httpx
 import pytest
-from simulator_client import MERCHANT, OTHER_MERCHANT, PAY, SILENT, World, world
 
 from gql_epoint.errors import ConfigurationError
 from gql_epoint.simulator import OrderPlan, SimulatorSettings, create_simulator, running, serve
+from tests.simulator_client import MERCHANT, OTHER_MERCHANT, PAY, SILENT, World, world
 
 
 @pytest.fixture(scope="module")

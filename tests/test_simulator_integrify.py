@@ -7,7 +7,8 @@ from decimal import Decimal
 from types import SimpleNamespace
 
 import pytest
-from simulator_client import APPROVED, DECLINED, MERCHANT, OTHER_MERCHANT, World, world
+
+from tests.simulator_client import APPROVED, DECLINED, MERCHANT, OTHER_MERCHANT, World, world
 
 ORDER = {"amount": Decimal("30.75"), "currency": "AZN"}
 SPLIT = {**ORDER, "split_user_id": OTHER_MERCHANT.public_key, "split_amount": Decimal(10)}

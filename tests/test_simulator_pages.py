@@ -5,10 +5,10 @@ from html.parser import HTMLParser
 
 import httpx
 import pytest
-from simulator_client import APPROVED, DECLINED, PAY, SECURE, World, world
 
 from gql_epoint.simulator import SimulatorSettings, running
 from gql_epoint.simulator.bank import TEST_CARDS
+from tests.simulator_client import APPROVED, DECLINED, PAY, SECURE, World, world
 
 EVIL = '"><script>alert(1)</script>&'
 

@@ -54,9 +54,12 @@ def create_simulator(
 async def _kept(books: Books) -> AsyncIterator[None]:
     """Write the books when they have changed, a few times a second and once at the end."""
 
+    stop = asyncio.Event()
+
     async def write_often() -> None:
-        while True:
-            await asyncio.sleep(_WRITE_INTERVAL_S)
+        while not stop.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), _WRITE_INTERVAL_S)
             if books.changed:
                 await asyncio.to_thread(books.write, books.encode())
 
@@ -64,7 +67,9 @@ async def _kept(books: Books) -> AsyncIterator[None]:
     try:
         yield
     finally:
+        # Asked, not cancelled: a thread that writes cannot be stopped, and two must not write at the same time.
+        stop.set()
         if writer is not None:
-            writer.cancel()
-            await asyncio.wait({writer})
-            books.write(books.encode())
+            await writer
+            if books.changed:
+                books.write(books.encode())

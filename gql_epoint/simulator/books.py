@@ -52,7 +52,6 @@ class Transaction(msgspec.Struct, kw_only=True):
     # The hosted page. `step` says what it shows while the status is new.
     page: str | None = None
     step: Literal["card", "secure", "silent"] = "card"
-    silent: bool = False  # the bank will not answer once the 3-D Secure step is done
     success_redirect_url: str | None = None
     error_redirect_url: str | None = None
 

@@ -179,7 +179,8 @@ class Control:
 
     def _find(self, request: Request) -> Transaction:
         transaction = self._state.books.transaction(request.path_params["name"])
-        if transaction is None:
+        # The books of an earlier run may name a merchant that is not here any more.
+        if transaction is None or transaction.merchant not in self._state.merchants:
             raise _MissingError
         return transaction
 

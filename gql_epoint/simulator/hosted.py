@@ -154,7 +154,10 @@ class HostedPages:
 
     def _find(self, request: Request) -> Transaction | None:
         transaction = self._state.books.page(request.path_params["page"])
-        if transaction is None or transaction.status != "new":
+        # The books of an earlier run may name a merchant that is not here any more.
+        if transaction is None or transaction.merchant not in self._state.merchants:
+            return None
+        if transaction.status != "new":
             return transaction
         age = self._state.clock() - transaction.at
         if age <= timedelta(seconds=self._state.switches.page_lifetime_s):

@@ -99,7 +99,7 @@ def index_page(transactions: Iterable[Transaction], merchants: Iterable[str]) ->
         f"""<section><h1>EPoint simulator</h1>
 <p>It answers like epoint.az to the merchants {escape(", ".join(merchants))}.</p>
 <h2>Test cards</h2><dl>{cards}</dl>
-<p></p><p class="soft">Any other number: its last three digits are the bank's answer, 000 approves.</p></section>
+<p class="soft">Any other number: its last three digits are the bank's answer, 000 approves.</p></section>
 <section><h2>Latest transactions</h2>{table}</section>""",
         wide=True,
     )
