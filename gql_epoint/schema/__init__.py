@@ -1,1 +1,71 @@
-"""The GraphQL contract."""
+"""The GraphQL contract: types, inputs, errors, access and limits. Resolvers call the cashier and return."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import strawberry
+from strawberry.schema.config import StrawberryConfig
+
+from gql_epoint.schema.access import (
+    DIRECTIVE_ARGUMENTS,
+    AccessExtension,
+    Requirements,
+    read_requirements,
+)
+from gql_epoint.schema.errors import ERROR_TYPES
+from gql_epoint.schema.events import EVENT_TYPES
+from gql_epoint.schema.guards import GuardExtension, money_fields
+from gql_epoint.schema.masking import MaskingExtension, mask_result
+from gql_epoint.schema.mutations import Mutation
+from gql_epoint.schema.queries import Query
+from gql_epoint.schema.scalars import SCALARS
+from gql_epoint.schema.subscriptions import Subscription
+
+
+class Schema(strawberry.Schema):
+    """The contract, with what its rules need read from it once."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        for directive in self._schema.directives:
+            for name, description in DIRECTIVE_ARGUMENTS.get(directive.name, {}).items():
+                directive.args[name].description = description
+
+    @cached_property
+    def requirements(self) -> Requirements:
+        """What each field asks of a credential."""
+        return read_requirements(self._schema)
+
+    @cached_property
+    def money_fields(self) -> frozenset[str]:
+        """The mutations that move money."""
+        return money_fields(self._schema)
+
+    async def execute(self, *args: Any, **options: Any) -> Any:
+        """Run a query or mutation. What fails outside of all extensions is masked here."""
+        result = await super().execute(*args, **options)
+        mask_result(result, options.get("context_value"))
+        return result
+
+    def process_errors(self, errors: list[Any], execution_context: Any = None) -> None:
+        """Log nothing: the texts may hold values, and the masking extension logs what is unexpected."""
+
+
+def build_schema() -> Schema:
+    """Return the schema. Its context value is a RequestContext."""
+    return Schema(
+        query=Query,
+        mutation=Mutation,
+        subscription=Subscription,
+        types=(*EVENT_TYPES, *ERROR_TYPES),
+        # The first is the outermost: masking sees what every other extension and the resolvers leave behind.
+        extensions=(MaskingExtension, GuardExtension, AccessExtension),
+        config=StrawberryConfig(scalar_map=SCALARS),
+    )
+
+
+def schema_text() -> str:
+    """Return the contract in the schema definition language, as it is committed in schema.graphql."""
+    return build_schema().as_str() + "\n"

@@ -1,0 +1,43 @@
+"""The hash that says whether two requests with one idempotency key ask for the same thing."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from decimal import Decimal
+from enum import Enum
+from typing import Any
+
+import msgspec
+import strawberry
+
+from gql_epoint.schema.scalars import format_decimal
+
+_ENCODER = msgspec.json.Encoder(order="deterministic")
+
+
+def input_hash(value: Any) -> str:
+    """Return the SHA-256 of a coerced input without its idempotency key.
+
+    "10.5" and "10.50" are the same amount, an absent field is the same as null, and keys of metadata have no order.
+    Raises ValueError for text that UTF-8 cannot hold.
+    """
+    fields = _plain(value)
+    del fields["idempotency_key"]
+    return hashlib.sha256(_ENCODER.encode(fields)).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value):
+        pairs = ((field.name, getattr(value, field.name)) for field in dataclasses.fields(value))
+        return {name: _plain(item) for name, item in pairs if item is not None and item is not strawberry.UNSET}
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, Decimal):
+        written = format_decimal(value)
+        return written.rstrip("0").rstrip(".") if "." in written else written
+    if isinstance(value, dict | list):
+        # Metadata: the standard library writes integers of any size, which msgspec refuses.
+        return json.dumps(value, sort_keys=True, allow_nan=False)
+    return value

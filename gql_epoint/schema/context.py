@@ -1,0 +1,47 @@
+"""What a resolver knows of the request it serves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from graphql import GraphQLError
+from strawberry.types import Info as _Info
+
+from gql_epoint.schema.access import Credential
+
+if TYPE_CHECKING:
+    from gql_epoint.cashier import Cashier
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RequestContext:
+    """Made by the web layer for each operation, and passed as Strawberry's context value.
+
+    `credential` is verified and unexpired, or None. `merchant` owns idempotency keys, whatever the credential:
+    rotating keys must not charge twice.
+    """
+
+    cashier: Cashier
+    credential: Credential | None
+    merchant: str
+    sandbox: bool
+    request_id: str
+
+    @property
+    def caller(self) -> Credential:
+        """The credential; the access rule lets nobody in without one."""
+        assert self.credential is not None
+        return self.credential
+
+
+Info = _Info[RequestContext, None]
+
+
+def plain_text(value: str) -> str:
+    """Return a name to look up; raises GraphQLError for text that no database can hold."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise GraphQLError("A name is not valid Unicode.", extensions={"code": "INVALID_INPUT"}) from None
+    return value

@@ -1,0 +1,321 @@
+"""Mutations: each hands its input to the cashier and shows what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, TypeVar
+
+import strawberry
+
+from gql_epoint.cashier.commands import Call, Result
+from gql_epoint.errors import ErrorCode, RefusedError
+from gql_epoint.ledger import transaction as ledger
+from gql_epoint.ledger.transaction import TransactionOperation
+from gql_epoint.schema.access import Scope, needs
+from gql_epoint.schema.canonical import input_hash
+from gql_epoint.schema.context import Info
+from gql_epoint.schema.enums import Resolution
+from gql_epoint.schema.errors import UserError, to_user_error
+from gql_epoint.schema.guards import MOVES_MONEY
+from gql_epoint.schema.inputs import (
+    PayAndSaveCardInput,
+    PayInput,
+    PayoutInput,
+    PayWithSavedCardInput,
+    RefundInput,
+    ResolveRefundInput,
+    ResolveTransactionInput,
+    SaveCardInput,
+    SplitPayAndSaveCardInput,
+    SplitPayInput,
+    SplitPayWithSavedCardInput,
+    TransactionBy,
+)
+from gql_epoint.schema.types import Refund, SavedCard, Transaction
+
+T = TypeVar("T")
+
+_REPLAYED = (
+    "Whether the idempotency key was used before: nothing was done now, and the object is shown as it is now."
+)
+_ERRORS = "Why nothing was done; or, next to an object, what went wrong with EPoint. Empty if all is well."
+_TWICE = "Never moves money twice: repeat it with the same key after a timeout. One such field per operation."
+
+
+@strawberry.type(description="What became of a request about a transaction.")
+class TransactionPayload:
+    """What became of a request about a transaction."""
+
+    transaction: Transaction | None = strawberry.field(
+        description="The transaction as it is now; null if the request was refused."
+    )
+    replayed: bool = strawberry.field(description=_REPLAYED)
+    errors: list[UserError] = strawberry.field(description=_ERRORS)
+
+
+@strawberry.type(description="What became of a request about a saved card.")
+class SavedCardPayload:
+    """What became of a request about a saved card."""
+
+    saved_card: SavedCard | None = strawberry.field(
+        description="The saved card as it is now; null if the request was refused."
+    )
+    replayed: bool = strawberry.field(description=_REPLAYED)
+    errors: list[UserError] = strawberry.field(description=_ERRORS)
+
+
+@strawberry.type(description="What became of a request about a refund.")
+class RefundPayload:
+    """What became of a request about a refund."""
+
+    refund: Refund | None = strawberry.field(
+        description="The refund as it is now; null if the request was refused."
+    )
+    replayed: bool = strawberry.field(description=_REPLAYED)
+    errors: list[UserError] = strawberry.field(description=_ERRORS)
+
+
+def _mutation(description: str, scope: Scope, *, moves_money: bool = False) -> Any:
+    return strawberry.mutation(
+        description=f"{description} {_TWICE}" if moves_money else description,
+        directives=[needs(scope)],
+        metadata={MOVES_MONEY: moves_money},
+    )
+
+
+def _argument(description: str) -> Any:
+    return strawberry.argument(description=description)
+
+
+_PAYMENT = _argument("What to pay.")
+
+
+@strawberry.type(
+    description=(
+        "What changes something. Expected failures are in `errors` of each payload; a decline is in the object "
+        "itself."
+    )
+)
+class Mutation:
+    """What changes something."""
+
+    @_mutation(
+        "Start a payment on EPoint's page. Send the customer to `transaction.nextAction`.",
+        Scope.PAYMENTS_WRITE,
+        moves_money=True,
+    )
+    async def pay(self, info: Info, input: Annotated[PayInput, _PAYMENT]) -> TransactionPayload:  # noqa: A002
+        """Start a payment on EPoint's page."""
+        return await _pay(info, input, TransactionOperation.PAY)
+
+    @_mutation(
+        (
+            "Charge a saved card, without the customer. The transaction is decided when this returns, or "
+            "INDETERMINATE."
+        ),
+        Scope.PAYMENTS_WRITE,
+        moves_money=True,
+    )
+    async def pay_with_saved_card(
+        self,
+        info: Info,
+        input: Annotated[PayWithSavedCardInput, _PAYMENT],  # noqa: A002
+    ) -> TransactionPayload:
+        """Charge a saved card."""
+        return await _pay(info, input, TransactionOperation.PAY_WITH_SAVED_CARD)
+
+    @_mutation(
+        "Start a payment on EPoint's page that also saves the card: see `transaction.savedCard`.",
+        Scope.PAYMENTS_WRITE,
+        moves_money=True,
+    )
+    async def pay_and_save_card(
+        self,
+        info: Info,
+        input: Annotated[PayAndSaveCardInput, _PAYMENT],  # noqa: A002
+    ) -> TransactionPayload:
+        """Start a payment that saves the card."""
+        return await _pay(info, input, TransactionOperation.PAY_AND_SAVE_CARD)
+
+    @_mutation(
+        "Start saving a card on EPoint's page, without a payment. Send the customer to `savedCard.nextAction`.",
+        Scope.PAYMENTS_WRITE,
+    )
+    async def save_card(
+        self,
+        info: Info,
+        input: Annotated[SaveCardInput, _argument("What to save it for.")],  # noqa: A002
+    ) -> SavedCardPayload:
+        """Start saving a card."""
+        result, errors = await _run(
+            info, input, lambda call: info.context.cashier.cards.start(call, input.to_order())
+        )
+        return SavedCardPayload(
+            saved_card=SavedCard.of(result.value) if result else None,
+            replayed=result.replayed if result else False,
+            errors=errors,
+        )
+
+    @_mutation(
+        "Start a payment on EPoint's page of which a part goes to another merchant.",
+        Scope.PAYMENTS_WRITE,
+        moves_money=True,
+    )
+    async def split_pay(
+        self,
+        info: Info,
+        input: Annotated[SplitPayInput, _PAYMENT],  # noqa: A002
+    ) -> TransactionPayload:
+        """Start a split payment."""
+        return await _pay(info, input, TransactionOperation.SPLIT_PAY)
+
+    @_mutation(
+        "Charge a saved card, without the customer; a part goes to another merchant.",
+        Scope.PAYMENTS_WRITE,
+        moves_money=True,
+    )
+    async def split_pay_with_saved_card(
+        self,
+        info: Info,
+        input: Annotated[SplitPayWithSavedCardInput, _PAYMENT],  # noqa: A002
+    ) -> TransactionPayload:
+        """Charge a saved card and split the payment."""
+        return await _pay(info, input, TransactionOperation.SPLIT_PAY_WITH_SAVED_CARD)
+
+    @_mutation(
+        "Start a payment on EPoint's page that also saves the card; a part goes to another merchant.",
+        Scope.PAYMENTS_WRITE,
+        moves_money=True,
+    )
+    async def split_pay_and_save_card(
+        self,
+        info: Info,
+        input: Annotated[SplitPayAndSaveCardInput, _PAYMENT],  # noqa: A002
+    ) -> TransactionPayload:
+        """Start a split payment that saves the card."""
+        return await _pay(info, input, TransactionOperation.SPLIT_PAY_AND_SAVE_CARD)
+
+    @_mutation(
+        (
+            "Send the merchant's money to a card that was saved for payouts. Decided when this returns, or "
+            "INDETERMINATE."
+        ),
+        Scope.PAYOUTS_WRITE,
+        moves_money=True,
+    )
+    async def payout(
+        self,
+        info: Info,
+        input: Annotated[PayoutInput, _argument("What to pay out.")],  # noqa: A002
+    ) -> TransactionPayload:
+        """Send money to a saved card."""
+        return await _pay(info, input, TransactionOperation.PAYOUT)
+
+    @_mutation(
+        (
+            "Give a payment back to the customer: all that is left of it, or a part. All refunds together never "
+            "exceed it."
+        ),
+        Scope.REFUNDS_WRITE,
+        moves_money=True,
+    )
+    async def refund(
+        self,
+        info: Info,
+        input: Annotated[RefundInput, _argument("What to refund.")],  # noqa: A002
+    ) -> RefundPayload:
+        """Give money back."""
+        return _refund(
+            *await _run(info, input, lambda call: info.context.cashier.refunds.start(call, input.to_order()))
+        )
+
+    @_mutation(
+        "Ask EPoint for the truth now, and record it. Adopts an EPoint transaction that was made elsewhere.",
+        Scope.PAYMENTS_WRITE,
+    )
+    async def refresh_transaction(
+        self, info: Info, by: Annotated[TransactionBy, _argument("Which transaction.")]
+    ) -> TransactionPayload:
+        """Ask get-status now."""
+        actor = info.context.caller.name
+        return _transaction(*await _attempt(lambda: info.context.cashier.lookup.refresh(by.to_name(), actor)))
+
+    @_mutation(
+        "Settle by hand a transaction that is INDETERMINATE or in REQUIRES_REVIEW. Calls nobody, moves no money.",
+        Scope.LEDGER_RESOLVE,
+    )
+    async def resolve_transaction(
+        self,
+        info: Info,
+        input: Annotated[ResolveTransactionInput, _argument("The finding.")],  # noqa: A002
+    ) -> TransactionPayload:
+        """Settle a transaction."""
+        decide = info.context.cashier.resolutions.transaction
+        succeeded = input.resolution is Resolution.SUCCEEDED
+        return _transaction(
+            *await _run(info, input, lambda call: decide(call, input.transaction_id, succeeded, input.note))
+        )
+
+    @_mutation(
+        "Settle by hand a refund that is INDETERMINATE. Calls nobody, moves no money.",
+        Scope.LEDGER_RESOLVE,
+    )
+    async def resolve_refund(
+        self,
+        info: Info,
+        input: Annotated[ResolveRefundInput, _argument("The finding.")],  # noqa: A002
+    ) -> RefundPayload:
+        """Settle a refund."""
+        decide = info.context.cashier.resolutions.refund
+        succeeded = input.resolution is Resolution.SUCCEEDED
+        return _refund(*await _run(info, input, lambda call: decide(call, input.refund_id, succeeded, input.note)))
+
+
+async def _pay(info: Info, order: Any, operation: TransactionOperation) -> TransactionPayload:
+    start = info.context.cashier.payments.start
+    return _transaction(*await _run(info, order, lambda call: start(call, order.to_order(operation))))
+
+
+async def _run(
+    info: Info, request: Any, work: Callable[[Call], Awaitable[Result[T]]]
+) -> tuple[Result[T] | None, list[UserError]]:
+    return await _attempt(lambda: work(_call(info, request)))
+
+
+async def _attempt(work: Callable[[], Awaitable[Result[T]]]) -> tuple[Result[T] | None, list[UserError]]:
+    """Return the result, if any, and everything that the caller is told beside it."""
+    try:
+        result = await work()
+    except RefusedError as refusal:
+        return None, [to_user_error(refusal)]
+    return result, [to_user_error(result.error)] if result.error else []
+
+
+def _call(info: Info, request: Any) -> Call:
+    try:
+        hashed = input_hash(request)
+    except ValueError:
+        raise RefusedError(ErrorCode.INVALID_INPUT, "A text is not valid Unicode.", ("input",)) from None
+    return Call(
+        owner=info.context.merchant,
+        actor=info.context.caller.name,
+        mutation=info.field_name,
+        key=request.idempotency_key,
+        input_hash=hashed,
+    )
+
+
+def _transaction(result: Result[ledger.Transaction] | None, errors: list[UserError]) -> TransactionPayload:
+    return TransactionPayload(
+        transaction=Transaction.of(result.value) if result else None,
+        replayed=result.replayed if result else False,
+        errors=errors,
+    )
+
+
+def _refund(result: Result[ledger.Refund] | None, errors: list[UserError]) -> RefundPayload:
+    return RefundPayload(
+        refund=Refund.of(result.value) if result else None,
+        replayed=result.replayed if result else False,
+        errors=errors,
+    )

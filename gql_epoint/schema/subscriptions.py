@@ -1,0 +1,123 @@
+"""Subscriptions: what changes, from the cashier's streams."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Annotated, Any, cast
+
+import strawberry
+
+from gql_epoint.schema.access import READ
+from gql_epoint.schema.connections import After
+from gql_epoint.schema.context import Info
+from gql_epoint.schema.enums import UpdateKind
+from gql_epoint.schema.events import FEED, Event, to_event
+from gql_epoint.schema.inputs import SavedCardBy, TransactionBy
+from gql_epoint.schema.types import SavedCard, Transaction
+
+AfterVersion = Annotated[
+    int | None,
+    strawberry.argument(
+        description=(
+            "The version that the client has already: only newer ones are sent, and the first of them is awaited."
+        )
+    ),
+]
+
+
+@strawberry.type(description="A transaction, now or after a change.")
+class TransactionUpdate:
+    """A transaction, now or after a change."""
+
+    kind: UpdateKind = strawberry.field(
+        description="Whether this is the state at the beginning, or a newer version."
+    )
+    transaction: Transaction = strawberry.field(description="The transaction as it is in this version.")
+
+
+@strawberry.type(description="A saved card, now or after a change.")
+class SavedCardUpdate:
+    """A saved card, now or after a change."""
+
+    kind: UpdateKind = strawberry.field(
+        description="Whether this is the state at the beginning, or a newer version."
+    )
+    saved_card: SavedCard = strawberry.field(description="The saved card as it is in this version.")
+
+
+@strawberry.type(description="One event of the feed.")
+class EventMessage:
+    """One event of the feed."""
+
+    cursor: str = strawberry.field(description="Store it with what you did about the event, and resume after it.")
+    event: Event = strawberry.field(description="The event.")
+
+
+def _argument(description: str) -> Any:
+    return strawberry.argument(description=description)
+
+
+@strawberry.type(description="What is sent when something changes. Wait here instead of asking again and again.")
+class Subscription:
+    """What is sent when something changes."""
+
+    @strawberry.subscription(
+        description=(
+            "The state now, then newer versions in order; some may be skipped, `events` has each. Completes at a "
+            "final status. If there is no such transaction, `extensions.code` is NOT_FOUND."
+        ),
+        directives=[READ],
+    )
+    async def transaction_updated(
+        self,
+        info: Info,
+        by: Annotated[TransactionBy, _argument("Which transaction.")],
+        after_version: AfterVersion = None,
+    ) -> AsyncGenerator[TransactionUpdate, None]:
+        """Watch a transaction."""
+        async with _closing(info.context.cashier.watching.transaction(by.to_name(), after_version)) as stream:
+            async for is_first, known in stream:
+                yield TransactionUpdate(kind=_kind(is_first, after_version), transaction=Transaction.of(known))
+
+    @strawberry.subscription(
+        description=(
+            "The state now, then newer versions in order. Completes when the card is no longer PENDING. If there "
+            "is no such card, `extensions.code` is NOT_FOUND."
+        ),
+        directives=[READ],
+    )
+    async def saved_card_updated(
+        self,
+        info: Info,
+        by: Annotated[SavedCardBy, _argument("Which saved card.")],
+        after_version: AfterVersion = None,
+    ) -> AsyncGenerator[SavedCardUpdate, None]:
+        """Watch a saved card."""
+        async with _closing(info.context.cashier.watching.saved_card(by.to_name(), after_version)) as stream:
+            async for is_first, known in stream:
+                yield SavedCardUpdate(kind=_kind(is_first, after_version), saved_card=SavedCard.of(known))
+
+    @strawberry.subscription(
+        description=(
+            "Every event after a cursor, in the order in which they were committed, for ever. Nothing is missed "
+            "across reconnects: resume after the last cursor that was dealt with. Without a cursor it starts at "
+            "the very first event, so that a consumer which crashed before it stored one misses nothing either."
+        ),
+        directives=[READ],
+    )
+    async def events(self, info: Info, after: After = None) -> AsyncGenerator[EventMessage, None]:
+        """Watch everything."""
+        position = int(FEED.decode(after, "after") or 0)
+        async with _closing(info.context.cashier.watching.events(position)) as stream:
+            async for known in stream:
+                yield EventMessage(cursor=FEED.encode(str(known.position)), event=to_event(known))
+
+
+def _closing(stream: Any) -> aclosing[Any]:
+    # A subscriber that leaves must be taken off the bell at once, not when the garbage collector comes by.
+    return aclosing(cast("AsyncGenerator[Any, None]", stream))
+
+
+def _kind(is_first: bool, after_version: int | None) -> UpdateKind:
+    return UpdateKind.SNAPSHOT if is_first and after_version is None else UpdateKind.CHANGE
