@@ -1,0 +1,184 @@
+"""Put the service together: one Starlette application, and a lifespan that owns everything that is open."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import RedirectResponse
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+
+from gql_epoint.cashier import Cashier
+from gql_epoint.cashier.desk import Books, Defaults
+from gql_epoint.gateway import Gateway, Merchant
+from gql_epoint.keys import DEVELOPMENT_KEY
+from gql_epoint.live import Live
+from gql_epoint.schema import build_schema
+from gql_epoint.settings import Settings
+from gql_epoint.store.sqlite import SqliteStore
+from gql_epoint.web.credentials import Doorkeeper
+from gql_epoint.web.explorer_page import explorer_assets, explorer_page
+from gql_epoint.web.graphql import GraphQLView
+from gql_epoint.web.health import alive, ready
+from gql_epoint.web.replies import Refusal, on_bug, on_http_exception, on_refusal
+from gql_epoint.web.request_ids import RequestIds
+from gql_epoint.web.webhook import webhook
+
+GRAPHQL_PATH = "/graphql"
+WEBHOOK_PATH = "/webhooks/epoint"
+
+# From the moment a call to EPoint is cut off, there is this much time to write down that it was.
+RECORDING_S = 10.0
+
+
+def utc_now() -> datetime:
+    """Return the time; the service's one clock."""
+    return datetime.now(UTC)
+
+
+def open_store(settings: Settings, clock: Callable[[], datetime] = utc_now) -> SqliteStore:
+    """Return the store that the settings name, not opened yet."""
+    return SqliteStore(settings.database, sandbox=settings.sandbox, clock=clock)
+
+
+def new_gateway(settings: Settings) -> Gateway:
+    """Return the gateway that the settings name, not opened yet."""
+    merchant = Merchant(public_key=settings.public_key, private_key=settings.private_key.reveal())
+    return Gateway(
+        merchant,
+        base_url=settings.gateway_url,
+        total_timeout_s=settings.call_timeout_s,
+        logger_name=settings.logger_name,
+    )
+
+
+def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -> Starlette:
+    """Return the service. Its lifespan opens what it needs, and raises ConfigurationError where that fails.
+
+    `app.state.counters` counts what happened; setting `app.state.closing` ends the event streams before a shutdown.
+    """
+    store = open_store(settings, clock)
+    gateway = new_gateway(settings)
+    cashier = _cashier(settings, store, gateway)
+    counters: Counter[str] = Counter()
+    closing = asyncio.Event()
+    background = _Background(cashier)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        async with gateway, _opened(store), background:
+            yield
+
+    graphql = GraphQLView(
+        build_schema(),
+        cashier,
+        Doorkeeper(settings.secret_keys),
+        merchant=settings.public_key,
+        sandbox=settings.sandbox,
+        body_bytes_max=settings.body_bytes_max,
+        allowed_origins=settings.allowed_origins,
+        explorer=_explorer(settings),
+        closing=closing,
+    )
+    routes: list[BaseRoute] = [
+        Route(GRAPHQL_PATH, graphql),
+        WebSocketRoute(GRAPHQL_PATH, graphql),
+        Route(WEBHOOK_PATH, webhook(cashier, settings.callback_bytes_max, counters), methods=["POST"]),
+        Route("/healthz", alive, methods=["GET"]),
+        Route("/readyz", ready(cashier, background.is_reconciling), methods=["GET"]),
+    ]
+    if settings.explorer:
+        routes += [explorer_assets(), Route("/", _to_explorer, methods=["GET"])]
+    app = Starlette(
+        routes=routes,
+        middleware=_middleware(settings),
+        exception_handlers={Refusal: on_refusal, HTTPException: on_http_exception, Exception: on_bug},
+        lifespan=lifespan,
+    )
+    app.router.redirect_slashes = False
+    app.state.counters = counters
+    app.state.closing = closing
+    return app
+
+
+class _Background:
+    """The work that nobody waits for: started with the service, and finished before the database closes."""
+
+    def __init__(self, cashier: Cashier) -> None:
+        self._cashier = cashier
+        self._reconciling: asyncio.Task[None] | None = None
+
+    def is_reconciling(self) -> bool:
+        return self._reconciling is not None and not self._reconciling.done()
+
+    async def __aenter__(self) -> None:
+        self._reconciling = asyncio.create_task(self._cashier.reconciler.run(), name="reconciler")
+
+    async def __aexit__(self, *_exc: object) -> None:
+        assert self._reconciling is not None
+        self._reconciling.cancel()
+        await asyncio.wait({self._reconciling})
+        # Each call ends within its own limit, so this does as well.
+        await self._cashier.books.drain()
+
+
+@contextlib.asynccontextmanager
+async def _opened(store: SqliteStore) -> AsyncIterator[None]:
+    await store.open()
+    try:
+        yield
+    finally:
+        await store.close()
+
+
+def _cashier(settings: Settings, store: SqliteStore, gateway: Gateway) -> Cashier:
+    books = Books(
+        store=store,
+        gateway=gateway,
+        live=Live(),
+        private_key=settings.private_key.reveal(),
+        sandbox=settings.sandbox,
+        defaults=Defaults(
+            language=settings.interface_lang,
+            success_url=settings.success_redirect_url,
+            error_url=settings.failed_redirect_url,
+        ),
+        random=os.urandom,
+        call_limit_s=settings.call_timeout_s,
+        deadline_s=settings.call_timeout_s + RECORDING_S,
+    )
+    return Cashier(books)
+
+
+def _explorer(settings: Settings) -> str | None:
+    if not settings.explorer:
+        return None
+    # Only the sandbox's key is known to everybody anyway; any other one is for its owner to type in.
+    headers = {"Authorization": f"Bearer {DEVELOPMENT_KEY}"} if settings.sandbox else {}
+    return explorer_page(endpoint=GRAPHQL_PATH, headers=headers, sandbox=settings.sandbox)
+
+
+def _middleware(settings: Settings) -> list[Middleware]:
+    cors = Middleware(
+        CORSMiddleware,
+        allow_origins=settings.allowed_origins,
+        allow_methods=["GET", "POST"],
+        allow_headers=["Authorization", "Content-Type", "X-Request-ID"],
+        allow_credentials=False,
+        expose_headers=["X-Request-ID"],
+        max_age=600,
+    )
+    return [Middleware(RequestIds), *([cors] if settings.allowed_origins else [])]
+
+
+async def _to_explorer(_request: Request) -> RedirectResponse:
+    return RedirectResponse(GRAPHQL_PATH, 307)

@@ -1,0 +1,39 @@
+"""Read a request's body, bounded in size and time."""
+
+from __future__ import annotations
+
+import asyncio
+
+from starlette.requests import ClientDisconnect, Request
+
+from gql_epoint.web.replies import Refusal
+
+READ_TIMEOUT_S = 20.0
+
+# A client that is cut off while it sends does not read the answer, so a little more is read and thrown away.
+_THROWN_AWAY_BYTES_MAX = 1_000_000
+
+
+async def read_body(request: Request, bytes_max: int, *, timeout_s: float = READ_TIMEOUT_S) -> bytes:
+    """Return the body. Raises Refusal 413 if it is longer than `bytes_max`, 408 if it does not come in time.
+
+    No more than `bytes_max` is ever held, whatever the headers promise.
+    """
+    body = bytearray()
+    seen = 0
+    try:
+        async with asyncio.timeout(timeout_s):
+            async for chunk in request.stream():
+                seen += len(chunk)
+                if seen <= bytes_max:
+                    body += chunk
+                elif seen > bytes_max + _THROWN_AWAY_BYTES_MAX:
+                    break
+    except TimeoutError:
+        raise Refusal(408, "The body did not come in time.", "REQUEST_TIMEOUT", Connection="close") from None
+    except ClientDisconnect:
+        raise Refusal(400, "The body was cut off.") from None
+    if seen > bytes_max:
+        message = f"The body is longer than {bytes_max} bytes."
+        raise Refusal(413, message, "CONTENT_TOO_LARGE", Connection="close")
+    return bytes(body)

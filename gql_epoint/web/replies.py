@@ -1,0 +1,62 @@
+"""Refusals on HTTP, in the shape that GraphQL clients read: `{"errors": [{"message", "extensions": {"code"}}]}`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+_encoder = msgspec.json.Encoder()
+
+NO_STORE = {"Cache-Control": "no-store"}
+
+
+class Refusal(Exception):  # noqa: N818 - it is an answer, and nothing has gone wrong here
+    """An answer other than the one that was asked for; raise it anywhere below a route."""
+
+    def __init__(self, status: int, message: str, code: str = "BAD_REQUEST", **headers: str) -> None:
+        super().__init__(status, message, code)
+        self.status = status
+        self.message = message
+        self.code = code
+        self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
+
+    def response(self) -> Response:
+        """Return it as JSON."""
+        body = {"errors": [{"message": self.message, "extensions": {"code": self.code}}]}
+        return json_response(body, self.status, self.headers)
+
+
+def json_response(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """Return a JSON response that nobody may keep."""
+    return Response(
+        _encoder.encode(body), status, headers={**NO_STORE, **(headers or {})}, media_type="application/json"
+    )
+
+
+async def on_refusal(_request: Request, refusal: Exception) -> Response:
+    """Answer a Refusal."""
+    assert isinstance(refusal, Refusal)
+    return refusal.response()
+
+
+async def on_http_exception(_request: Request, exc: Exception) -> Response:
+    """Answer what the router refuses: 404 and 405."""
+    assert isinstance(exc, HTTPException)
+    status = HTTPStatus(exc.status_code)
+    refusal = Refusal(status, f"{status.phrase}.", status.name)
+    refusal.headers = dict(exc.headers or {})
+    return refusal.response()
+
+
+async def on_bug(request: Request, _exc: Exception) -> Response:
+    """Answer an exception that nobody expected; the server logs it, and the client gets its request's name only."""
+    request_id = request.scope.get("state", {}).get("request_id", "-")
+    # Sent from outside the middleware that names requests, so the header is written here.
+    message = f"Something went wrong here. Name request {request_id}."
+    return Refusal(500, message, "INTERNAL_ERROR", X_Request_ID=request_id).response()

@@ -1,0 +1,39 @@
+"""Give each request a name, so that a client's report, a log line and a trace can be put together."""
+
+from __future__ import annotations
+
+import re
+import uuid
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+_HEADER = "X-Request-ID"
+_SAFE = re.compile(r"[A-Za-z0-9._-]{8,64}")
+
+
+class RequestIds:
+    """Middleware: `request.state.request_id`, and the same in the response's X-Request-ID.
+
+    A client's own value is kept if it is short and harmless in a log.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request or socket."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        theirs = Headers(scope=scope).get(_HEADER, "")
+        request_id = theirs if _SAFE.fullmatch(theirs) else uuid.uuid4().hex
+        scope.setdefault("state", {})["request_id"] = request_id
+
+        async def send_named(message: Message) -> None:
+            if message["type"] in ("http.response.start", "websocket.accept"):
+                message.setdefault("headers", [])
+                MutableHeaders(scope=message)[_HEADER] = request_id
+            await send(message)
+
+        await self._app(scope, receive, send_named)

@@ -1,0 +1,94 @@
+"""Serve the application with uvicorn: what is written down, and a shutdown that lets running calls finish."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import Callable, Generator
+
+import uvicorn
+from starlette.applications import Starlette
+
+from gql_epoint.settings import Settings
+from gql_epoint.web.app import RECORDING_S, create_app
+
+
+async def serve(settings: Settings, listener: socket.socket, *, announce: Callable[[str], None]) -> None:
+    """Serve on a bound socket until SIGINT or SIGTERM, or until cancelled.
+
+    `announce` is called with the address once it answers. Raises ConfigurationError if the database cannot be
+    opened. A second SIGINT stops without waiting for clients; calls to EPoint are waited for in any case.
+    """
+    app = create_app(settings)
+    # Run here and not by uvicorn, which would turn an error at start-up into a traceback.
+    async with app.router.lifespan_context(app):
+        server = _Server(app, settings, lambda: announce(address_of(listener)))
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        try:
+            await asyncio.shield(serving)
+        finally:
+            server.should_exit = True
+            await asyncio.wait({serving})
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Return a listening socket; port 0 takes any that is free. Raises OSError if the address is taken."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.create_server((host, port), family=family, backlog=2048)
+    listener.setblocking(False)
+    return listener
+
+
+def address_of(listener: socket.socket) -> str:
+    """Return the URL of a listening socket."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, app: Starlette, settings: Settings, on_started: Callable[[], None]) -> None:
+        self._app = app
+        self._on_started = on_started
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http="auto",
+                ws="websockets-sansio",
+                ws_max_size=settings.body_bytes_max,
+                ws_max_queue=32,
+                ws_ping_interval=20.0,
+                ws_ping_timeout=20.0,
+                ws_per_message_deflate=False,  # it costs 60 to 150 kB for each connection
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                proxy_headers=False,
+                server_header=False,
+                timeout_keep_alive=30,
+                timeout_graceful_shutdown=round(settings.call_timeout_s + RECORDING_S),
+            )
+        )
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._on_started()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # Event streams would go on for ever, and everything else waits for them.
+        self._app.state.closing.set()
+        await super().shutdown(sockets)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        # uvicorn raises the signal again after serving, which would end the process before the database is closed.
+        loop = asyncio.get_running_loop()
+        signals = (signal.SIGINT, signal.SIGTERM)
+        for number in signals:
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        try:
+            yield
+        finally:
+            for number in signals:
+                loop.remove_signal_handler(number)
