@@ -107,6 +107,15 @@ def read_settings(environ: Mapping[str, str]) -> tuple[Settings | None, list[Con
     return (None, problems) if problems else (settings, [])
 
 
+def read_setting(name: str, environ: Mapping[str, str]) -> Any:
+    """Read one setting by itself. Raises ConfigurationError."""
+    problems: list[ConfigurationError] = []
+    value = _read(next(row for row in SETTINGS if row.name == name), environ, False, problems)
+    if problems:
+        raise problems[0]
+    return value
+
+
 def settings_table() -> str:
     """Return all settings as a Markdown table, for the README."""
     rows = ["| Setting | Default | Meaning |", "|---|---|---|"]

@@ -1,0 +1,5 @@
+"""The command line: serve, simulator, sandbox, schema, check, keys."""
+
+from gql_epoint.cli.main import main
+
+__all__ = ["main"]

@@ -1,0 +1,116 @@
+"""The commands that answer a question and end: schema, check, keys new."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+from pathlib import Path
+
+from gql_epoint.cli.terminal import complain, say
+from gql_epoint.epoint.operations import GET_STATUS, StatusReply, StatusRequest
+from gql_epoint.errors import ConfigurationError, GatewayError
+from gql_epoint.keys import SecretKey, check_name, digest_of, new_secret_key, parse_scopes
+from gql_epoint.schema import schema_text
+from gql_epoint.settings import SETTINGS, Settings, read_settings, settings_table
+from gql_epoint.web.app import new_gateway, open_store
+
+_NO_TRANSACTION = "te0000000000"
+
+
+def schema(options: argparse.Namespace, _environ: dict[str, str]) -> int:
+    """Print the schema, or compare it with a file."""
+    printed = schema_text()
+    if options.check is None:
+        say(printed.rstrip("\n"))
+        return 0
+    try:
+        written = Path(options.check).read_text(encoding="utf-8")
+    except OSError as exc:
+        raise ConfigurationError(options.check, f"cannot be read: {exc.strerror}") from None
+    if written == printed:
+        return 0
+    complain(f"{options.check} is not the schema of this version; write it anew with `make schema`.")
+    return 1
+
+
+def check(options: argparse.Namespace, environ: dict[str, str]) -> int:
+    """Say whether the service would start, and why not."""
+    if options.table:
+        say(settings_table())
+        return 0
+    settings, problems = read_settings(environ)
+    _show(environ, problems)
+    if settings is None:
+        for problem in problems:
+            complain(f"{problem.setting} {problem.problem}.")
+        return 2
+    asyncio.run(_open_database(settings))
+    say(f"The database {settings.database} can be opened.")
+    if options.gateway and not asyncio.run(_ask_gateway(settings)):
+        return 1
+    say("The service would start.")
+    return 0
+
+
+def new_key(options: argparse.Namespace, _environ: dict[str, str]) -> int:
+    """Make a key, and show it this once."""
+    try:
+        name, scopes = check_name(options.name), parse_scopes(options.scopes, ",")
+    except ValueError as exc:
+        complain(f"{exc}.")
+        return 2
+    key = new_secret_key(os.urandom)
+    line = SecretKey(name=name, scopes=scopes, digest=digest_of(key)).line()
+    say(f"The key, shown this once and kept nowhere. Hand it to {name} and to nobody else:\n")
+    say(f"    {key}\n")
+    say("Its line for GQL_EPOINT_SECRET_KEYS, which is no secret. Separate several by commas:\n")
+    say(f"    {line}")
+    return 0
+
+
+def _show(environ: dict[str, str], problems: list[ConfigurationError]) -> None:
+    wrong = {problem.setting for problem in problems}
+    sandbox = "GQL_EPOINT_SANDBOX" not in wrong and environ.get("GQL_EPOINT_SANDBOX", "0").strip() not in ("", "0")
+    width = max(len(row.name) for row in SETTINGS)
+    for row in SETTINGS:
+        given = environ.get(row.name, "").strip()
+        value = given or row.default_in(sandbox) or ""
+        shown = "***" if row.secret and value else value or "-"
+        note = "wrong" if row.name in wrong else "set" if given else "default"
+        say(f"{row.name:<{width}}  {note:<7}  {shown}")
+    say()
+
+
+async def _open_database(settings: Settings) -> None:
+    store = open_store(settings)
+    await store.open()
+    await store.close()
+
+
+async def _ask_gateway(settings: Settings) -> bool:
+    """Ask about a transaction that does not exist: the answer shows whether EPoint accepts the keys."""
+    try:
+        async with new_gateway(settings) as gateway:
+            reply = await gateway.call(GET_STATUS, StatusRequest(transaction=_NO_TRANSACTION))
+    except GatewayError as exc:
+        complain(f"EPoint at {settings.gateway_url} gave no usable answer: {exc.reason}.")
+        return False
+    problem = _problem(reply)
+    if problem is not None:
+        complain(problem)
+        return False
+    say(f"EPoint at {settings.gateway_url} accepts the keys.")
+    return True
+
+
+def _problem(reply: StatusReply) -> str | None:
+    if reply.status != "server_error":
+        return None
+    hints = {
+        "signature did not match": "EPOINT_PRIVATE_KEY is not the key of this merchant",
+        "merchant not found": "EPoint does not know EPOINT_PUBLIC_KEY",
+    }
+    message = reply.message or "no reason given"
+    hint = hints.get(message.lower().rstrip("."), "try again later, or ask EPoint")
+    return f"EPoint answered: {message}. {hint[0].upper()}{hint[1:]}."

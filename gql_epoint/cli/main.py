@@ -1,0 +1,180 @@
+"""Read the command line and run a command. Exit codes: 0 done, 1 the answer is no, 2 a setting is wrong."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from gql_epoint.cli import inspection, run
+from gql_epoint.cli.terminal import complain
+from gql_epoint.errors import ConfigurationError
+from gql_epoint.settings import settings_help
+
+_DESCRIPTION = "A GraphQL API over the EPoint payment gateway."
+_EPILOG = f"""\
+examples:
+  gql-epoint sandbox                       try everything on this machine, without an EPoint account
+  gql-epoint keys new --name shop --scopes PAYMENTS_WRITE,PAYMENTS_READ
+  gql-epoint check --gateway               would these settings work, and does EPoint know the keys?
+  gql-epoint serve --port 8080             serve for real
+
+settings, from the environment:
+{settings_help()}
+"""
+
+Command = Callable[[argparse.Namespace, dict[str, str]], int]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    options = _parser().parse_args(arguments)
+    command: Command = options.command
+    try:
+        return command(options, dict(os.environ))
+    except ConfigurationError as exc:
+        complain(f"{exc.setting} {exc.problem}.")
+        return 2
+    except BrokenPipeError:
+        sys.stderr.close()  # whoever read our output has gone, as with `| head`
+        return 0
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="gql-epoint",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    commands = parser.add_subparsers(metavar="command", required=True)
+    _add_serve(commands)
+    _add_simulator(commands)
+    _add_sandbox(commands)
+    _add_schema(commands)
+    _add_check(commands)
+    _add_keys(commands)
+    return parser
+
+
+Commands = argparse._SubParsersAction  # noqa: SLF001 - argparse has no public name for it
+
+
+def _add(
+    commands: Commands[argparse.ArgumentParser], name: str, command: Command, summary: str, details: str
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(
+        name,
+        help=summary,
+        description=f"{summary[0].upper()}{summary[1:]}.",
+        epilog=details,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.set_defaults(command=command)
+    return parser
+
+
+def _add_serve(commands: Commands[argparse.ArgumentParser]) -> None:
+    details = """\
+It says where it serves on standard output, and logs to standard error. SIGTERM or Ctrl-C stops it: it
+takes no more requests, waits for the calls to EPoint that are under way, and closes the database.
+
+examples:
+  gql-epoint serve
+  GQL_EPOINT_HOST=0.0.0.0 gql-epoint serve --port 80
+"""
+    parser = _add(commands, "serve", run.serve, "serve GraphQL and take EPoint's callbacks", details)
+    parser.add_argument("--host", help="the address to listen on, instead of GQL_EPOINT_HOST")
+    parser.add_argument("--port", help="the port to listen on, instead of GQL_EPOINT_PORT; 0 takes any free one")
+    _add_exit_with_parent(parser)
+
+
+def _add_simulator(commands: Commands[argparse.ArgumentParser]) -> None:
+    details = """\
+It moves no money. Its first page lists the test cards; its control API under /_control plans faults.
+
+examples:
+  gql-epoint simulator
+  gql-epoint simulator --port 9000 --result-url http://127.0.0.1:8080/webhooks/epoint
+"""
+    parser = _add(commands, "simulator", run.simulator, "run a local EPoint to develop against", details)
+    parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (127.0.0.1)")
+    parser.add_argument("--port", help="the port, instead of GQL_EPOINT_SIMULATOR_PORT; 0 takes any free one")
+    parser.add_argument("--result-url", metavar="URL", help="where to send callbacks")
+    parser.add_argument("--success-url", metavar="URL", help="where customers go after a payment")
+    parser.add_argument("--error-url", metavar="URL", help="where customers go after a failed payment")
+    parser.add_argument("--books", metavar="FILE", help="keep transactions in this file over restarts")
+    _add_exit_with_parent(parser)
+
+
+def _add_sandbox(commands: Commands[argparse.ArgumentParser]) -> None:
+    details = """\
+Nothing leaves this machine, and nothing needs to be set. Ctrl-C stops both.
+
+examples:
+  gql-epoint sandbox
+  gql-epoint sandbox --port 9080 --simulator-port 9081
+"""
+    parser = _add(commands, "sandbox", run.sandbox, "serve in sandbox mode beside a simulator", details)
+    parser.add_argument("--port", help="the port of the service, instead of GQL_EPOINT_PORT")
+    parser.add_argument("--simulator-port", help="the simulator's port, instead of GQL_EPOINT_SIMULATOR_PORT")
+    _add_exit_with_parent(parser)
+
+
+def _add_schema(commands: Commands[argparse.ArgumentParser]) -> None:
+    details = """\
+examples:
+  gql-epoint schema > schema.graphql
+  gql-epoint schema --check schema.graphql
+"""
+    parser = _add(commands, "schema", inspection.schema, "print the GraphQL schema", details)
+    parser.add_argument("--check", metavar="FILE", help="print nothing; say whether FILE holds this schema")
+
+
+def _add_check(commands: Commands[argparse.ArgumentParser]) -> None:
+    details = """\
+It reads all settings, tells everything that is wrong with them, and opens the database. Secrets are not
+shown. With --gateway it also asks EPoint for the status of a transaction that does not exist, which moves
+nothing and shows whether EPoint accepts the keys.
+
+examples:
+  gql-epoint check
+  gql-epoint check --gateway
+  gql-epoint check --table                 the settings as a Markdown table
+"""
+    parser = _add(commands, "check", inspection.check, "say whether the settings would work", details)
+    parser.add_argument("--gateway", action="store_true", help="also ask EPoint whether it accepts the keys")
+    parser.add_argument("--table", action="store_true", help="only print all settings as a Markdown table")
+
+
+def _add_keys(commands: Commands[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser("keys", help="make secret keys", description="Make secret keys.")
+    keys = parser.add_subparsers(metavar="command", required=True)
+    details = """\
+The key is shown once and kept nowhere. Its line for GQL_EPOINT_SECRET_KEYS holds only a hash, so it is no
+secret. To replace a key, list old and new until every client has changed.
+
+scopes:
+  PAYMENTS_WRITE  start payments, save and charge cards     PAYMENTS_READ   read, and watch changes
+  REFUNDS_WRITE   give money back                           PAYOUTS_WRITE   send money to cards
+  LEDGER_RESOLVE  settle by hand what evidence leaves open
+
+example:
+  gql-epoint keys new --name shop-backend --scopes PAYMENTS_WRITE,PAYMENTS_READ
+"""
+    new = _add(keys, "new", inspection.new_key, "make a secret key for a backend", details)
+    new.add_argument("--name", required=True, help="who will use it; events record this name")
+    new.add_argument("--scopes", required=True, help="what it may do, separated by commas")
+
+
+def _add_exit_with_parent(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--exit-with-parent",
+        action="store_true",
+        help="stop when standard input ends, as it does when the process that started this one dies",
+    )
