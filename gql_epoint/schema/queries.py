@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any
@@ -83,7 +85,9 @@ class GatewayStatusResult:
     operation_code: str | None = strawberry.field(description="EPoint's code of the kind of operation.")
     rrn: str | None = strawberry.field(description="The retrieval reference number.")
     card: CardDetails | None = strawberry.field(description="The card that was used.")
-    metadata: Json | None = strawberry.field(description="What came with the order, as EPoint's `other_attr`.")
+    metadata: Json | None = strawberry.field(
+        description="What came with the order, from EPoint's `other_attr`, which keeps JSON as text."
+    )
 
     @strawberry.field(description="The transaction, if it is one of ours, as it is recorded here.")
     def transaction(self) -> Transaction | None:
@@ -106,7 +110,7 @@ class GatewayStatusResult:
             operation_code=reply.operation_code,
             rrn=reply.rrn,
             card=CardDetails.of(reply.card_mask, reply.card_name),
-            metadata=None if reply.other_attr is None else Json(reply.other_attr),
+            metadata=_from_text(reply.other_attr),
         )
 
 
@@ -252,6 +256,13 @@ class Query:
         """Ask EPoint about a transaction."""
         reply, known = await info.context.cashier.lookup.gateway_status(plain_text(transaction_id))
         return GatewayStatusResult.of(reply, known)
+
+
+def _from_text(other_attr: Any) -> Json | None:
+    if isinstance(other_attr, str) and other_attr.startswith(("{", "[")):
+        with contextlib.suppress(ValueError, RecursionError):
+            return Json(json.loads(other_attr))
+    return None if other_attr is None else Json(other_attr)
 
 
 def _key_by_update(transaction: ledger.Transaction) -> str:

@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Any, NewType
 
 import strawberry
-from graphql import GraphQLError
+from graphql import GraphQLError, Undefined
 from strawberry.types.scalar import ScalarDefinition
 
 Url = NewType("Url", str)
@@ -53,7 +53,7 @@ def parse_date_time(value: Any) -> datetime:
 
 
 def encode_json(value: object) -> str:
-    """Return the JSON text of a value; raises ValueError for what JSON cannot hold, or not as UTF-8."""
+    """Return the JSON text of a value; raises ValueError or TypeError for what JSON cannot hold in UTF-8."""
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     text.encode()  # UnicodeEncodeError, a ValueError, for half of a surrogate pair
     return text
@@ -62,10 +62,21 @@ def encode_json(value: object) -> str:
 def parse_json(value: Any) -> Json:
     """Return the value itself if it is JSON; a literal such as 1e999 is not."""
     try:
-        encode_json(value)
+        known = _without_missing(value)
+        encode_json(known)
     except (ValueError, TypeError, RecursionError):
         raise GraphQLError("This JSON value cannot be written as JSON text in UTF-8.") from None
-    return Json(value)
+    return Json(known)
+
+
+def _without_missing(value: Any) -> Any:
+    # Variables without a value stay in a literal as Undefined. As in input objects and lists of GraphQL, a field
+    # that has none is absent and an item that has none is null.
+    if isinstance(value, dict):
+        return {name: _without_missing(item) for name, item in value.items() if item is not Undefined}
+    if isinstance(value, list):
+        return [_without_missing(item) for item in value]
+    return None if value is Undefined else value
 
 
 def _text(name: str) -> Callable[[Any], str]:
