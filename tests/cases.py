@@ -1,0 +1,149 @@
+"""One row per EPoint operation: the mutation that runs it, its input, and how it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+
+from tests.service import Client, Service
+
+Input = dict[str, Any]
+
+
+class World(msgspec.Struct, frozen=True, kw_only=True):
+    """A running service, a client of it, and a number that makes names unique."""
+
+    service: Service
+    client: Client
+    number: int
+
+    @property
+    def order_id(self) -> str:
+        """The order of this journey."""
+        return f"journey-{self.number}"
+
+    def key(self, step: str) -> str:
+        """An idempotency key of this journey."""
+        return f"journey-{self.number:08d}-{step}"
+
+    async def run(self, mutation: str, field: str, input: Input) -> Any:  # noqa: A002
+        """Run a mutation that must not be refused, and return its object."""
+        document = MUTATION % (mutation[0].upper() + mutation[1:], mutation, field, FIELDS[field])
+        payload = (await self.client.data(document, input=input))[mutation]
+        assert payload["errors"] == [], payload
+        return payload[field]
+
+    async def saved_card(self, *, for_payout: bool = False, card_number: str = "4111 1111 1111 1111") -> str:
+        """Save a card as a customer would, and return our id of it."""
+        key = self.key(f"card-{'payout' if for_payout else 'debit'}")
+        card = await self.run("saveCard", "savedCard", {"idempotencyKey": key, "forPayout": for_payout})
+        await self.service.simulator.pay(card["nextAction"]["url"], card_number)
+        states = [update async for update in self.client.subscribe(WATCH_CARD, id=card["id"])]
+        assert states[-1]["data"]["savedCardUpdated"]["savedCard"]["status"] == "ACTIVE"
+        return str(card["id"])
+
+    async def paid(self) -> Any:
+        """Pay as a customer would, and return the transaction in SUCCESS."""
+        opened = await self.run("pay", "transaction", await CASES["pay"].input(self))
+        await self.service.simulator.pay(opened["nextAction"]["url"])
+        states = [update async for update in self.client.subscribe(WATCH_TRANSACTION, id=opened["id"])]
+        return states[-1]["data"]["transactionUpdated"]["transaction"]
+
+
+class Case(msgspec.Struct, frozen=True, kw_only=True):
+    """How one operation is run through GraphQL; `events` are the states of its history in order."""
+
+    mutation: str
+    field: str
+    input: Callable[[World], Awaitable[Input]]
+    events: tuple[str, ...]
+    customer_acts: bool = False
+
+
+FIELDS = {
+    "transaction": "id version status isFinal orderId amount { amount currency } split { user amount { amount } }"
+    " nextAction { ... on RedirectAction { url } } failure { category bankCode message retryable }"
+    " savedCard { id status } card { mask } gateway { transactionId } metadata",
+    "savedCard": "id version status usableForPayout details { mask } nextAction { ... on RedirectAction { url } }",
+    "refund": "id status amount { amount } reason failure { category } transaction { id version status orderId }",
+}
+MUTATION = "mutation ($input: %sInput!) { %s(input: $input) { replayed errors { code message path } %s { %s } } }"
+WATCH_TRANSACTION = (
+    "subscription ($id: ID!) { transactionUpdated(by: {id: $id}) { kind transaction { "
+    + FIELDS["transaction"]
+    + " } } }"
+)
+WATCH_CARD = (
+    "subscription ($id: ID!) { savedCardUpdated(by: {id: $id}) { kind savedCard { " + FIELDS["savedCard"] + " } } }"
+)
+
+AMOUNT = {"amount": "12.34", "currency": "AZN"}
+SPLIT = {"user": "i000000002", "amount": "2.30"}
+_REDIRECT = ("NEW", "REQUIRES_ACTION", "SUCCESS")
+_CHARGE = ("NEW", "SUCCESS")
+
+
+async def _order(world: World, **more: Any) -> Input:
+    base = {"idempotencyKey": world.key("main"), "orderId": world.order_id, "amount": AMOUNT, "description": "Çay"}
+    return base | more
+
+
+async def _pay(world: World) -> Input:
+    metadata = {"cart": [1, 2.5, "üç"], "gift": True, "note": None}
+    return await _order(world, metadata=metadata, returnUrls={"success": "http://127.0.0.1/thanks"})
+
+
+async def _charge(world: World) -> Input:
+    return await _order(world, card={"id": await world.saved_card()})
+
+
+async def _payout(world: World) -> Input:
+    return await _order(world, card={"id": await world.saved_card(for_payout=True)})
+
+
+async def _split(world: World) -> Input:
+    return await _order(world, split=SPLIT)
+
+
+async def _split_charge(world: World) -> Input:
+    return await _order(world, split=SPLIT, card={"id": await world.saved_card()})
+
+
+async def _save_card(world: World) -> Input:
+    return {"idempotencyKey": world.key("main"), "description": "My card", "language": "EN"}
+
+
+async def _refund(world: World) -> Input:
+    paid = await world.paid()
+    return {"idempotencyKey": world.key("refund"), "transaction": {"id": paid["id"]}, "reason": "Returned"}
+
+
+CASES = {
+    "pay": Case(mutation="pay", field="transaction", input=_pay, events=_REDIRECT, customer_acts=True),
+    "pay_with_saved_card": Case(mutation="payWithSavedCard", field="transaction", input=_charge, events=_CHARGE),
+    "pay_and_save_card": Case(
+        mutation="payAndSaveCard", field="transaction", input=_order, events=_REDIRECT, customer_acts=True
+    ),
+    "save_card": Case(
+        mutation="saveCard", field="savedCard", input=_save_card, events=("PENDING", "ACTIVE"), customer_acts=True
+    ),
+    "split_pay": Case(mutation="splitPay", field="transaction", input=_split, events=_REDIRECT, customer_acts=True),
+    "split_pay_with_saved_card": Case(
+        mutation="splitPayWithSavedCard", field="transaction", input=_split_charge, events=_CHARGE
+    ),
+    "split_pay_and_save_card": Case(
+        mutation="splitPayAndSaveCard", field="transaction", input=_split, events=_REDIRECT, customer_acts=True
+    ),
+    "payout": Case(mutation="payout", field="transaction", input=_payout, events=_CHARGE),
+    "refund": Case(
+        mutation="refund",
+        field="refund",
+        input=_refund,
+        events=(*_REDIRECT, "PROCESSING", "SUCCESS", "RETURNED"),
+    ),
+}
+
+# Questions have no input object of their own; test_journeys.py runs each of them by name.
+LOOKUPS = {"get_status": "refreshTransaction", "card_status": "savedCard"}
