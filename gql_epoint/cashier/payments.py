@@ -21,7 +21,7 @@ from gql_epoint.cashier.desk import (
 )
 from gql_epoint.cashier.idempotency import earlier_object, is_overdue, use_key
 from gql_epoint.cashier.requests import payment_request
-from gql_epoint.cashier.validation import check_call, checked_payment
+from gql_epoint.cashier.validation import check_call, checked_payment, invalid
 from gql_epoint.epoint.operations import Reply
 from gql_epoint.errors import ErrorCode, GatewayError, OrderConflictError, RefusedError
 from gql_epoint.ledger import ids
@@ -204,9 +204,7 @@ async def _free_gateway_order(reader: Reader, order_id: str) -> str:
         candidate = f"{order_id}-{attempt}"
         if await reader.transaction_by_gateway_order(candidate) is None:
             return candidate
-    raise RefusedError(
-        ErrorCode.INVALID_INPUT, f"has had {ATTEMPTS_MAX} attempts; use a new order id", ("input", "orderId")
-    )
+    raise invalid(f"names an order that has had {ATTEMPTS_MAX} attempts; use a new one", "orderId")
 
 
 def _error_beside(change: Change, reply: Reply) -> RefusedError | None:

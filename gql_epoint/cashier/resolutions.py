@@ -6,7 +6,7 @@ from gql_epoint.cashier.commands import Call, Result
 from gql_epoint.cashier.desk import Books, order_is_taken, record
 from gql_epoint.cashier.idempotency import earlier_object, use_key
 from gql_epoint.cashier.refunds import settle_refund
-from gql_epoint.cashier.validation import check_call, check_note
+from gql_epoint.cashier.validation import check_call, check_note, invalid
 from gql_epoint.errors import ErrorCode, RefusedError
 from gql_epoint.ledger.transaction import EventSource, Provenance, Refund, RefundStatus, Status, Transaction
 from gql_epoint.ledger.transitions import RESOLVED_AS_FAILED, apply_resolution
@@ -32,10 +32,9 @@ class ResolutionDesk:
             if earlier is not None:
                 return Result(value=found, replayed=True)
             if found.status not in (Status.INDETERMINATE, Status.REQUIRES_REVIEW):
-                raise RefusedError(
-                    ErrorCode.INVALID_INPUT,
-                    f"is {found.status}; only INDETERMINATE and REQUIRES_REVIEW need a decision",
-                    ("input", "transactionId"),
+                raise invalid(
+                    f"names one that is {found.status}; only INDETERMINATE and REQUIRES_REVIEW need a decision",
+                    "transactionId",
                 )
             change = apply_resolution(
                 found,
@@ -62,11 +61,7 @@ class ResolutionDesk:
             if earlier is not None:
                 return Result(value=found, replayed=True)
             if found.status is not RefundStatus.INDETERMINATE:
-                raise RefusedError(
-                    ErrorCode.INVALID_INPUT,
-                    f"is {found.status}; only INDETERMINATE needs a decision",
-                    ("input", "refundId"),
-                )
+                raise invalid(f"names one that is {found.status}; only INDETERMINATE needs a decision", "refundId")
             status = RefundStatus.SUCCESS if succeeded else RefundStatus.FAILED
             failure = None if succeeded else RESOLVED_AS_FAILED
             settled = await settle_refund(unit, found.id, status, failure, _by_operator(unit, call, note))

@@ -39,13 +39,13 @@ _DESCRIBED = frozenset({TransactionOperation.PAY_AND_SAVE_CARD, TransactionOpera
 def check_call(call: Call) -> None:
     """Refuse an idempotency key that is too short to be unique, or not plain ASCII."""
     if not _KEY.fullmatch(call.key):
-        raise _invalid("must be 16 to 255 visible ASCII characters; a UUID is fine", "idempotencyKey")
+        raise invalid("must be 16 to 255 visible ASCII characters; a UUID is fine", "idempotencyKey")
 
 
 def checked_payment(order: PaymentOrder, *, sandbox: bool) -> PaymentOrder:
     """Return the order with exact amounts, or refuse it."""
     if not order.order_id.strip():
-        raise _invalid("must not be blank", "orderId")
+        raise invalid("must not be blank", "orderId")
     _text(order.order_id, ORDER_ID_MAX, "orderId", _CONTROL)
     amount = _amount(order.amount, order.currency, "amount", "amount")
     if order.currency != "AZN" and order.operation in _AZN_ONLY:
@@ -55,18 +55,18 @@ def checked_payment(order: PaymentOrder, *, sandbox: bool) -> PaymentOrder:
             ("input", "amount", "currency"),
         )
     if order.operation in _DESCRIBED and not (order.description or "").strip():
-        raise _invalid("must not be blank: EPoint refuses to save a card without a description", "description")
+        raise invalid("must not be blank: EPoint refuses to save a card without a description", "description")
     _text(order.description, DESCRIPTION_MAX, "description", _CONTROL_BUT_LINES)
     _urls(order.success_url, order.error_url, sandbox=sandbox)
     _metadata(order.metadata)
     split_amount = order.split_amount
     if split_amount is not None:
         if not (order.split_user or "").strip():
-            raise _invalid("must not be blank", "split", "user")
+            raise invalid("must not be blank", "split", "user")
         _text(order.split_user, 64, "split.user", _CONTROL)
         split_amount = _amount(split_amount, order.currency, "split", "amount")
         if split_amount > amount:
-            raise _invalid("must not be more than the whole amount", "split", "amount")
+            raise invalid("must not be more than the whole amount", "split", "amount")
     return msgspec.structs.replace(order, amount=amount, split_amount=split_amount)
 
 
@@ -88,7 +88,7 @@ def checked_refund(order: RefundOrder) -> RefundOrder:
 def check_note(note: str) -> None:
     """Refuse a decision without a reason."""
     if not note.strip():
-        raise _invalid("must say why; it stays in the history", "note")
+        raise invalid("must say why; it stays in the history", "note")
     _text(note, NOTE_MAX, "note", _CONTROL_BUT_LINES)
 
 
@@ -107,10 +107,10 @@ def _amount(value: Decimal, currency: str, *path: str) -> Decimal:
             ErrorCode.CURRENCY_NOT_SUPPORTED, "EPoint does not take this currency.", ("input", path[0], "currency")
         )
     if not value.is_finite() or not Decimal(0) < value <= AMOUNT_MAX:
-        raise _invalid(f"must be more than 0 and at most {AMOUNT_MAX}", *path)
+        raise invalid(f"must be more than 0 and at most {AMOUNT_MAX}", *path)
     exact = value.quantize(_unit(currency))
     if exact != value:
-        raise _invalid(f"must have at most {CURRENCY_PLACES[currency]} decimal places; nothing is rounded", *path)
+        raise invalid(f"must have at most {CURRENCY_PLACES[currency]} decimal places; nothing is rounded", *path)
     return exact
 
 
@@ -118,9 +118,9 @@ def _text(value: str | None, length_max: int, field: str, forbidden: re.Pattern[
     if value is None:
         return
     if len(value) > length_max:
-        raise _invalid(f"must have at most {length_max} characters; it has {len(value)}", *field.split("."))
+        raise invalid(f"must have at most {length_max} characters; it has {len(value)}", *field.split("."))
     if forbidden.search(value):
-        raise _invalid("must not contain control characters", *field.split("."))
+        raise invalid("must not contain control characters", *field.split("."))
 
 
 def _urls(success: str | None, error: str | None, *, sandbox: bool) -> None:
@@ -130,29 +130,30 @@ def _urls(success: str | None, error: str | None, *, sandbox: bool) -> None:
 
 
 def _url(url: str, name: str, *, sandbox: bool) -> None:
-    path = ("input", "returnUrls", name)
+    path = ("returnUrls", name)
     try:
         parts = urlsplit(url)
         well_formed = bool(parts.hostname) and "@" not in parts.netloc and parts.port != 0
     except ValueError:
         well_formed = False
     if not well_formed or len(url) > URL_MAX or not re.fullmatch(r"[\x21-\x7e]+", url) or "\\" in url:
-        raise RefusedError(
-            ErrorCode.INVALID_INPUT, f"must be an absolute URL of at most {URL_MAX} ASCII characters", path
-        )
+        raise invalid(f"must be an absolute URL of at most {URL_MAX} ASCII characters", *path)
     if parts.scheme not in (("https", "http") if sandbox else ("https",)):
-        raise RefusedError(ErrorCode.URL_NOT_ALLOWED, "must start with https://", path)
+        raise RefusedError(
+            ErrorCode.URL_NOT_ALLOWED, f"returnUrls.{name} must start with https://.", ("input", *path)
+        )
 
 
 def _metadata(metadata: str | None) -> None:
     if metadata is None:
         return
     if not metadata.startswith("{"):
-        raise _invalid("must be a JSON object", "metadata")
+        raise invalid("must be a JSON object", "metadata")
     size = len(metadata.encode("utf-8", "surrogatepass"))
     if size > METADATA_BYTES_MAX:
-        raise _invalid(f"must have at most {METADATA_BYTES_MAX} bytes as JSON; it has {size}", "metadata")
+        raise invalid(f"must have at most {METADATA_BYTES_MAX} bytes as JSON; it has {size}", "metadata")
 
 
-def _invalid(problem: str, *path: str) -> RefusedError:
-    return RefusedError(ErrorCode.INVALID_INPUT, problem, ("input", *path))
+def invalid(problem: str, *path: str) -> RefusedError:
+    """Return the refusal of one input field, as a sentence that starts with its name."""
+    return RefusedError(ErrorCode.INVALID_INPUT, f"{'.'.join(path)} {problem}.", ("input", *path))
