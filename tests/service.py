@@ -74,11 +74,19 @@ class Process:
         """Stop it at once, like a power cut."""
         self._end(signal.SIGKILL)
 
-    def _end(self, number: signal.Signals) -> int:
+    def abandon(self) -> int:
+        """Let go of it as if we had died, and return its exit code."""
+        return self._end(None)
+
+    def _end(self, number: signal.Signals | None) -> int:
         process, self._process = self._process, None
         if process is None:
             return 0
-        process.send_signal(number)
+        assert process.stdin is not None
+        if number is None:
+            process.stdin.close()
+        else:
+            process.send_signal(number)
         try:
             return process.wait(STOP_TIMEOUT_S)
         except subprocess.TimeoutExpired:
@@ -86,9 +94,9 @@ class Process:
             process.wait()
             raise
         finally:
-            for pipe in (process.stdin, process.stdout):
-                assert pipe is not None
-                pipe.close()
+            assert process.stdout is not None
+            process.stdin.close()
+            process.stdout.close()
 
     def _announced(self) -> str:
         assert self._process is not None

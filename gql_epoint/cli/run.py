@@ -95,6 +95,7 @@ async def _sandbox(settings: Settings, listener: socket.socket) -> int:
     url = server.address_of(listener)
     async with _child(settings, f"{url}{WEBHOOK_PATH}") as (child, simulator_url):
         if simulator_url is None:
+            complain("the simulator did not start; its port is chosen with `gql-epoint sandbox --simulator-port`.")
             return await child.wait() or 1
         settings = msgspec.structs.replace(settings, gateway_url=simulator_url)
         serving = asyncio.create_task(

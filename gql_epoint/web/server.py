@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import signal
 import socket
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Iterator
 
 import uvicorn
 from starlette.applications import Starlette
@@ -22,15 +22,17 @@ async def serve(settings: Settings, listener: socket.socket, *, announce: Callab
     opened. A second SIGINT stops without waiting for clients; calls to EPoint are waited for in any case.
     """
     app = create_app(settings)
-    # Run here and not by uvicorn, which would turn an error at start-up into a traceback.
-    async with app.router.lifespan_context(app):
-        server = _Server(app, settings, lambda: announce(address_of(listener)))
-        serving = asyncio.create_task(server.serve(sockets=[listener]))
-        try:
-            await asyncio.shield(serving)
-        finally:
-            server.should_exit = True
-            await asyncio.wait({serving})
+    server = _Server(app, settings, lambda: announce(address_of(listener)))
+    # The lifespan is run here and not by uvicorn, which would turn an error at start-up into a traceback. A signal
+    # is taken until its end: one more of them must not cut off what is being written down.
+    with _signals_to(server):
+        async with app.router.lifespan_context(app):
+            serving = asyncio.create_task(server.serve(sockets=[listener]))
+            try:
+                await asyncio.shield(serving)
+            finally:
+                server.should_exit = True
+                await asyncio.wait({serving})
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -80,15 +82,19 @@ class _Server(uvicorn.Server):
         self._app.state.closing.set()
         await super().shutdown(sockets)
 
-    @contextlib.contextmanager
-    def capture_signals(self) -> Generator[None, None, None]:
-        # uvicorn raises the signal again after serving, which would end the process before the database is closed.
-        loop = asyncio.get_running_loop()
-        signals = (signal.SIGINT, signal.SIGTERM)
+    def capture_signals(self) -> contextlib.AbstractContextManager[None]:  # type: ignore[override]
+        # uvicorn's own way raises the signal again after serving, which would end the process before its time.
+        return contextlib.nullcontext()
+
+
+@contextlib.contextmanager
+def _signals_to(server: uvicorn.Server) -> Iterator[None]:
+    loop = asyncio.get_running_loop()
+    signals = (signal.SIGINT, signal.SIGTERM)
+    for number in signals:
+        loop.add_signal_handler(number, server.handle_exit, number, None)
+    try:
+        yield
+    finally:
         for number in signals:
-            loop.add_signal_handler(number, self.handle_exit, number, None)
-        try:
-            yield
-        finally:
-            for number in signals:
-                loop.remove_signal_handler(number)
+            loop.remove_signal_handler(number)

@@ -1,0 +1,301 @@
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+
+from gql_epoint.keys import DEVELOPMENT_KEY, digest_of, is_intact, parse_keys
+from gql_epoint.schema import schema_text
+from gql_epoint.settings import DOCUMENTATION_PRIVATE_KEY, SETTINGS, Settings, settings_table
+from tests.service import Process, Service, wait_until_gone
+
+COMMAND = [sys.executable, "-m", "gql_epoint.cli"]
+LIVE = {
+    "EPOINT_PUBLIC_KEY": "i000000001",
+    "EPOINT_PRIVATE_KEY": "0123456789abcdefghij",
+    "GQL_EPOINT_SECRET_KEYS": f"shop:PAYMENTS_READ:{digest_of('sk_live_x')}",
+}
+
+
+def environment(**environ: str) -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if "EPOINT_" not in name} | environ
+
+
+def run(tmp_path: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Run a command in an empty folder."""
+    return subprocess.run(
+        [*COMMAND, *arguments],
+        cwd=tmp_path,
+        env=environment(**environ),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+@pytest.fixture
+def taken_port() -> Iterator[int]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
+
+
+# -- settings -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", ["serve", "check"])
+def test_a_wrong_setting_is_one_sentence_and_exit_code_2(tmp_path: Path, command: str) -> None:
+    """Never a traceback, and never the value."""
+    done = run(tmp_path, command, **LIVE | {"EPOINT_PRIVATE_KEY": DOCUMENTATION_PRIVATE_KEY})
+
+    assert done.returncode == 2
+    assert re.fullmatch(r"gql-epoint: EPOINT_PRIVATE_KEY is the example key .*\n", done.stderr)
+    assert DOCUMENTATION_PRIVATE_KEY not in done.stdout + done.stderr
+
+
+def test_several_wrong_settings_point_to_check(tmp_path: Path) -> None:
+    serve = run(tmp_path, "serve")
+    check = run(tmp_path, "check")
+
+    assert serve.stderr.startswith("gql-epoint: 3 settings would not work; `gql-epoint check` lists them.")
+    assert [line.split()[1] for line in check.stderr.splitlines()] == list(LIVE)
+
+
+def test_a_database_that_cannot_be_opened_is_one_sentence(tmp_path: Path) -> None:
+    for command in ("check", "serve"):
+        done = run(tmp_path, command, **LIVE, GQL_EPOINT_DATABASE_URL="sqlite:///missing/x.db", GQL_EPOINT_PORT="0")
+
+        assert done.returncode == 2
+        assert re.fullmatch(r"gql-epoint: GQL_EPOINT_DATABASE_URL cannot open missing/x\.db: .*\.\n", done.stderr)
+
+
+def test_books_of_the_other_mode_are_refused(tmp_path: Path) -> None:
+    """A sandbox never writes into live books, nor the other way."""
+    database = "sqlite:///books.db"
+    assert run(tmp_path, "check", **LIVE, GQL_EPOINT_DATABASE_URL=database).returncode == 0
+
+    done = run(tmp_path, "serve", GQL_EPOINT_SANDBOX="1", GQL_EPOINT_DATABASE_URL=database, GQL_EPOINT_PORT="0")
+
+    assert done.returncode == 2
+    assert "holds live books and this is sandbox mode" in done.stderr
+
+
+def test_check_shows_settings_and_no_secret(tmp_path: Path) -> None:
+    done = run(tmp_path, "check", **LIVE)
+
+    assert done.returncode == 0
+    assert "EPOINT_PRIVATE_KEY             set      ***" in done.stdout
+    assert "GQL_EPOINT_PORT                default  8080" in done.stdout
+    assert done.stdout.endswith("The database gql-epoint.db can be opened.\nThe service would start.\n")
+    for secret in (LIVE["EPOINT_PRIVATE_KEY"], LIVE["GQL_EPOINT_SECRET_KEYS"]):
+        assert secret not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "words"),
+    [
+        ({}, 0, "accepts the keys."),
+        ({"EPOINT_PRIVATE_KEY": "0123456789abcdefghij"}, 1, "Signature did not match. EPOINT_PRIVATE_KEY is not"),
+        ({"EPOINT_PUBLIC_KEY": "i000000009"}, 1, "Merchant not found. EPoint does not know EPOINT_PUBLIC_KEY."),
+        (
+            {"GQL_EPOINT_GATEWAY_URL": "http://127.0.0.1:9"},
+            1,
+            "gave no usable answer: no connection could be made.",
+        ),
+    ],
+    ids=["good keys", "wrong private key", "unknown merchant", "nobody there"],
+)
+def test_check_asks_the_gateway(
+    service: Service, tmp_path: Path, change: dict[str, str], code: int, words: str
+) -> None:
+    """By the status of a transaction that does not exist, which moves nothing."""
+    environ = {"GQL_EPOINT_SANDBOX": "1", "GQL_EPOINT_GATEWAY_URL": service.simulator.url} | change
+
+    done = run(tmp_path, "check", "--gateway", **environ)
+
+    assert done.returncode == code
+    assert words in done.stdout + done.stderr
+
+
+def test_check_prints_the_table_of_the_readme(tmp_path: Path) -> None:
+    assert run(tmp_path, "check", "--table").stdout.rstrip("\n") == settings_table()
+
+
+# -- help, keys and schema ------------------------------------------------------------------------------------
+
+
+def test_the_help_names_every_setting_and_shows_examples(tmp_path: Path) -> None:
+    text = run(tmp_path, "--help").stdout
+
+    assert all(f"  {row.name}\n" in text for row in SETTINGS)
+    for command in ("serve", "simulator", "sandbox", "schema", "check"):
+        assert "example" in run(tmp_path, command, "--help").stdout
+    assert "example" in run(tmp_path, "keys", "new", "--help").stdout
+
+
+def test_a_new_key_fits_its_line(tmp_path: Path) -> None:
+    """The line goes into the setting as it is; the key is shown and stored nowhere."""
+    done = run(tmp_path, "keys", "new", "--name", "shop-backend", "--scopes", "PAYMENTS_WRITE, PAYMENTS_READ")
+    key, line = re.findall(r"^    (\S+)$", done.stdout, re.MULTILINE)
+
+    (made,) = parse_keys(line)
+    assert is_intact(key)
+    assert (made.name, sorted(made.scopes), made.digest) == (
+        "shop-backend",
+        ["PAYMENTS_READ", "PAYMENTS_WRITE"],
+        digest_of(key),
+    )
+    assert Settings.from_env(LIVE | {"GQL_EPOINT_SECRET_KEYS": line}).secret_keys == (made,)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "scopes", "words"),
+    [("Shop Backend", "PAYMENTS_READ", "a name has 1 to 64"), ("shop", "EVERYTHING", "the scopes must be some of")],
+)
+def test_a_wrong_key_request_is_explained(tmp_path: Path, name: str, scopes: str, words: str) -> None:
+    done = run(tmp_path, "keys", "new", "--name", name, "--scopes", scopes)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert words in done.stderr
+
+
+def test_the_schema_is_printed_and_compared(tmp_path: Path) -> None:
+    (tmp_path / "good.graphql").write_text(schema_text())
+    (tmp_path / "old.graphql").write_text(schema_text().replace("PaymentS", "Payment") + "\nscalar Old\n")
+
+    assert run(tmp_path, "schema").stdout == schema_text()
+    assert run(tmp_path, "schema", "--check", "good.graphql").returncode == 0
+    assert run(tmp_path, "schema", "--check", "old.graphql").returncode == 1
+    assert run(tmp_path, "schema", "--check", "missing.graphql").returncode == 2
+
+
+# -- processes ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", ["serve", "simulator", "sandbox"])
+def test_a_taken_port_is_explained(tmp_path: Path, taken_port: int, command: str) -> None:
+    """The sentence says what to type instead."""
+    done = run(tmp_path, command, "--port", str(taken_port), GQL_EPOINT_SANDBOX="1")
+
+    assert done.returncode == 2
+    assert f"port {taken_port} is taken; choose another, such as `gql-epoint {command} --port" in done.stderr
+
+
+def test_a_taken_simulator_port_stops_the_sandbox(tmp_path: Path, taken_port: int) -> None:
+    done = run(tmp_path, "sandbox", "--port", "0", "--simulator-port", str(taken_port))
+
+    assert done.returncode == 2
+    assert f"port {taken_port} is taken" in done.stderr
+    assert "--simulator-port" in done.stderr
+
+
+def test_a_service_dies_with_the_process_that_started_it(tmp_path: Path) -> None:
+    """Its standard input ends, whatever killed the parent."""
+    process = Process(
+        tmp_path / "log",
+        "serve",
+        environ={"GQL_EPOINT_SANDBOX": "1", "GQL_EPOINT_DATABASE_URL": f"sqlite:///{tmp_path}/x.db"},
+    )
+    process.start()
+
+    assert process.abandon() == 0
+
+
+class Sandbox:
+    """`gql-epoint sandbox` as `make run` starts it, and what it says."""
+
+    def __init__(self, tmp_path: Path) -> None:
+        self.log = (tmp_path / "log").open("w+")
+        self.process = subprocess.Popen(
+            [*COMMAND, "sandbox", "--port", "0", "--simulator-port", free_port()],
+            cwd=tmp_path,
+            env=environment(EPOINT_PRIVATE_KEY="a-real-key-that-is-set", EPOINT_PUBLIC_KEY="i000000009"),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=self.log,
+            text=True,
+        )
+        assert self.process.stdout is not None
+        self.said = ""
+        while "Ctrl-C" not in self.said:
+            line = self.process.stdout.readline()
+            assert line, f"it ended:\n{self.said}\n{Path(self.log.name).read_text()}"
+            self.said += line
+        self.url = self.said.split()[3]
+        self.simulator_url = re.findall(r"EPoint simulator +(\S+)", self.said)[0]
+        self.simulator_pid = child_of(self.process.pid)
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        self.log.close()
+
+
+@pytest.fixture
+def sandbox(tmp_path: Path) -> Iterator[Sandbox]:
+    running = Sandbox(tmp_path)
+    yield running
+    running.close()
+
+
+def free_port() -> str:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return str(listener.getsockname()[1])
+
+
+def child_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
+
+
+def get(url: str) -> int:
+    with urlopen(url, timeout=10) as answer:
+        return int(answer.status)
+
+
+def test_a_sandbox_says_where_everything_is(sandbox: Sandbox) -> None:
+    """Two addresses that answer, the key, and three things to try; real keys that are set do not reach it."""
+    assert get(f"{sandbox.url}/readyz") == 200
+    assert get(sandbox.simulator_url) == 200
+    assert DEVELOPMENT_KEY in sandbox.said
+    assert [line.split()[0] for line in sandbox.said.splitlines() if re.match(r" +\d\. ", line)] == [
+        "1.",
+        "2.",
+        "3.",
+    ]
+
+
+def test_ctrl_c_stops_both(sandbox: Sandbox) -> None:
+    started = time.monotonic()
+    sandbox.process.send_signal(signal.SIGINT)
+
+    assert sandbox.process.wait(20) == 0
+    assert wait_until_gone(sandbox.simulator_pid)
+    assert time.monotonic() - started < 10
+
+
+def test_the_simulator_dies_with_a_sandbox_that_is_killed(sandbox: Sandbox) -> None:
+    """No orphan keeps the port, not even after kill -9."""
+    sandbox.process.send_signal(signal.SIGKILL)
+    sandbox.process.wait(20)
+
+    assert wait_until_gone(sandbox.simulator_pid)
+
+
+def test_a_sandbox_without_its_simulator_ends(sandbox: Sandbox) -> None:
+    os.kill(sandbox.simulator_pid, signal.SIGKILL)
+
+    assert sandbox.process.wait(20) == 1
+    assert "the simulator has stopped" in Path(sandbox.log.name).read_text()

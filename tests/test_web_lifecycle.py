@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from tests.service import Client, Service
+from tests.shop import PAY, WATCH, new_order, pay, payment, statuses
+
+
+async def test_a_stop_waits_for_the_call_that_is_under_way(start_service: Any) -> None:
+    """Its client still gets the answer, and what became of it is in the books."""
+    service: Service = start_service(GQL_EPOINT_CALL_TIMEOUT_S="2")
+    order = new_order()
+    await service.simulator.control("PUT", f"/orders/{order}", {"reply": "hang_before"})
+    async with service.client() as client, asyncio.TaskGroup() as tasks:
+        paying = tasks.create_task(client.data(PAY, input=payment(order)))
+        await asyncio.sleep(0.5)
+        assert await asyncio.to_thread(service.stop) == 0
+    service.start()
+    async with service.client() as client:
+        again = (await client.data(PAY, input=payment(order)))["pay"]
+
+    answered = paying.result()["pay"]["transaction"]
+    assert answered["status"] == "FAILED"
+    assert (again["replayed"], again["transaction"]) == (True, answered)
+
+
+async def test_a_stop_ends_streams_and_sockets_at_once(start_service: Any) -> None:
+    """A deployment does not wait for customers to close their browsers."""
+    service: Service = start_service()
+    async with service.client() as client:
+        order = new_order()
+        await pay(client, order)
+        watching = [aiter(getattr(client, name)(WATCH, order=order)) for name in ("subscribe", "stream")]
+        for stream in watching:
+            await anext(stream)
+        async with asyncio.timeout(10):
+            assert await asyncio.to_thread(service.stop) == 0
+        for stream in watching:
+            await stream.aclose()
+
+
+async def test_a_payment_survives_a_power_cut(start_service: Any) -> None:
+    """What was answered is there after a kill -9, and its payment goes on."""
+    service: Service = start_service()
+    order = new_order()
+    async with service.client() as client:
+        transaction = await pay(client, order)
+    service.restart()
+    async with service.client() as client, asyncio.timeout(20):
+        found = [payload async for payload in _watch_and_pay(service, client, order, transaction)]
+
+    assert statuses(found) == [("SNAPSHOT", "REQUIRES_ACTION"), ("CHANGE", "SUCCESS")]
+
+
+async def _watch_and_pay(service: Service, client: Client, order: str, transaction: dict[str, Any]) -> Any:
+    async for payload in client.subscribe(WATCH, order=order):
+        yield payload
+        if payload["data"]["transactionUpdated"]["kind"] == "SNAPSHOT":
+            await service.simulator.pay(transaction["nextAction"]["url"])
