@@ -115,6 +115,7 @@ _PROVES = {
 
 _AGAINST_PAID = frozenset({Fact.DECLINED, Fact.TIMED_OUT, Fact.NOT_SENT})
 _VERDICTS = frozenset({Fact.VERDICT_PAID, Fact.VERDICT_OTHER})
+_ANSWERS = frozenset({Heard.OPENING, Heard.CHARGE})
 _NEEDS_PERSON = frozenset({Fact.MISMATCH, Fact.ORDER_TAKEN, Fact.RETURNED_UNCLEAR})
 _FREES_ORDER = frozenset({Status.FAILED, Status.EXPIRED, Status.RETURNED, Status.VOIDED})
 
@@ -148,10 +149,9 @@ def apply(
     if heard is Heard.STATUS and what.status == "returned":
         return _apply_returned(transaction, what, by, order_taken, refunds)
     facts, ask = _facts_of(transaction, heard, what, by)
-    if Fact.MISMATCH in facts:
-        # What contradicts the order must not overwrite what is known of it.
-        answered = heard in (Heard.OPENING, Heard.CHARGE)
-        known = msgspec.structs.replace(transaction, call_deadline=None) if answered else transaction
+    if Fact.MISMATCH in facts or _is_of_another(transaction, what):
+        # What contradicts the order, or is about something else, must not overwrite what is known of it.
+        known = msgspec.structs.replace(transaction, call_deadline=None) if heard in _ANSWERS else transaction
     else:
         known = _with_details(transaction, heard, what, facts, by)
     return _settle(transaction, known, facts, by, order_taken=order_taken, ask=ask)
@@ -160,14 +160,13 @@ def apply(
 def apply_loss(transaction: Transaction, by: Provenance) -> Change:
     """The answer to the call that made this transaction is lost."""
     if transaction.operation.redirects:
-        known = _failed_with(transaction, TEMPORARY_FAILURE)
-        return _settle(transaction, known, {Fact.OPENING_LOST}, by)
+        return _settle(transaction, _unanswered(transaction), {Fact.OPENING_LOST}, by)
     return _settle(transaction, msgspec.structs.replace(transaction, call_deadline=None), {Fact.CALL_LOST}, by)
 
 
 def apply_not_sent(transaction: Transaction, by: Provenance) -> Change:
     """No connection was made, so EPoint never heard of this transaction."""
-    return _settle(transaction, _failed_with(transaction, TEMPORARY_FAILURE), {Fact.NOT_SENT}, by)
+    return _settle(transaction, _unanswered(transaction), {Fact.NOT_SENT}, by)
 
 
 def apply_stolen_reference(transaction: Transaction, by: Provenance) -> Change:
@@ -192,6 +191,9 @@ def apply_refund(
     if refund.status is outcome:
         return Change(transaction=transaction)
     if refund.status in (RefundStatus.SUCCESS, RefundStatus.FAILED):
+        if outcome is RefundStatus.INDETERMINATE:
+            # Not to know proves nothing against what is known.
+            return Change(transaction=transaction)
         # Two different ends for one refund: whoever is right, the sums can no longer be trusted.
         return _settle(transaction, transaction, {Fact.RETURNED_UNCLEAR}, by)
     after = msgspec.structs.replace(refund, status=outcome, failure=failure, call_deadline=None, updated_at=by.now)
@@ -232,19 +234,28 @@ def is_contradictory(facts: frozenset[Fact]) -> bool:
 
 
 def after_ask(transaction: Transaction, now: datetime, *, unsettled_refunds: bool) -> Transaction:
-    """Schedule the next get-status, after one was asked and its answer (if any) applied."""
+    """Schedule the next get-status, after one was asked and its answer (if any) applied.
+
+    Each wait starts with the short delays, however old the transaction is. A question that was asked about a
+    final state (a callback proved nothing) is repeated a few times until EPoint answers.
+    """
     age = now - transaction.created_at
-    waits = not transaction.status.is_final or is_contradictory(transaction.facts) or unsettled_refunds
-    if not waits or (transaction.status is Status.REQUIRES_REVIEW and age >= WAIT_LIMIT):
+    quick = transaction.asks + 1 < len(ASK_DELAYS_S)
+    open_question = not transaction.status.is_final or is_contradictory(transaction.facts) or unsettled_refunds
+    unanswered = transaction.gateway.last_confirmed_at != now and quick
+    given_up = transaction.status is Status.REQUIRES_REVIEW and age >= WAIT_LIMIT
+    if given_up or not (open_question or unanswered):
         return msgspec.structs.replace(transaction, ask_at=None, asks=0)
-    delay_s = ASK_DELAYS_S[min(transaction.asks + 1, len(ASK_DELAYS_S) - 1)] if age < WAIT_LIMIT else 86_400
+    late_delay_s = ASK_DELAYS_S[-1] if age < WAIT_LIMIT else 86_400
+    delay_s = ASK_DELAYS_S[transaction.asks + 1] if quick else late_delay_s
     return msgspec.structs.replace(transaction, asks=transaction.asks + 1, ask_at=now + timedelta(seconds=delay_s))
 
 
 def apply_silence(transaction: Transaction, by: Provenance) -> Change:
     """Time went by and asking proved nothing; past the limits a person must decide."""
     age = by.now - transaction.created_at
-    if age >= WAIT_LIMIT and is_contradictory(transaction.facts):
+    # A contradiction can be younger than its transaction, so it has questions of its own to wait for.
+    if age >= WAIT_LIMIT and is_contradictory(transaction.facts) and transaction.asks + 1 >= len(ASK_DELAYS_S):
         return _settle(transaction, transaction, {Fact.VERDICT_OTHER}, by)
     if age >= WAIT_LIMIT and transaction.status is Status.INDETERMINATE:
         return _settle(transaction, transaction, {Fact.UNSETTLED}, by)
@@ -284,10 +295,10 @@ def is_misconfigured(what: Said) -> bool:
 
 
 def _proves(heard: Heard, what: Said) -> Proves:
-    if heard in (Heard.OPENING, Heard.CHARGE) and is_misconfigured(what):
+    if heard in _ANSWERS and is_misconfigured(what):
         return Proves.DECLINED
     proves = _PROVES.get((heard, what.status or ""))
-    if heard in (Heard.OPENING, Heard.CHARGE):
+    if heard in _ANSWERS:
         readable = proves is not Proves.OPENED or what.redirect_url
         return proves if proves and readable else Proves.LOST
     if heard is Heard.STATUS and what.status == "error" and not what.transaction:
@@ -298,21 +309,22 @@ def _proves(heard: Heard, what: Said) -> Proves:
 def _facts_of(transaction: Transaction, heard: Heard, what: Said, by: Provenance) -> tuple[set[Fact], bool]:
     """Return the facts that the words add, and whether get-status must be asked at once."""
     proves = _proves(heard, what)
+    if proves is Proves.LOST:
+        return {Fact.OPENING_LOST if heard is Heard.OPENING else Fact.CALL_LOST}, False
+    if _is_of_another(transaction, what) and proves is not Proves.PAID:
+        # The answer to our own call can be about nothing else, unless something is very wrong.
+        return ({Fact.MISMATCH} if heard in _ANSWERS else set()), heard is Heard.CALLBACK
     if proves is Proves.OPENED:
         # A late answer opens nothing: the caller was told that the attempt failed.
         return ({Fact.OPENED} if transaction.status is Status.NEW else set()), False
-    if proves is Proves.LOST:
-        return {Fact.OPENING_LOST if heard is Heard.OPENING else Fact.CALL_LOST}, False
     if proves is Proves.PAID:
-        if heard is Heard.CALLBACK and None in (what.order_id, what.amount, what.transaction):
-            return set(), True
         if _differs(transaction, what):
             return {Fact.MISMATCH}, False
+        if heard is Heard.CALLBACK and _lacks(transaction, what):
+            return set(), True
         contradictory = heard is Heard.STATUS and bool(transaction.facts & _AGAINST_PAID)
         return ({Fact.PAID, Fact.VERDICT_PAID} if contradictory else {Fact.PAID}), False
     if proves is Proves.DECLINED:
-        if _other(transaction.gateway.transaction_id, what.transaction):
-            return set(), True
         contradictory = heard is Heard.STATUS and Fact.PAID in transaction.facts
         return ({Fact.DECLINED, Fact.VERDICT_OTHER} if contradictory else {Fact.DECLINED}), False
     if proves is Proves.WAITING:
@@ -328,22 +340,23 @@ def _apply_returned(
     transaction: Transaction, what: Said, by: Provenance, order_taken: bool, refunds: Sequence[Refund]
 ) -> Change:
     """EPoint says `returned`: everything went back, by our refunds or in EPoint's cabinet."""
+    if _differs(transaction, what):
+        return _settle(transaction, transaction, {Fact.MISMATCH}, by, order_taken=order_taken)
     known = _with_details(transaction, Heard.STATUS, what, {Fact.RETURNED}, by)
     if any(refund.status is RefundStatus.PROCESSING for refund in refunds):
         # The refund's own answer is on its way and will say more.
-        return _settle(transaction, known, set(), by, order_taken=order_taken)
+        return _settle(transaction, known, set(), by, order_taken=order_taken, ask_later=True)
+    facts = {Fact.PAID}
     if transaction.facts & _AGAINST_PAID and Fact.VERDICT_PAID not in transaction.facts:
-        return _settle(transaction, known, {Fact.PAID, Fact.VERDICT_OTHER}, by, order_taken=order_taken)
-    if _differs(transaction, what):
-        return _settle(transaction, transaction, {Fact.MISMATCH}, by, order_taken=order_taken)
+        facts.add(Fact.VERDICT_OTHER)
     unclear = [refund for refund in refunds if refund.status is RefundStatus.INDETERMINATE]
     ours = transaction.refunded_amount + sum(refund.amount for refund in unclear)
     if ours == 0:
         known = msgspec.structs.replace(known, refunded_amount=known.amount)
-        return _settle(transaction, known, {Fact.PAID, Fact.RETURNED}, by, order_taken=order_taken)
+        return _settle(transaction, known, facts | {Fact.RETURNED}, by, order_taken=order_taken)
     if ours != transaction.amount:
-        return _settle(transaction, known, {Fact.RETURNED_UNCLEAR}, by, order_taken=order_taken)
-    change = _settle(transaction, known, {Fact.PAID}, by, order_taken=order_taken)
+        return _settle(transaction, known, facts | {Fact.RETURNED_UNCLEAR}, by, order_taken=order_taken)
+    change = _settle(transaction, known, facts, by, order_taken=order_taken)
     for refund in unclear:
         step = apply_refund(change.transaction, refund, RefundStatus.SUCCESS, None, by)
         change = Change(
@@ -381,12 +394,15 @@ def _settle(
     facts: set[Fact],
     by: Provenance,
     *,
-    order_taken: bool = False,
+    order_taken: bool | None = None,
     ask: bool = False,
     ask_later: bool = False,
     decided: bool = False,
 ) -> Change:
-    """Derive status, order hold, schedule and events from the facts; `known` carries the new details."""
+    """Derive status, order hold, schedule and events from the facts; `known` carries the new details.
+
+    Where it is not known whether the order is taken, a hold can be given up but not gained.
+    """
     all_facts = known.facts | facts
     status = _status_of(known, all_facts)
     if status is Status.SUCCESS and order_taken and not known.holds_order and not decided:
@@ -408,16 +424,22 @@ def _settle(
         after = msgspec.structs.replace(after, ask_at=by.now, asks=0)
     elif ask_later or (changed and not status.is_final):
         after = msgspec.structs.replace(after, ask_at=by.now + timedelta(seconds=ASK_DELAYS_S[0]), asks=0)
-    elif status.is_final and not contradictory and changed:
+    elif status.is_final and not contradictory and changed and not _has_question(known, by.now):
         after = msgspec.structs.replace(after, ask_at=None, asks=0)
     events = (_status_event(after, before.status, by),) if changed else ()
     return Change(transaction=after, events=events, new_facts=all_facts - before.facts)
 
 
-def _holds_order(known: Transaction, status: Status, contradictory: bool, order_taken: bool) -> bool:
+def _has_question(known: Transaction, now: datetime) -> bool:
+    """Whether get-status has something to answer that a final state does not make void."""
+    due = known.ask_at is not None and known.ask_at <= now
+    return due or (known.ask_at is not None and known.refund_pending_amount > 0)
+
+
+def _holds_order(known: Transaction, status: Status, contradictory: bool, order_taken: bool | None) -> bool:
     if known.order_id is None or (status in _FREES_ORDER and not contradictory):
         return False
-    return known.holds_order or not order_taken
+    return known.holds_order or order_taken is False
 
 
 def _failure_for(status: Status, failure: Failure | None) -> Failure | None:
@@ -431,28 +453,29 @@ def _with_details(
 ) -> Transaction:
     """Keep EPoint's references; what is not said again stays as it was."""
     old = transaction.gateway
-    heard_final = bool(facts - {Fact.OPENED, Fact.CALL_LOST, Fact.OPENING_LOST})
+    confirms = bool(facts - {Fact.OPENED, Fact.CALL_LOST, Fact.OPENING_LOST}) or (
+        heard is Heard.STATUS and _proves(heard, what) is not Proves.NOTHING
+    )
     gateway = msgspec.structs.replace(
         old,
-        # The `success` of an opening call is about the call, not about the payment.
-        status=(what.status if heard is not Heard.OPENING else None) or old.status,
+        status=(what.status if _is_about_payment(heard, what) else None) or old.status,
         transaction_id=old.transaction_id or what.transaction,
         bank_transaction_id=what.bank_transaction or old.bank_transaction_id,
         bank_response=what.bank_response or old.bank_response,
         operation_code=what.operation_code or old.operation_code,
         rrn=what.rrn or old.rrn,
         trace_id=what.trace_id or old.trace_id,
-        last_confirmed_at=by.now if heard_final or heard is Heard.STATUS else old.last_confirmed_at,
+        last_confirmed_at=by.now if confirms else old.last_confirmed_at,
     )
     failure = transaction.failure
-    if Fact.DECLINED in facts and failure is None:
+    if Fact.DECLINED in facts and failure in (None, TEMPORARY_FAILURE, _ABANDONED):
         failure = failure_from(what)
     elif Fact.OPENING_LOST in facts:
-        failure = TEMPORARY_FAILURE
+        failure = failure or TEMPORARY_FAILURE
     return msgspec.structs.replace(
         transaction,
         gateway=gateway,
-        call_deadline=None if heard in (Heard.OPENING, Heard.CHARGE) else transaction.call_deadline,
+        call_deadline=None if heard in _ANSWERS else transaction.call_deadline,
         redirect_url=what.redirect_url if Fact.OPENED in facts else transaction.redirect_url,
         card_mask=what.card_mask or transaction.card_mask,
         card_holder_name=what.card_name or transaction.card_holder_name,
@@ -460,15 +483,35 @@ def _with_details(
     )
 
 
-def _failed_with(transaction: Transaction, failure: Failure) -> Transaction:
-    return msgspec.structs.replace(transaction, failure=failure, call_deadline=None)
+def _unanswered(transaction: Transaction) -> Transaction:
+    # A reason that EPoint gave says more than that its answer is lost.
+    return msgspec.structs.replace(
+        transaction, failure=transaction.failure or TEMPORARY_FAILURE, call_deadline=None
+    )
+
+
+def _is_about_payment(heard: Heard, what: Said) -> bool:
+    """Whether EPoint's word is its word for the payment, and not for the call itself."""
+    refused = heard is Heard.STATUS and what.status == "error" and not what.transaction
+    return heard is not Heard.OPENING and what.status != "server_error" and not refused
+
+
+def _is_of_another(transaction: Transaction, what: Said) -> bool:
+    return _other(transaction.gateway.transaction_id, what.transaction)
+
+
+def _lacks(transaction: Transaction, what: Said) -> bool:
+    """Whether a success leaves out something by which it could be checked."""
+    return None in (what.amount, what.transaction) or (
+        what.order_id is None and transaction.gateway_order_id is not None
+    )
 
 
 def _differs(transaction: Transaction, what: Said) -> bool:
     """Whether a success is about something else than what was ordered."""
     return (
         _other(transaction.gateway_order_id, what.order_id)
-        or _other(transaction.gateway.transaction_id, what.transaction)
+        or _is_of_another(transaction, what)
         or _other(transaction.amount, what.amount)
         or _other(transaction.currency, what.currency)
         or _other(transaction.split_amount, what.split_amount)
