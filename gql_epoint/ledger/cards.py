@@ -47,6 +47,9 @@ _NEXT = {
     (SavedCardStatus.ACTIVE, CardNews.EXPIRED): SavedCardStatus.EXPIRED,
 }
 
+# A refused attempt may have been made with another card, which must not be shown as the one that is kept.
+_SHOWS_CARD = frozenset({CardNews.SAVED, CardNews.ACTIVE, CardNews.EXPIRED})
+
 
 class CardChange(msgspec.Struct, frozen=True, kw_only=True):
     """The next state of a card and the event of the change, if there was one."""
@@ -64,7 +67,7 @@ def apply_card(
     # An expired card that is said to be saved: only EPoint's card status can tell.
     ask = card.status is SavedCardStatus.EXPIRED and news is CardNews.SAVED
     after = msgspec.structs.replace(
-        _with_details(card, what),
+        _with_details(card, what) if news in _SHOWS_CARD else card,
         status=status,
         version=card.version + changed,
         updated_at=by.now if changed else card.updated_at,
