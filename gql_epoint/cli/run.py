@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
+from uvicorn.loops.auto import auto_loop_factory
 
 from gql_epoint import simulator as epoint_simulator
 from gql_epoint.cli.parent import exit_with_parent
@@ -179,14 +180,8 @@ def _bind(host: str, port: int, option: str) -> socket.socket:
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:
-    """Run on uvloop's event loop if it is installed."""
-    try:
-        import uvloop
-    except ImportError:
-        factory = None
-    else:
-        factory = uvloop.new_event_loop
-    with asyncio.Runner(loop_factory=factory) as runner:
+    """Run on the faster event loop of uvloop if it is installed."""
+    with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:
         return runner.run(work)
 
 

@@ -1,0 +1,92 @@
+# Everything that is done with this project, from a fresh clone with Python 3.11+ and make alone.
+# `make` shows the list. Virtual environment, versions and tools look after themselves.
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check schema test-browser explorer clean
+.DELETE_ON_ERROR:
+
+VENV := .venv
+BIN := $(VENV)/bin
+PINS := .ci/constraints.txt
+
+# Build requirements are pinned as well; newer versions of pip read the second name.
+PIP := PIP_CONSTRAINT=$(PINS) PIP_BUILD_CONSTRAINT=$(PINS) $(BIN)/python -m pip install --quiet \
+       --disable-pip-version-check --no-input
+
+# A stamp says what is installed in the virtual environment; it is old once the wishes or the pins change.
+INSTALL = @echo "Installing $(1) ..."; $(PIP) --editable '.$(2)' && touch $@
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: $(VENV)/.run ## Start the service and a local EPoint; PORT=9080 SIMULATOR_PORT=9081 choose others
+	@$(BIN)/gql-epoint sandbox $(if $(PORT),--port $(PORT)) $(if $(SIMULATOR_PORT),--simulator-port $(SIMULATOR_PORT))
+
+test: $(VENV)/.test ## Run the tests; ARGS="-k refund" chooses some
+	$(BIN)/python -m pytest -m "not browser" $(ARGS)
+
+check: $(VENV)/.check ## Lint, format, types, and whether schema.graphql is up to date
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/gql-epoint schema --check schema.graphql
+
+schema: $(VENV)/.run ## Write schema.graphql anew
+	$(BIN)/gql-epoint schema > schema.graphql.new
+	mv schema.graphql.new schema.graphql
+
+test-browser: $(VENV)/.browser ## Drive the explorer in a real Chromium; CHROMIUM names one
+	@browser="$(CHROMIUM)"; \
+	for name in chromium chromium-browser google-chrome chrome; do \
+	  [ -n "$$browser" ] || browser=$$(command -v $$name || true); \
+	done; \
+	if [ -z "$$browser" ]; then \
+	  echo "make test-browser lacks a Chromium: install one (apt-get install chromium), or set CHROMIUM to its path." >&2; \
+	  exit 1; \
+	fi; \
+	CHROMIUM="$$browser" $(BIN)/python -m pytest -m browser tests/browser $(ARGS)
+
+explorer: ## Build the GraphiQL page anew from its sources; needs Node 20.19+ and npm
+	@for tool in node npm; do \
+	  command -v $$tool > /dev/null || \
+	    { echo "make explorer lacks $$tool: install Node 20.19 or newer. Nothing else needs it." >&2; exit 1; }; \
+	done
+	@node -e 'const [a, b] = process.versions.node.split(".").map(Number); \
+	  if (a < 20 || (a == 20 && b < 19)) { \
+	    console.error("make explorer needs Node 20.19 or newer; this is " + process.versions.node); process.exit(1) }'
+	cd gql_epoint/web/explorer && npm ci --no-audit --no-fund && npm run build
+
+clean: ## Remove the virtual environment and caches; databases stay
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info
+	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
+
+# ---------------------------------------------------------------------------------------------------------------------
+
+$(VENV)/.run: pyproject.toml $(PINS) | $(BIN)/python
+	$(call INSTALL,gql-epoint,)
+
+$(VENV)/.test: pyproject.toml $(PINS) | $(BIN)/python
+	$(call INSTALL,what the tests need,[test])
+
+$(VENV)/.check: pyproject.toml $(PINS) | $(BIN)/python
+	$(call INSTALL,what the checks need,[test$(comma)check])
+
+$(VENV)/.browser: pyproject.toml $(PINS) | $(BIN)/python
+	$(call INSTALL,what the browser tests need,[test$(comma)browser])
+
+comma := ,
+
+# The first Python that runs and is new enough; PYTHON=/path/to/python chooses one.
+$(BIN)/python:
+	@new_enough='import sys; sys.exit(sys.version_info < (3, 11))'; \
+	for python in $(PYTHON) python3 python3.13 python3.12 python3.11; do \
+	  if $$python -c "$$new_enough" 2> /dev/null; then \
+	    echo "Making $(VENV) with $$($$python --version) ..."; \
+	    $$python -m venv $(VENV) && exit 0; \
+	    echo "This Python cannot make virtual environments; on Debian and Ubuntu: apt-get install python3-venv" >&2; \
+	    exit 1; \
+	  fi; \
+	done; \
+	echo "gql-epoint needs Python 3.11 or newer; found: $$(python3 --version 2>&1 || echo none)." >&2; \
+	echo "Install one, or name it: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)" >&2; \
+	exit 1
