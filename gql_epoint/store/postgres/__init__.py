@@ -1,0 +1,228 @@
+"""The store for more than one node: PostgreSQL, where rows are locked and everyone hears of everything.
+
+A unit of work is one database transaction in READ COMMITTED. What it reads by name it locks, a transaction
+before its refunds; what it looks for and does not find is guarded by unique indexes and by locks on the name. A
+unit that loses a race runs again and sees what the winner did. The only clock is the database's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import asyncpg
+
+from gql_epoint.errors import StoreUnavailableError
+from gql_epoint.store.postgres.connecting import (
+    FAILURES,
+    DatabaseTime,
+    LostRaceError,
+    PostgresLimits,
+    away,
+    cannot_open,
+    is_away,
+    is_lost_connection,
+    is_lost_race,
+    options,
+    prepare,
+)
+from gql_epoint.store.postgres.following import CLOSE_S, Follower
+from gql_epoint.store.postgres.migrating import migrate
+from gql_epoint.store.postgres.statements import READING, WORKING
+from gql_epoint.store.postgres.unit import PostgresUnit
+from gql_epoint.store.protocol import Reader, Unit, Wakeup
+from gql_epoint.store.rows import from_microseconds
+
+__all__ = ["PostgresLimits", "PostgresStore"]
+
+T = TypeVar("T")
+
+# Each round of a race has one winner, who is out of it afterwards; a bug would lose for ever.
+ATTEMPTS = 10
+_NO_TIME = timedelta()
+
+
+class PostgresStore:
+    """A Store in a PostgreSQL database. `ahead` puts the database's clock forward in tests."""
+
+    def __init__(
+        self,
+        dsn: str,
+        *,
+        sandbox: bool,
+        limits: PostgresLimits | None = None,
+        ahead: Callable[[], timedelta] = lambda: _NO_TIME,
+    ) -> None:
+        self._dsn = dsn
+        self._sandbox = sandbox
+        self._limits = limits or PostgresLimits()
+        self._ahead = ahead
+        self._time = DatabaseTime()
+        self._listeners: list[Callable[[Sequence[Wakeup]], None]] = []
+        self._follower: Follower | None = None
+        self._writers: Any = None
+        self._readers: Any = None
+        self._accepting = False
+        self._under_way: set[asyncio.Task[Any]] = set()
+
+    def on_commit(self, listener: Callable[[Sequence[Wakeup]], None]) -> None:
+        """See Store. It is called for the commits of every node, and may be called twice for those of this one."""
+        self._listeners.append(listener)
+
+    async def open(self) -> None:
+        """See Store. Raises ConfigurationError also for what PostgreSQL refuses, such as a wrong password."""
+        assert self._follower is None, "a store is opened once"
+        limits = self._limits
+        self._follower = Follower(self._dsn, limits, self._time, self._tell)
+        try:
+            await self._migrate()
+            self._writers = await self._pool(limits.writers)
+            self._readers = await self._pool(
+                limits.readers,
+                default_transaction_isolation="repeatable read",
+                default_transaction_read_only="on",
+            )
+            await self._follower.start()
+        except BaseException as exc:
+            await self._disconnect()
+            if isinstance(exc, (*FAILURES, ValueError)):
+                raise cannot_open(exc) from exc
+            raise
+        self._accepting = True
+
+    async def close(self) -> None:
+        """See Store. A statement that hangs is cut off by its own limit, and so is everything here."""
+        self._accepting = False
+        if self._under_way:
+            await asyncio.wait(set(self._under_way), timeout=2 * self._limits.statement_s)
+        await self._disconnect()
+
+    async def write(self, work: Callable[[Unit], Awaitable[T]]) -> T:
+        """See Store. A caller that is cancelled while it waits leaves its unit to run to its end."""
+        if not self._accepting:
+            raise StoreUnavailableError("the database is closed")
+        task = asyncio.create_task(self._persist(lambda: self._write(work)))
+        self._under_way.add(task)
+        task.add_done_callback(self._finished)
+        return await asyncio.shield(task)
+
+    async def read(self, work: Callable[[Reader], Awaitable[T]]) -> T:
+        """See Store."""
+        if not self._accepting:
+            raise StoreUnavailableError("the database is closed")
+        return await self._persist(lambda: self._read(work))
+
+    # -----------------------------------------------------------------------------------------------------
+
+    async def _persist(self, attempt: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Try again what lost a race or its connection: nothing of it was kept."""
+        for _ in range(ATTEMPTS - 1):
+            try:
+                return await attempt()
+            except (*FAILURES, LostRaceError) as exc:
+                if is_lost_race(exc) or is_lost_connection(exc):
+                    continue
+                if is_away(exc):
+                    raise away(exc) from exc
+                raise
+        try:
+            return await attempt()
+        except FAILURES as exc:
+            if is_away(exc):
+                raise away(exc) from exc
+            raise
+
+    async def _write(self, work: Callable[[Unit], Awaitable[T]]) -> T:
+        wakeups: list[Wakeup] = []
+        async with self._writers.acquire(timeout=self._limits.free_connection_s) as connection:
+            await connection.execute("BEGIN")
+            try:
+                microseconds = await connection.fetchval(READING["now"].sql)
+                self._time.seen(microseconds)
+                now = from_microseconds(microseconds) + self._ahead()
+                result = await work(PostgresUnit(connection, now, WORKING, wakeups))
+            except BaseException:
+                await _roll_back(connection)
+                raise
+            await _commit(connection)
+        if wakeups:
+            assert self._follower is not None
+            self._tell(wakeups)
+            self._follower.ring()
+        return result
+
+    async def _read(self, work: Callable[[Reader], Awaitable[T]]) -> T:
+        async with self._readers.acquire(timeout=self._limits.free_connection_s) as connection:
+            await connection.execute("BEGIN")
+            try:
+                now = from_microseconds(self._time.microseconds()) + self._ahead()
+                return await work(PostgresUnit(connection, now, READING, []))
+            finally:
+                await _roll_back(connection)
+
+    def _tell(self, wakeups: Sequence[Wakeup]) -> None:
+        for listener in self._listeners:
+            listener(wakeups)
+
+    def _finished(self, task: asyncio.Task[Any]) -> None:
+        self._under_way.discard(task)
+        if not task.cancelled():
+            task.exception()  # Whoever waited was told.
+
+    async def _migrate(self) -> None:
+        wait_s = self._limits.migration_s
+        connect = options(
+            self._dsn,
+            self._limits,
+            statement_timeout="0",
+            lock_timeout="0",
+            idle_in_transaction_session_timeout="0",
+        )
+        connection = await asyncpg.connect(**connect | {"command_timeout": wait_s})
+        try:
+            await migrate(connection, sandbox=self._sandbox)
+        finally:
+            await connection.close(timeout=CLOSE_S)
+
+    async def _pool(self, size: int, **server_settings: str) -> Any:
+        connect = options(self._dsn, self._limits, **server_settings)
+        return await asyncpg.create_pool(
+            min_size=1, max_size=size, init=prepare, reset=_leave_as_it_is, max_queries=1_000_000, **connect
+        )
+
+    async def _disconnect(self) -> None:
+        assert self._follower is not None
+        await self._follower.stop()
+        for pool in (self._writers, self._readers):
+            if pool is None:
+                continue
+            try:
+                async with asyncio.timeout(CLOSE_S):
+                    await pool.close()
+            except (*FAILURES, TimeoutError):
+                pool.terminate()
+
+
+async def _commit(connection: Any) -> None:
+    """Commit, and say so if nobody knows whether that happened: such a unit must not run again here.
+
+    The cashier asks again in its own way: by idempotency key, by the same answer, by the same callback.
+    """
+    try:
+        told = await connection.execute("COMMIT")
+    except FAILURES as exc:
+        raise StoreUnavailableError("the connection broke during a commit, which may have been kept") from exc
+    assert told == "COMMIT", "a unit of work went on after one of its statements had failed"
+
+
+async def _roll_back(connection: Any) -> None:
+    # Where this fails the connection is lost, and the server rolls back by itself.
+    with contextlib.suppress(*FAILURES):
+        await connection.execute("ROLLBACK")
+
+
+async def _leave_as_it_is(_connection: Any) -> None:
+    """Units change nothing of their session, so there is nothing to reset between two of them."""

