@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -42,7 +43,10 @@ T = TypeVar("T")
 
 # Each round of a race has one winner, who is out of it afterwards; a bug would lose for ever.
 ATTEMPTS = 10
+WAITING_MAX = 10_000
 _NO_TIME = timedelta()
+
+logger = logging.getLogger(__name__)
 
 
 class PostgresStore:
@@ -95,6 +99,8 @@ class PostgresStore:
 
     async def close(self) -> None:
         """See Store. A statement that hangs is cut off by its own limit, and so is everything here."""
+        if not self._accepting:
+            return
         self._accepting = False
         if self._under_way:
             await asyncio.wait(set(self._under_way), timeout=2 * self._limits.statement_s)
@@ -104,6 +110,8 @@ class PostgresStore:
         """See Store. A caller that is cancelled while it waits leaves its unit to run to its end."""
         if not self._accepting:
             raise StoreUnavailableError("the database is closed")
+        if len(self._under_way) >= WAITING_MAX:
+            raise StoreUnavailableError("too much work waits for the database")
         task = asyncio.create_task(self._persist(lambda: self._write(work)))
         self._under_way.add(task)
         task.add_done_callback(self._finished)
@@ -165,7 +173,11 @@ class PostgresStore:
 
     def _tell(self, wakeups: Sequence[Wakeup]) -> None:
         for listener in self._listeners:
-            listener(wakeups)
+            try:
+                listener(wakeups)
+            except Exception:
+                # A subscriber that was not woken looks by itself; a caller that is not answered waits for ever.
+                logger.exception("A listener failed at a wake-up")
 
     def _finished(self, task: asyncio.Task[Any]) -> None:
         self._under_way.discard(task)
@@ -196,9 +208,9 @@ class PostgresStore:
     async def _disconnect(self) -> None:
         assert self._follower is not None
         await self._follower.stop()
-        for pool in (self._writers, self._readers):
-            if pool is None:
-                continue
+        pools = [pool for pool in (self._writers, self._readers) if pool is not None]
+        self._follower = self._writers = self._readers = None
+        for pool in pools:
             try:
                 async with asyncio.timeout(CLOSE_S):
                     await pool.close()

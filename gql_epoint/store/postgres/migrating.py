@@ -26,23 +26,24 @@ async def migrate(connection: Any, *, sandbox: bool) -> None:
         raise ConfigurationError(SETTING, "the database must have the encoding UTF8")
     migrations = load_migrations("gql_epoint.store.postgres")
     mode = "sandbox" if sandbox else "live"
-    if await _done(connection) != len(migrations):
-        async with connection.transaction():
-            await connection.execute(_LOCK)
-            await connection.execute(_DONE_TABLE)
-            done = await _done(connection)
-            _refuse_newer(done, len(migrations))
-            for number, script in migrations[done:]:
-                await connection.execute(script)
-                await connection.execute("INSERT INTO migrations (number) VALUES ($1)", number)
-            await connection.execute(
-                "INSERT INTO meta (name, value) VALUES ('mode', $1) ON CONFLICT DO NOTHING", mode
+    if await _done(connection) == len(migrations):
+        await _refuse_other_mode(connection, mode)
+        return
+    async with connection.transaction():
+        await connection.execute(_LOCK)
+        await connection.execute(_DONE_TABLE)
+        done = await _done(connection)
+        if done > len(migrations):
+            raise ConfigurationError(
+                SETTING,
+                f"the database was made by a newer version (migration {done}); this one knows {len(migrations)}",
             )
-    made_by = await connection.fetchval("SELECT value FROM meta WHERE name = 'mode'")
-    if made_by != mode:
-        raise ConfigurationError(
-            SETTING, f"the database holds {made_by} books and this is {mode} mode; use another database"
-        )
+        for number, script in migrations[done:]:
+            await connection.execute(script)
+            await connection.execute("INSERT INTO migrations (number) VALUES ($1)", number)
+        await connection.execute("INSERT INTO meta (name, value) VALUES ('mode', $1) ON CONFLICT DO NOTHING", mode)
+        # Inside, so that a refusal leaves no trace.
+        await _refuse_other_mode(connection, mode)
 
 
 async def _done(connection: Any) -> int:
@@ -51,8 +52,9 @@ async def _done(connection: Any) -> int:
     return int(await connection.fetchval("SELECT coalesce(max(number), 0) FROM migrations"))
 
 
-def _refuse_newer(done: int, known: int) -> None:
-    if done > known:
+async def _refuse_other_mode(connection: Any, mode: str) -> None:
+    made_by = await connection.fetchval("SELECT value FROM meta WHERE name = 'mode'")
+    if made_by != mode:
         raise ConfigurationError(
-            SETTING, f"the database was made by a newer version (migration {done}); this one knows {known}"
+            SETTING, f"the database holds {made_by} books and this is {mode} mode; use another database"
         )
