@@ -4,12 +4,17 @@ WAL mode lets readers go on while the writer writes; `synchronous=FULL` makes a 
 All writing happens on one thread. It takes every unit that waits, runs each in a savepoint of one database
 transaction, commits once, and only then tells their callers. So durability is paid once per batch, and a unit
 that fails takes nothing of its neighbours with it.
+
+One process at a time keeps the books: a second one would not hear the first one's wake-ups. It is refused by a
+lock on a file of its own beside the database (`books.db-lock`), which the system lets go of when the process ends,
+however it ends. Whoever only reads, such as a backup by the sqlite3 command, is not in the way.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import queue
 import sqlite3
 import threading
@@ -27,9 +32,26 @@ from gql_epoint.store.sqlite.unit import SqliteUnit
 T = TypeVar("T")
 
 BATCH_MAX = 256
+WAITING_MAX = 10_000
 READERS = 2
 BUSY_TIMEOUT_S = 5.0
+LOCK_TIMEOUT_S = 1.0
 _PACKAGE = "gql_epoint.store.sqlite"
+_SETTING = "GQL_EPOINT_DATABASE_URL"
+
+# What a unit of work did wrong itself; every other error of SQLite is about the database and so about the batch.
+_ERRORS_OF_THE_UNIT = frozenset(
+    {
+        sqlite3.SQLITE_ERROR,
+        sqlite3.SQLITE_CONSTRAINT,
+        sqlite3.SQLITE_MISMATCH,
+        sqlite3.SQLITE_MISUSE,
+        sqlite3.SQLITE_RANGE,
+        sqlite3.SQLITE_TOOBIG,
+    }
+)
+
+logger = logging.getLogger(__name__)
 
 
 class _Job:
@@ -53,10 +75,12 @@ class SqliteStore:
         self._sandbox = sandbox
         self._clock = clock
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._accepting = False
+        self._lock: sqlite3.Connection | None = None
         self._writer: threading.Thread | None = None
+        self._readers: ThreadPoolExecutor | None = None
         self._local = threading.local()
         self._connections: list[sqlite3.Connection] = []
-        self._readers = ThreadPoolExecutor(max_workers=READERS, thread_name_prefix="sqlite-reader")
         self._listeners: list[Callable[[Sequence[Wakeup]], None]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -65,33 +89,44 @@ class SqliteStore:
         self._listeners.append(listener)
 
     async def open(self) -> None:
-        """See Store. The folder of the file must exist and be writable."""
+        """See Store. The folder of the file must exist and be writable.
+
+        Raises ConfigurationError if another process keeps these books, or a newer version made them.
+        """
+        assert self._writer is None, "a store is opened once"
         self._loop = asyncio.get_running_loop()
         connection = await asyncio.to_thread(self._prepare)
-        self._writer = threading.Thread(target=self._write_forever, args=(connection,), name="sqlite-writer")
+        self._local = threading.local()
+        self._readers = ThreadPoolExecutor(max_workers=READERS, thread_name_prefix="sqlite-reader")
+        self._writer = threading.Thread(
+            target=self._write_forever, args=(connection,), name="sqlite-writer", daemon=True
+        )
         self._writer.start()
+        self._accepting = True
 
     async def close(self) -> None:
         """See Store."""
-        if self._writer is None:
+        if not self._accepting:
             return
+        # Nothing can be queued behind the end of the queue: both happen on the event loop, and in this order.
+        self._accepting = False
         self._jobs.put(None)
-        await asyncio.to_thread(self._writer.join)
-        self._writer = None
-        self._readers.shutdown(wait=True)
-        for connection in self._connections:
-            connection.close()
+        await asyncio.to_thread(self._disconnect)
 
     async def write(self, work: Callable[[Unit], Awaitable[T]]) -> T:
         """See Store. A caller that is cancelled while it waits leaves its unit to run to its end."""
-        if self._writer is None or not self._writer.is_alive():
+        if not self._accepting:
             raise StoreUnavailableError("the database is closed")
+        if self._jobs.qsize() >= WAITING_MAX:
+            raise StoreUnavailableError("too much work waits for the database")
         job = _Job(work, asyncio.get_running_loop().create_future())
         self._jobs.put(job)
         return cast(T, await job.future)
 
     async def read(self, work: Callable[[Reader], Awaitable[T]]) -> T:
         """See Store."""
+        if not self._accepting:
+            raise StoreUnavailableError("the database is closed")
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, work)
 
     # -- on other threads ---------------------------------------------------------------------------------
@@ -105,23 +140,48 @@ class SqliteStore:
         return connection
 
     def _prepare(self) -> sqlite3.Connection:
+        connection: sqlite3.Connection | None = None
         try:
+            self._lock = self._locked()
             connection = self._connect()
-            connection.execute("PRAGMA journal_mode = WAL")
+            (journal,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+            if journal != "wal":
+                raise ConfigurationError(_SETTING, f"{self._path} is on a disk where SQLite has no write-ahead log")
             connection.execute("PRAGMA synchronous = FULL")
             self._migrate(connection)
-        except sqlite3.Error as exc:
-            raise ConfigurationError("GQL_EPOINT_DATABASE_URL", f"cannot open {self._path}: {exc}") from exc
+        except (sqlite3.Error, ConfigurationError) as exc:
+            for opened in (connection, self._lock):
+                if opened is not None:
+                    opened.close()
+            if isinstance(exc, ConfigurationError):
+                raise
+            raise ConfigurationError(_SETTING, f"cannot open {self._path}: {exc}") from exc
         return connection
 
+    def _locked(self) -> sqlite3.Connection:
+        """Lock a file beside the database. It stays empty; SQLite knows how to lock a file on every system."""
+        path = self._path.with_name(f"{self._path.name}-lock")
+        lock = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=LOCK_TIMEOUT_S)
+        try:
+            lock.execute("BEGIN EXCLUSIVE")
+        except sqlite3.Error as exc:
+            lock.close()
+            if _primary_code(exc) == sqlite3.SQLITE_BUSY:
+                raise ConfigurationError(
+                    _SETTING,
+                    f"{self._path} is in use by another process; for several processes use PostgreSQL",
+                ) from exc
+            raise
+        return lock
+
     def _migrate(self, connection: sqlite3.Connection) -> None:
+        """Bring the tables up to date in one transaction, which a refusal leaves without a trace."""
         connection.execute("BEGIN IMMEDIATE")
         (done,) = connection.execute("PRAGMA user_version").fetchone()
         migrations = load_migrations(_PACKAGE)
         if done > len(migrations):
-            connection.execute("ROLLBACK")
             raise ConfigurationError(
-                "GQL_EPOINT_DATABASE_URL",
+                _SETTING,
                 f"{self._path} was made by a newer version (migration {done}); this one knows {len(migrations)}",
             )
         for number, script in migrations[done:]:
@@ -131,13 +191,22 @@ class SqliteStore:
         mode = "sandbox" if self._sandbox else "live"
         connection.execute("INSERT OR IGNORE INTO meta (name, value) VALUES ('mode', ?)", (mode,))
         (made_by,) = connection.execute("SELECT value FROM meta WHERE name = 'mode'").fetchone()
-        connection.execute("COMMIT")
         if made_by != mode:
-            connection.close()
             raise ConfigurationError(
-                "GQL_EPOINT_DATABASE_URL",
-                f"{self._path} holds {made_by} books and this is {mode} mode; use another file",
+                _SETTING, f"{self._path} holds {made_by} books and this is {mode} mode; use another file"
             )
+        connection.execute("COMMIT")
+
+    def _disconnect(self) -> None:
+        assert self._writer is not None
+        assert self._readers is not None
+        assert self._lock is not None
+        self._writer.join()
+        self._readers.shutdown(wait=True)
+        while self._connections:
+            self._connections.pop().close()
+        self._lock.close()
+        self._writer = self._readers = self._lock = None
 
     def _read(self, work: Callable[[Reader], Awaitable[T]]) -> T:
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
@@ -176,12 +245,15 @@ class SqliteStore:
             for job in batch:
                 self._run_job(connection, job)
             connection.execute("COMMIT")
-        except sqlite3.Error as exc:
+        except Exception as exc:
+            if not isinstance(exc, sqlite3.Error):
+                logger.exception("A bug kept a batch from being written")
             with contextlib.suppress(sqlite3.Error):
                 connection.execute("ROLLBACK")
             for job in batch:
                 # Nothing of this batch was kept, whatever each unit thought of itself.
                 job.error = StoreUnavailableError(str(exc))
+                job.error.__cause__ = exc
         assert self._loop is not None
         with contextlib.suppress(RuntimeError):  # The loop is gone, and with it everyone who waited.
             self._loop.call_soon_threadsafe(self._deliver, batch)
@@ -190,19 +262,24 @@ class SqliteStore:
         connection.execute("SAVEPOINT unit")
         try:
             job.result = _drive(job.work(SqliteUnit(connection, self._clock(), job.wakeups)))
-        except sqlite3.OperationalError:
+        except BaseException as exc:
             # A full disk or a lost file concerns the whole batch; SQLite may have rolled it back already.
-            raise
-        except BaseException as exc:  # noqa: BLE001 - it is the caller's, not the writer's
-            connection.execute("ROLLBACK TO unit")
+            if isinstance(exc, sqlite3.Error) and _primary_code(exc) not in _ERRORS_OF_THE_UNIT:
+                raise
+            # Anything else is its caller's, not the writer's.
             job.error = exc
+            connection.execute("ROLLBACK TO unit")
         connection.execute("RELEASE unit")
 
     def _deliver(self, batch: Sequence[_Job]) -> None:
         """On the event loop: wake subscribers, then answer the callers."""
         wakeups = [wakeup for job in batch if job.error is None for wakeup in job.wakeups]
         for listener in self._listeners if wakeups else ():
-            listener(wakeups)
+            try:
+                listener(wakeups)
+            except Exception:
+                # A subscriber that was not woken looks by itself; a caller that is not answered waits for ever.
+                logger.exception("A listener failed at a wake-up")
         for job in batch:
             if job.future.done():
                 continue
@@ -221,6 +298,12 @@ def _drive(work: Awaitable[T]) -> T:
         return cast(T, done.value)
     coroutine.close()
     raise AssertionError("a unit of work awaited something else than its unit")
+
+
+def _primary_code(exc: sqlite3.Error) -> int:
+    # An error of Python's module, about a wrong parameter for example, has no code of SQLite's.
+    code: int = getattr(exc, "sqlite_errorcode", sqlite3.SQLITE_MISUSE)
+    return code & 0xFF
 
 
 def _statements(script: str) -> list[str]:

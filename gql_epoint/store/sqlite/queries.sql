@@ -15,31 +15,53 @@ ORDER BY operation = 'PAYOUT', status IN ('SUCCESS', 'RETURNED') DESC, id DESC L
 -- name: order_holder
 SELECT * FROM transactions WHERE order_id = :order_id AND (operation = 'PAYOUT') = :payout AND holds_order = 1;
 
+-- The ends of a page are never absent, only far away, so that each page is a search of an index.
+
+-- fragment: between_ids
+id < coalesce(:after, '~') AND id > coalesce(:before, '')
+
+-- fragment: between_times
+    (updated_at, id) > (coalesce(:after_time, -9223372036854775807), coalesce(:after_id, ''))
+AND (updated_at, id) < (coalesce(:before_time, 9223372036854775807), coalesce(:before_id, ''))
+
 -- fragment: transaction_filter
     (:status_in IS NULL OR status IN (SELECT value FROM json_each(:status_in)))
 AND (:operation_in IS NULL OR operation IN (SELECT value FROM json_each(:operation_in)))
-AND (:order_id IS NULL OR order_id = :order_id)
 AND (:created_from IS NULL OR created_at >= :created_from)
 AND (:created_before IS NULL OR created_at < :created_before)
 
 -- name: transactions_newest
-SELECT * FROM transactions WHERE (:after IS NULL OR id < :after) AND (:before IS NULL OR id > :before)
+SELECT * FROM transactions WHERE {between_ids}
+AND {transaction_filter} ORDER BY id DESC LIMIT :limit;
+
+-- name: transactions_of_order_newest
+SELECT * FROM transactions WHERE order_id = :order_id AND {between_ids}
 AND {transaction_filter} ORDER BY id DESC LIMIT :limit;
 
 -- name: transactions_newest_backwards
-SELECT * FROM transactions WHERE (:after IS NULL OR id < :after) AND (:before IS NULL OR id > :before)
+SELECT * FROM transactions WHERE {between_ids}
+AND {transaction_filter} ORDER BY id LIMIT :limit;
+
+-- name: transactions_of_order_newest_backwards
+SELECT * FROM transactions WHERE order_id = :order_id AND {between_ids}
 AND {transaction_filter} ORDER BY id LIMIT :limit;
 
 -- name: transactions_by_update
 SELECT * FROM transactions
-WHERE (:after_time IS NULL OR (updated_at, id) > (:after_time, :after_id))
-AND (:before_time IS NULL OR (updated_at, id) < (:before_time, :before_id))
+WHERE {between_times}
+AND {transaction_filter} ORDER BY updated_at, id LIMIT :limit;
+
+-- name: transactions_of_order_by_update
+SELECT * FROM transactions WHERE order_id = :order_id AND {between_times}
 AND {transaction_filter} ORDER BY updated_at, id LIMIT :limit;
 
 -- name: transactions_by_update_backwards
 SELECT * FROM transactions
-WHERE (:after_time IS NULL OR (updated_at, id) > (:after_time, :after_id))
-AND (:before_time IS NULL OR (updated_at, id) < (:before_time, :before_id))
+WHERE {between_times}
+AND {transaction_filter} ORDER BY updated_at DESC, id DESC LIMIT :limit;
+
+-- name: transactions_of_order_by_update_backwards
+SELECT * FROM transactions WHERE order_id = :order_id AND {between_times}
 AND {transaction_filter} ORDER BY updated_at DESC, id DESC LIMIT :limit;
 
 -- name: claim_transactions_to_ask
@@ -54,7 +76,7 @@ SELECT * FROM transactions WHERE call_deadline <= :now ORDER BY call_deadline LI
 SELECT * FROM refunds WHERE id = :id;
 
 -- name: refunds
-SELECT * FROM refunds WHERE transaction_id = :transaction_id AND (:after IS NULL OR id > :after)
+SELECT * FROM refunds WHERE transaction_id = :transaction_id AND id > coalesce(:after, '')
 ORDER BY id LIMIT :limit;
 
 -- name: unsettled_refunds
@@ -74,11 +96,11 @@ SELECT * FROM saved_cards WHERE card_id = :card_id ORDER BY status = 'ACTIVE' DE
 SELECT * FROM saved_cards WHERE card_id = :card_id ORDER BY status = 'PENDING' DESC, id DESC LIMIT 1;
 
 -- name: saved_cards
-SELECT * FROM saved_cards WHERE (:after IS NULL OR id < :after) AND (:before IS NULL OR id > :before)
+SELECT * FROM saved_cards WHERE {between_ids}
 ORDER BY id DESC LIMIT :limit;
 
 -- name: saved_cards_backwards
-SELECT * FROM saved_cards WHERE (:after IS NULL OR id < :after) AND (:before IS NULL OR id > :before)
+SELECT * FROM saved_cards WHERE {between_ids}
 ORDER BY id LIMIT :limit;
 
 -- name: claim_cards_to_ask
@@ -93,7 +115,7 @@ SELECT * FROM saved_cards WHERE call_deadline <= :now ORDER BY call_deadline LIM
 SELECT * FROM callbacks WHERE id = :id;
 
 -- name: callbacks
-SELECT * FROM callbacks WHERE (:after IS NULL OR id < :after)
+SELECT * FROM callbacks WHERE id < coalesce(:after, '~')
 AND (:dispositions IS NULL OR disposition IN (SELECT value FROM json_each(:dispositions)))
 ORDER BY id DESC LIMIT :limit;
 
@@ -117,7 +139,7 @@ SELECT * FROM events WHERE stream_id = :stream_id AND sequence > :after ORDER BY
 SELECT * FROM events WHERE position > :after ORDER BY position LIMIT :limit;
 
 -- name: next_position
-SELECT coalesce(max(position), 0) + 1 AS position FROM events;
+SELECT coalesce(max(position), 0) + 1 AS position FROM events WHERE position IS NOT NULL;
 
 -- name: idempotency
 SELECT * FROM idempotency WHERE owner = :owner AND mutation = :mutation AND key = :key;

@@ -58,8 +58,10 @@ class SqliteUnit:
         return self._one(TRANSACTION, "order_holder", order_id=order_id, payout=payout)
 
     async def transactions(self, page: Page, only: TransactionFilter, *, by_update: bool) -> Sequence[Transaction]:
-        name = "transactions_by_update" if by_update else "transactions_newest"
+        # An order has few attempts among many transactions, so its index comes first.
+        table = "transactions" if only.order_id is None else "transactions_of_order"
         keys = _time_keys(page) if by_update else {"after": page.after, "before": page.before}
+        name = f"{table}_by_update" if by_update else f"{table}_newest"
         return self._page(TRANSACTION, name, page, **keys, **_filter(only))
 
     async def insert_transaction(self, transaction: Transaction) -> None:

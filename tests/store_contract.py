@@ -1,0 +1,927 @@
+"""What every store promises, whatever database is behind it.
+
+A test class inherits from StoreContract and gives a `store` fixture: an open store over an empty database.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import pytest
+
+from gql_epoint.epoint.bank_codes import FailureCategory
+from gql_epoint.errors import StoreUnavailableError
+from gql_epoint.ledger import ids
+from gql_epoint.ledger.transaction import (
+    CallbackRecord,
+    Disposition,
+    Event,
+    EventKind,
+    EventSource,
+    Fact,
+    Failure,
+    GatewayReference,
+    Refund,
+    RefundStatus,
+    SavedCard,
+    SavedCardStatus,
+    Status,
+    Transaction,
+    TransactionOperation,
+)
+from gql_epoint.store.protocol import IdempotencyRecord, Page, Reader, Store, TransactionFilter, Unit, Wakeup
+
+START = datetime(2026, 1, 1, 12, tzinfo=UTC)
+LATER = datetime(2026, 1, 1, 12, 0, 0, 123456, tzinfo=UTC)
+
+_numbers = itertools.count(1)
+
+
+def an_id(prefix: str) -> str:
+    """Return an id that is greater than all before it."""
+    number = next(_numbers)
+    return ids.new_id(prefix, START + timedelta(milliseconds=number), number.to_bytes(ids.RANDOM_BYTES, "big"))
+
+
+def a_transaction(**changes: Any) -> Transaction:
+    """Return a transaction with only what it must have."""
+    values: dict[str, Any] = {
+        "id": an_id("tr"),
+        "operation": TransactionOperation.PAY,
+        "status": Status.NEW,
+        "version": 1,
+        "amount": Decimal("10.00"),
+        "currency": "AZN",
+        "created_at": START,
+        "updated_at": START,
+    }
+    return Transaction(**(values | changes))
+
+
+def a_refund(transaction_id: str, **changes: Any) -> Refund:
+    """Return a refund with only what it must have."""
+    values: dict[str, Any] = {
+        "id": an_id("re"),
+        "transaction_id": transaction_id,
+        "amount": Decimal("1.00"),
+        "currency": "AZN",
+        "status": RefundStatus.PROCESSING,
+        "created_at": START,
+        "updated_at": START,
+    }
+    return Refund(**(values | changes))
+
+
+def a_card(**changes: Any) -> SavedCard:
+    """Return a saved card with only what it must have."""
+    values: dict[str, Any] = {
+        "id": an_id("card"),
+        "status": SavedCardStatus.PENDING,
+        "version": 1,
+        "usable_for_payout": False,
+        "created_at": START,
+        "updated_at": START,
+    }
+    return SavedCard(**(values | changes))
+
+
+def a_callback(**changes: Any) -> CallbackRecord:
+    """Return a callback with only what it must have."""
+    values: dict[str, Any] = {
+        "id": an_id("cb"),
+        "received_at": START,
+        "digest": f"digest-{next(_numbers)}",
+        "body": "{}",
+        "disposition": Disposition.UNMATCHED,
+    }
+    return CallbackRecord(**(values | changes))
+
+
+def an_event(stream_id: str, sequence: int = 1, **changes: Any) -> Event:
+    """Return an event with only what it must have."""
+    values: dict[str, Any] = {
+        "stream_id": stream_id,
+        "sequence": sequence,
+        "kind": EventKind.STATUS,
+        "current": "NEW",
+        "recorded_at": START,
+        "source": EventSource.API,
+    }
+    return Event(**(values | changes))
+
+
+def an_idempotency(**changes: Any) -> IdempotencyRecord:
+    """Return a use of an idempotency key."""
+    values: dict[str, Any] = {
+        "owner": "i000000001",
+        "mutation": "pay",
+        "key": f"key-{next(_numbers)}",
+        "input_hash": "hash",
+        "object_id": "tr_1",
+        "first_used_at": LATER,
+    }
+    return IdempotencyRecord(**(values | changes))
+
+
+FAILURE = Failure(
+    category=FailureCategory.INSUFFICIENT_FUNDS,
+    message="Kartda kifayət qədər balans yoxdur",
+    retryable=False,
+    bank_code="116",
+)
+FULL_TRANSACTION = a_transaction(
+    operation=TransactionOperation.SPLIT_PAY_WITH_SAVED_CARD,
+    status=Status.FAILED,
+    version=7,
+    amount=Decimal("9999999.99"),
+    updated_at=LATER,
+    order_id="Sifariş № 1 — 'quoted' \N{GRINNING FACE}",
+    gateway_order_id="order-2",
+    holds_order=True,
+    adopted=True,
+    refunded_amount=Decimal("0.01"),
+    refund_pending_amount=Decimal("0.02"),
+    split_user="i000000002",
+    split_amount=Decimal("5.50"),
+    description="Təsvir",
+    language="az",
+    metadata='{"a":"\\u0000","b":[1.5,null]}',
+    saved_card_id="card_1",
+    redirect_url="https://epoint.az/pay/1",
+    card_mask="411111******1111",
+    card_holder_name="Ə. Əliyev",
+    facts=frozenset(Fact),
+    call_deadline=LATER,
+    ask_at=LATER,
+    asks=3,
+    failure=FAILURE,
+    gateway=GatewayReference(
+        status="failed",
+        transaction_id="te1",
+        bank_transaction_id="b1",
+        bank_response="Declined",
+        operation_code="100",
+        rrn="123",
+        trace_id="t1",
+        last_confirmed_at=LATER,
+    ),
+)
+FULL_REFUND = a_refund(
+    FULL_TRANSACTION.id,
+    amount=Decimal("0.01"),
+    status=RefundStatus.FAILED,
+    updated_at=LATER,
+    reason="Geri qaytarma",
+    call_deadline=LATER,
+    failure=FAILURE,
+)
+FULL_CARD = a_card(
+    status=SavedCardStatus.ACTIVE,
+    version=3,
+    usable_for_payout=True,
+    updated_at=LATER,
+    card_id="ce1",
+    adopted=True,
+    mask="411111******1111",
+    holder_name="Ə. Əliyev",
+    redirect_url="https://epoint.az/card/1",
+    transaction_id=FULL_TRANSACTION.id,
+    call_deadline=LATER,
+    ask_at=LATER,
+    asks=2,
+)
+FULL_CALLBACK = a_callback(
+    body='{"status":"success"}',
+    disposition=Disposition.APPLIED,
+    gateway_status="success",
+    gateway_transaction_id="te1",
+    gateway_card_id="ce1",
+    order_id="order-2",
+    transaction_id=FULL_TRANSACTION.id,
+    saved_card_id=FULL_CARD.id,
+)
+FULL_EVENT = an_event(
+    FULL_TRANSACTION.id,
+    kind=EventKind.REFUND,
+    previous="PROCESSING",
+    current="SUCCESS",
+    recorded_at=LATER,
+    source=EventSource.OPERATOR,
+    actor="ops",
+    note="Bankdan soruşduq.",
+    transaction_id=FULL_TRANSACTION.id,
+    refund_id=FULL_REFUND.id,
+    saved_card_id=FULL_CARD.id,
+    callback_id=FULL_CALLBACK.id,
+)
+_MINIMAL_TRANSACTION = a_transaction()
+
+# How each kind of row is written, changed and read back.
+Row = Any
+INSERT: dict[type, Callable[[Unit, Row], Awaitable[None]]] = {
+    Transaction: lambda unit, row: unit.insert_transaction(row),
+    Refund: lambda unit, row: unit.insert_refund(row),
+    SavedCard: lambda unit, row: unit.insert_saved_card(row),
+    CallbackRecord: lambda unit, row: unit.insert_callback(row),
+    Event: lambda unit, row: unit.insert_event(row),
+    IdempotencyRecord: lambda unit, row: unit.insert_idempotency(row),
+}
+SAVE: dict[type, Callable[[Unit, Row], Awaitable[None]]] = {
+    Transaction: lambda unit, row: unit.save_transaction(row),
+    Refund: lambda unit, row: unit.save_refund(row),
+    SavedCard: lambda unit, row: unit.save_saved_card(row),
+    CallbackRecord: lambda unit, row: unit.save_callback(row),
+}
+READ: dict[type, Callable[[Reader, Row], Awaitable[Row]]] = {
+    Transaction: lambda reader, row: reader.transaction(row.id),
+    Refund: lambda reader, row: reader.refund(row.id),
+    SavedCard: lambda reader, row: reader.saved_card(row.id),
+    CallbackRecord: lambda reader, row: reader.callback(row.id),
+    Event: lambda reader, row: reader.event(row.stream_id, row.sequence),
+    IdempotencyRecord: lambda reader, row: reader.idempotency(row.owner, row.mutation, row.key),
+}
+
+
+async def insert(store: Store, *rows: Row) -> None:
+    """Write rows in one unit of work."""
+
+    async def work(unit: Unit) -> None:
+        for row in rows:
+            await INSERT[type(row)](unit, row)
+
+    await store.write(work)
+
+
+async def read(store: Store, row: Row) -> Row:
+    """Read the row of this name as it is committed."""
+    return await store.read(lambda reader: READ[type(row)](reader, row))
+
+
+async def feed_positions(store: Store) -> list[int | None]:
+    """Read the positions of all events, in the order of the feed."""
+    return [event.position for event in await store.read(lambda reader: reader.feed(0, 10_000))]
+
+
+async def settled(condition: Callable[[], Awaitable[bool]]) -> None:
+    """Wait until something that a store does after a commit has happened."""
+    async with asyncio.timeout(10):
+        while not await condition():
+            await asyncio.sleep(0.01)
+
+
+class StoreContract:
+    """The promises of Store, Reader and Unit."""
+
+    # Rows ----------------------------------------------------------------------------------------------------
+
+    @pytest.mark.parametrize(
+        "rows",
+        [
+            (FULL_TRANSACTION,),
+            (_MINIMAL_TRANSACTION,),
+            (FULL_TRANSACTION, FULL_REFUND),
+            (_MINIMAL_TRANSACTION, a_refund(_MINIMAL_TRANSACTION.id)),
+            (FULL_CARD,),
+            (a_card(),),
+            (FULL_CALLBACK,),
+            (a_callback(),),
+            (FULL_EVENT,),
+            (an_event("tr_1"),),
+            (an_idempotency(),),
+        ],
+        ids=lambda rows: type(rows[-1]).__name__,
+    )
+    async def test_row_comes_back_as_it_was(self, store: Store, rows: Sequence[Row]) -> None:
+        """Every field, set or not, to the qəpik and the microsecond."""
+        await insert(store, *rows)
+        back = await read(store, rows[-1])
+        if isinstance(back, Event):
+            await settled(lambda: _is_numbered(store, back))
+            back = msgspec.structs.replace(await read(store, back), position=None)
+
+        assert back == rows[-1]
+
+    @pytest.mark.parametrize(
+        ("before", "after"),
+        [
+            (msgspec.structs.replace(_MINIMAL_TRANSACTION, id=FULL_TRANSACTION.id), FULL_TRANSACTION),
+            (FULL_TRANSACTION, msgspec.structs.replace(_MINIMAL_TRANSACTION, id=FULL_TRANSACTION.id)),
+            (a_card(id=FULL_CARD.id), FULL_CARD),
+            (FULL_CARD, a_card(id=FULL_CARD.id)),
+            (a_callback(id=FULL_CALLBACK.id), FULL_CALLBACK),
+        ],
+        ids=["transaction", "transaction emptied", "card", "card emptied", "callback"],
+    )
+    async def test_saving_replaces_every_field(self, store: Store, before: Row, after: Row) -> None:
+        """What is saved is what is read, nulls included."""
+        await insert(store, before)
+        await store.write(lambda unit: SAVE[type(after)](unit, after))
+
+        assert await read(store, after) == after
+
+    async def test_refund_is_saved(self, store: Store) -> None:
+        """A refund keeps its transaction and changes the rest."""
+        await insert(store, FULL_TRANSACTION, a_refund(FULL_TRANSACTION.id, id=FULL_REFUND.id))
+        await store.write(lambda unit: unit.save_refund(FULL_REFUND))
+
+        assert await read(store, FULL_REFUND) == FULL_REFUND
+
+    async def test_what_is_not_there_is_none(self, store: Store) -> None:
+        """A missing row is an answer, not an error."""
+        for row in (FULL_TRANSACTION, FULL_REFUND, FULL_CARD, FULL_CALLBACK, FULL_EVENT, an_idempotency()):
+            assert await read(store, row) is None
+
+        async def others(reader: Reader) -> list[Any]:
+            return [
+                await reader.transaction_by_gateway_id("te1"),
+                await reader.transaction_by_gateway_order("A-1"),
+                await reader.transaction_by_order("A-1"),
+                await reader.order_holder("A-1", payout=False),
+                await reader.saved_card_by_card_id("ce1"),
+                await reader.registration_by_card_id("ce1"),
+            ]
+
+        assert await store.read(others) == [None] * 6
+
+    async def test_time_is_aware_and_passes(self, store: Store) -> None:
+        """Every unit has the database's time, in UTC."""
+
+        async def now(reader: Reader) -> datetime:
+            return reader.now
+
+        times = [await store.write(now), await store.read(now), await store.write(now)]
+
+        assert all(time.utcoffset() == timedelta(0) for time in times)
+        assert times[0] <= times[2]
+        assert abs(datetime.now(UTC) - times[1]) < timedelta(minutes=1)
+
+    # Units of work --------------------------------------------------------------------------------------------
+
+    async def test_unit_returns_its_result_after_the_commit(self, store: Store) -> None:
+        """What was written is there for everybody when `write` returns."""
+        row = a_transaction()
+
+        async def work(unit: Unit) -> str:
+            await unit.insert_transaction(row)
+            found = await unit.transaction(row.id)
+            assert found == row
+            return "done"
+
+        assert await store.write(work) == "done"
+        assert await read(store, row) == row
+
+    @pytest.mark.parametrize("error", [ValueError("no"), asyncio.CancelledError(), StoreUnavailableError("mine")])
+    async def test_unit_that_raises_keeps_nothing(self, store: Store, error: BaseException) -> None:
+        """Rows, events and wake-ups go together; the exception reaches the caller."""
+        heard: list[Wakeup] = []
+        store.on_commit(heard.extend)
+        row = a_transaction()
+
+        async def work(unit: Unit) -> None:
+            await unit.insert_transaction(row)
+            await unit.insert_event(an_event(row.id))
+            raise error
+
+        with pytest.raises(type(error)):
+            await store.write(work)
+        assert await read(store, row) is None
+        assert await feed_positions(store) == []
+        await insert(store, row)
+        assert heard == []
+
+    async def test_neighbours_of_a_failing_unit_survive(self, store: Store) -> None:
+        """Many units at once, a third of them failing after they wrote: each is kept or lost as a whole."""
+        rows = [a_transaction() for _ in range(90)]
+
+        async def write(number: int, row: Transaction) -> None:
+            async def work(unit: Unit) -> None:
+                await unit.insert_transaction(row)
+                await unit.insert_event(an_event(row.id))
+                if number % 3 == 0:
+                    raise LookupError(row.id)
+
+            await store.write(work)
+
+        results = await asyncio.gather(*itertools.starmap(write, enumerate(rows)), return_exceptions=True)
+        kept = [await read(store, row) is not None for row in rows]
+
+        assert [isinstance(result, LookupError) for result in results] == [n % 3 == 0 for n in range(90)]
+        assert kept == [number % 3 != 0 for number in range(90)]
+        await settled(lambda: _has_events(store, 60))
+        assert await feed_positions(store) == list(range(1, 61))
+
+    async def test_concurrent_changes_of_one_row_are_not_lost(self, store: Store) -> None:
+        """Fifty units read a sum and write it back: each sees what the one before it wrote."""
+        row = a_transaction(amount=Decimal("100.00"))
+        await insert(store, row)
+
+        async def work(unit: Unit) -> None:
+            found = await unit.transaction(row.id)
+            assert found is not None
+            more = msgspec.structs.replace(
+                found, refund_pending_amount=found.refund_pending_amount + Decimal("0.37")
+            )
+            await unit.save_transaction(more)
+
+        await asyncio.gather(*(store.write(work) for _ in range(50)))
+
+        assert (await read(store, row)).refund_pending_amount == Decimal("18.50")
+
+    # Constraints ----------------------------------------------------------------------------------------------
+
+    @pytest.mark.parametrize(
+        ("one", "other"),
+        [
+            ({"order_id": "A-1", "holds_order": True}, {"order_id": "A-1", "holds_order": True}),
+            (
+                {"order_id": "A-1", "holds_order": True, "operation": TransactionOperation.PAYOUT},
+                {"order_id": "A-1", "holds_order": True, "operation": TransactionOperation.PAYOUT},
+            ),
+            (
+                {"gateway": GatewayReference(transaction_id="te1")},
+                {"gateway": GatewayReference(transaction_id="te1")},
+            ),
+            ({"gateway_order_id": "A-1"}, {"gateway_order_id": "A-1"}),
+        ],
+        ids=["payment of an order", "payout of an order", "EPoint's transaction", "EPoint's order"],
+    )
+    async def test_second_of_its_kind_is_refused(
+        self, store: Store, one: dict[str, Any], other: dict[str, Any]
+    ) -> None:
+        """The database itself makes a second holder impossible, at birth and at a change."""
+        first, second, third = a_transaction(**one), a_transaction(**other), a_transaction()
+        await insert(store, first, third)
+        with pytest.raises(Exception, match=r"(?i)unique|duplicate"):
+            await insert(store, second)
+        changed = msgspec.structs.replace(second, id=third.id)
+        with pytest.raises(Exception, match=r"(?i)unique|duplicate"):
+            await store.write(lambda unit: unit.save_transaction(changed))
+
+        assert await read(store, second) is None
+        assert await read(store, third) == third
+
+    @pytest.mark.parametrize(
+        ("one", "other"),
+        [
+            ({"order_id": "A-1", "holds_order": True}, {"order_id": "A-1"}),
+            ({"order_id": "A-1"}, {"order_id": "A-1"}),
+            (
+                {"order_id": "A-1", "holds_order": True},
+                {"order_id": "A-1", "holds_order": True, "operation": TransactionOperation.PAYOUT},
+            ),
+            ({"order_id": "A-1", "holds_order": True}, {"order_id": "a-1", "holds_order": True}),
+            ({"gateway_order_id": "A-1"}, {"gateway_order_id": "A-1", "adopted": True}),
+            ({"gateway_order_id": "A-1", "adopted": True}, {"gateway_order_id": "A-1", "adopted": True}),
+            ({}, {}),
+        ],
+        ids=["not holding", "none holds", "payout beside", "other case", "adopted", "both adopted", "no names"],
+    )
+    async def test_what_is_not_the_same_may_stand_together(
+        self, store: Store, one: dict[str, Any], other: dict[str, Any]
+    ) -> None:
+        """The constraints refuse nothing that can happen."""
+        first, second = a_transaction(**one), a_transaction(**other)
+        await insert(store, first, second)
+
+        assert (await read(store, first), await read(store, second)) == (first, second)
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"amount": Decimal(0)},
+            {"amount": Decimal("-1.00")},
+            {"refunded_amount": Decimal("10.01")},
+            {"refunded_amount": Decimal("5.00"), "refund_pending_amount": Decimal("5.01")},
+            {"refund_pending_amount": Decimal("-0.01")},
+        ],
+        ids=str,
+    )
+    async def test_impossible_sums_cannot_be_written(self, store: Store, changes: dict[str, Any]) -> None:
+        """Never is more refunded than was paid, whatever bug asks for it."""
+        row = a_transaction(**changes)
+        with pytest.raises(Exception, match=r"(?i)check"):
+            await insert(store, row)
+
+        assert await read(store, row) is None
+
+    async def test_refund_needs_its_transaction(self, store: Store) -> None:
+        """A refund of nothing is refused."""
+        with pytest.raises(Exception, match=r"(?i)foreign"):
+            await insert(store, a_refund("tr_nonsense"))
+
+    async def test_number_of_an_event_and_a_key_are_used_once(self, store: Store) -> None:
+        """The same place in a stream, or the same key of the same owner and mutation, exists once."""
+        event, record = an_event("tr_1"), an_idempotency()
+        await insert(store, event, record)
+        for again in (event, msgspec.structs.replace(record, object_id="tr_2")):
+            with pytest.raises(Exception, match=r"(?i)unique|duplicate"):
+                await insert(store, again)
+        for name in ("owner", "mutation", "key"):
+            await insert(store, msgspec.structs.replace(record, **{name: "another"}))
+
+        assert await read(store, record) == record
+
+    # Finding one ----------------------------------------------------------------------------------------------
+
+    async def test_transaction_is_found_by_its_other_names(self, store: Store) -> None:
+        """By EPoint's id, and by the order id EPoint was given, unless it was adopted."""
+        ours = a_transaction(gateway_order_id="A-1", gateway=GatewayReference(transaction_id="te1"))
+        adopted = a_transaction(
+            gateway_order_id="A-2", adopted=True, gateway=GatewayReference(transaction_id="te2")
+        )
+        await insert(store, ours, adopted)
+
+        assert await store.read(lambda reader: reader.transaction_by_gateway_id("te1")) == ours
+        assert await store.read(lambda reader: reader.transaction_by_gateway_id("te2")) == adopted
+        assert await store.read(lambda reader: reader.transaction_by_gateway_order("A-1")) == ours
+        assert await store.read(lambda reader: reader.transaction_by_gateway_order("A-2")) is None
+
+    @pytest.mark.parametrize(
+        ("attempts", "expected"),
+        [
+            (["PAY FAILED", "PAY SUCCESS", "PAY FAILED"], 1),
+            (["PAY FAILED", "PAY RETURNED", "PAY REQUIRES_ACTION"], 1),
+            (["PAY FAILED", "PAY REQUIRES_ACTION"], 1),
+            (["PAY FAILED", "PAYOUT SUCCESS"], 0),
+            (["PAYOUT FAILED", "PAYOUT SUCCESS", "PAYOUT FAILED"], 1),
+            (["UNKNOWN SUCCESS", "PAY FAILED"], 0),
+        ],
+        ids=str,
+    )
+    async def test_order_means_its_paid_payment_else_its_latest(
+        self, store: Store, attempts: Sequence[str], expected: int
+    ) -> None:
+        """`by: {orderId}`: the paid attempt, else the latest; a payout only if there is no payment."""
+        rows = []
+        for attempt in attempts:
+            operation, status = attempt.split()
+            rows.append(
+                a_transaction(order_id="A-1", operation=TransactionOperation(operation), status=Status(status))
+            )
+        await insert(store, *rows, a_transaction(order_id="A-2", status=Status.SUCCESS))
+
+        assert await store.read(lambda reader: reader.transaction_by_order("A-1")) == rows[expected]
+
+    async def test_holder_of_an_order_is_found_by_kind(self, store: Store) -> None:
+        """A payment and a payout of one order do not get in each other's way."""
+        payment = a_transaction(order_id="A-1", holds_order=True)
+        payout = a_transaction(order_id="A-1", holds_order=True, operation=TransactionOperation.PAYOUT)
+        await insert(store, a_transaction(order_id="A-1"), payment, payout)
+
+        assert await store.read(lambda reader: reader.order_holder("A-1", payout=False)) == payment
+        assert await store.read(lambda reader: reader.order_holder("A-1", payout=True)) == payout
+
+    async def test_card_of_a_name_is_the_usable_one_and_a_registration_the_waiting_one(self, store: Store) -> None:
+        """EPoint may give one name to several registrations."""
+        rows = [
+            a_card(card_id="ce1", status=SavedCardStatus[status])
+            for status in ("PENDING", "ACTIVE", "PENDING", "REJECTED")
+        ]
+        late = [a_card(card_id="ce2", status=SavedCardStatus.REJECTED) for _ in range(2)]
+        await insert(store, *rows, *late)
+
+        assert await store.read(lambda reader: reader.saved_card_by_card_id("ce1")) == rows[1]
+        assert await store.read(lambda reader: reader.registration_by_card_id("ce1")) == rows[2]
+        assert await store.read(lambda reader: reader.saved_card_by_card_id("ce2")) == late[1]
+        assert await store.read(lambda reader: reader.registration_by_card_id("ce2")) == late[1]
+
+    async def test_callback_is_seen_once_it_has_reached_something(self, store: Store) -> None:
+        """One that matched nothing may still be delivered again and count."""
+        unmatched, matched = a_callback(digest="d1"), a_callback(digest="d2", disposition=Disposition.STALE)
+        await insert(store, unmatched, matched)
+        seen = [await store.read(lambda reader, d=d: reader.callback_seen(d)) for d in ("d1", "d2", "d3")]
+        await store.write(
+            lambda unit: unit.save_callback(msgspec.structs.replace(unmatched, disposition=Disposition.APPLIED))
+        )
+
+        assert seen == [False, True, False]
+        assert await store.read(lambda reader: reader.callback_seen("d1")) is True
+
+    async def test_unmatched_callbacks_are_found_oldest_first(self, store: Store) -> None:
+        """By EPoint's transaction or card, while they are unmatched."""
+        rows = [a_callback(gateway_transaction_id="te1") for _ in range(3)]
+        card = a_callback(gateway_card_id="ce1")
+        done = a_callback(gateway_transaction_id="te1", disposition=Disposition.APPLIED)
+        await insert(store, *reversed(rows), card, done, a_callback(), a_callback(gateway_transaction_id="te2"))
+
+        assert await store.read(lambda r: r.unmatched_callbacks(gateway_transaction_id="te1")) == rows
+        assert await store.read(lambda r: r.unmatched_callbacks(card_id="ce1")) == [card]
+
+    # Lists ------------------------------------------------------------------------------------------------------
+
+    @pytest.mark.parametrize("size", [1, 3, 10])
+    async def test_transactions_are_paged_both_ways(self, store: Store, size: int) -> None:
+        """Newest first; pages forwards and backwards meet every row once, in one order."""
+        rows = [a_transaction() for _ in range(7)]
+        await insert(store, *rows)
+
+        async def page(page: Page) -> Sequence[Transaction]:
+            return await store.read(lambda r: r.transactions(page, TransactionFilter(), by_update=False))
+
+        await _check_pages(page, rows[::-1], size, lambda row: row.id)
+
+    @pytest.mark.parametrize("size", [1, 3, 10])
+    async def test_transactions_by_update_are_paged_both_ways(self, store: Store, size: int) -> None:
+        """Least recently changed first; the id decides between equal times."""
+        minutes = (5, 1, 3, 3, 3, 2, 4)
+        rows = [a_transaction(updated_at=LATER + timedelta(minutes=minute)) for minute in minutes]
+        await insert(store, *rows)
+
+        async def page(page: Page) -> Sequence[Transaction]:
+            return await store.read(lambda r: r.transactions(page, TransactionFilter(), by_update=True))
+
+        expected = sorted(rows, key=lambda row: (row.updated_at, row.id))
+        await _check_pages(page, expected, size, update_key)
+
+    @pytest.mark.parametrize(
+        ("only", "expected"),
+        [
+            ({}, "abcde"),
+            ({"status_in": (Status.SUCCESS,)}, "ae"),
+            ({"status_in": (Status.SUCCESS, Status.FAILED)}, "abe"),
+            ({"status_in": ()}, ""),
+            ({"operation_in": (TransactionOperation.PAYOUT,)}, "de"),
+            ({"order_id": "A-1"}, "abd"),
+            ({"order_id": "A-1", "status_in": (Status.SUCCESS,)}, "a"),
+            ({"order_id": "a-1"}, ""),
+            ({"created_from": START + timedelta(hours=1)}, "bcde"),
+            ({"created_before": START + timedelta(hours=1)}, "a"),
+            ({"created_from": START + timedelta(hours=1), "created_before": START + timedelta(hours=3)}, "bc"),
+            ({"created_from": datetime(1970, 1, 1, tzinfo=UTC)}, "abcde"),
+            ({"created_before": datetime(1970, 1, 1, tzinfo=UTC)}, ""),
+        ],
+        ids=str,
+    )
+    @pytest.mark.parametrize("by_update", [True, False])
+    @pytest.mark.parametrize("backwards", [True, False])
+    async def test_transactions_are_filtered(
+        self, store: Store, only: dict[str, Any], expected: str, by_update: bool, backwards: bool
+    ) -> None:
+        """Everything given must hold, in either order of the list and from either end."""
+        pay, payout = TransactionOperation.PAY, TransactionOperation.PAYOUT
+        rows = {
+            name: a_transaction(
+                status=status,
+                operation=operation,
+                order_id=order_id,
+                created_at=START + timedelta(hours=hour),
+                updated_at=START + timedelta(hours=hour),
+            )
+            for hour, (name, status, operation, order_id) in enumerate(
+                [
+                    ("a", Status.SUCCESS, pay, "A-1"),
+                    ("b", Status.FAILED, pay, "A-1"),
+                    ("c", Status.NEW, pay, "A-2"),
+                    ("d", Status.NEW, payout, "A-1"),
+                    ("e", Status.SUCCESS, payout, None),
+                ]
+            )
+        }
+        await insert(store, *rows.values())
+        page = Page(limit=10, backwards=backwards)
+        found = await store.read(lambda r: r.transactions(page, TransactionFilter(**only), by_update=by_update))
+        names = [name for row in found for name, value in rows.items() if value == row]
+
+        assert "".join(names) == (expected if by_update else expected[::-1])
+
+    @pytest.mark.parametrize("size", [1, 3, 10])
+    async def test_cards_are_paged_both_ways(self, store: Store, size: int) -> None:
+        """Newest first."""
+        rows = [a_card() for _ in range(5)]
+        await insert(store, *rows)
+
+        async def page(page: Page) -> Sequence[SavedCard]:
+            return await store.read(lambda r: r.saved_cards(page))
+
+        await _check_pages(page, rows[::-1], size, lambda row: row.id)
+
+    async def test_refunds_of_a_transaction_are_paged(self, store: Store) -> None:
+        """Oldest first, and no other transaction's."""
+        one, other = a_transaction(), a_transaction()
+        refunds = [a_refund(one.id) for _ in range(5)]
+        await insert(store, one, other, *refunds, a_refund(other.id))
+        first = await store.read(lambda r: r.refunds(one.id, Page(limit=3)))
+        rest = await store.read(lambda r: r.refunds(one.id, Page(limit=3, after=first[-1].id)))
+
+        assert [*first, *rest] == refunds
+
+    async def test_unsettled_refunds_are_those_without_an_end(self, store: Store) -> None:
+        """PROCESSING and INDETERMINATE reserve money; the others do not."""
+        one = a_transaction()
+        refunds = [a_refund(one.id, status=status) for status in RefundStatus]
+        await insert(store, one, *refunds)
+
+        assert await store.read(lambda r: r.unsettled_refunds(one.id)) == [refunds[0], refunds[3]]
+
+    @pytest.mark.parametrize(
+        ("dispositions", "expected"),
+        [(None, [4, 3, 2, 1, 0]), ([Disposition.STALE], [2]), ([], []), (list(Disposition)[:2], [1, 0])],
+        ids=str,
+    )
+    async def test_callbacks_are_listed_newest_first(
+        self, store: Store, dispositions: Sequence[Disposition] | None, expected: Sequence[int]
+    ) -> None:
+        """All, or those of which a certain thing became."""
+        rows = [a_callback(disposition=disposition) for disposition in Disposition]
+        await insert(store, *rows)
+        first = await store.read(lambda r: r.callbacks(Page(limit=2), dispositions))
+        after = first[-1].id if first else None
+        rest = await store.read(lambda r: r.callbacks(Page(limit=9, after=after), dispositions)) if first else []
+
+        assert [*first, *rest] == [rows[number] for number in expected]
+
+    async def test_events_of_a_stream_are_paged_by_number(self, store: Store) -> None:
+        """1, 2, 3, and no other stream's."""
+        await insert(store, *(an_event("tr_1", n) for n in range(1, 6)), an_event("tr_2"))
+        first = await store.read(lambda r: r.stream_events("tr_1", Page(limit=3)))
+        rest = await store.read(lambda r: r.stream_events("tr_1", Page(limit=3, after="3")))
+
+        assert [event.sequence for event in (*first, *rest)] == [1, 2, 3, 4, 5]
+
+    # The feed and the wake-ups ------------------------------------------------------------------------------------
+
+    async def test_feed_has_every_event_once_in_commit_order(self, store: Store) -> None:
+        """While many write at once, a reader that goes on from its last position misses and repeats nothing."""
+        total = 60
+        seen: list[Event] = []
+
+        async def follow() -> None:
+            while len(seen) < total:
+                after = seen[-1].position if seen else 0
+                assert after is not None
+                seen.extend(await store.read(lambda r, after=after: r.feed(after, 7)))
+                await asyncio.sleep(0)
+
+        async def one(number: int) -> None:
+            await insert(store, an_event(f"tr_{number}"), an_event(f"tr_{number}", 2))
+
+        async with asyncio.timeout(30):
+            await asyncio.gather(follow(), *(one(number) for number in range(total // 2)))
+
+        assert [event.position for event in seen] == list(range(1, total + 1))
+        assert len({event.id for event in seen}) == total
+        places = {event.id: event.position or 0 for event in seen}
+        assert all(places[f"ev_tr_{n}_1"] < places[f"ev_tr_{n}_2"] for n in range(total // 2))
+
+    async def test_commit_wakes_with_the_newest_version(self, store: Store) -> None:
+        """Every committed event is told, after its commit: whoever is woken can read it."""
+        heard: list[Wakeup] = []
+        store.on_commit(heard.extend)
+        await insert(store, an_event("tr_1"), an_event("tr_1", 2), an_event("tr_2"))
+        await insert(store, a_transaction())
+
+        async def told() -> bool:
+            return {wakeup.stream_id for wakeup in heard} == {"tr_1", "tr_2"}
+
+        await settled(told)
+        assert max(wakeup.version for wakeup in heard if wakeup.stream_id == "tr_1") == 2
+
+    # Work that is due ---------------------------------------------------------------------------------------------
+
+    async def test_due_questions_are_handed_out_once_until_the_lease_ends(self, store: Store) -> None:
+        """However many sweep at once, nobody gets what somebody has; a lease that ends gives it back."""
+        due = [a_transaction(ask_at=START + timedelta(seconds=n)) for n in range(10)]
+        await insert(store, *due, a_transaction(), a_transaction(ask_at=datetime.now(UTC) + timedelta(hours=1)))
+        lease = timedelta(seconds=0.5)
+        claims = await asyncio.gather(
+            *(store.write(lambda unit: unit.claim_transactions_to_ask(3, lease)) for _ in range(6))
+        )
+        taken = [row.id for claim in claims for row in claim]
+        again = await store.write(lambda unit: unit.claim_transactions_to_ask(10, lease))
+        await asyncio.sleep(0.6)
+        late = await store.write(lambda unit: unit.claim_transactions_to_ask(20, timedelta(minutes=1)))
+
+        assert sorted(taken) == sorted(row.id for row in due)
+        assert all(len(claim) <= 3 for claim in claims)
+        assert again == []
+        assert sorted(row.id for row in late) == sorted(row.id for row in due)
+        assert all(row.ask_at is not None and row.ask_at > datetime.now(UTC) for row in late)
+
+    async def test_due_cards_are_handed_out_once(self, store: Store) -> None:
+        """The same for questions about cards."""
+        due = [a_card(ask_at=START) for _ in range(5)]
+        await insert(store, *due, a_card())
+        lease = timedelta(minutes=1)
+        claims = await asyncio.gather(
+            *(store.write(lambda unit: unit.claim_cards_to_ask(2, lease)) for _ in range(4))
+        )
+
+        assert sorted(row.id for claim in claims for row in claim) == sorted(row.id for row in due)
+
+    async def test_claim_of_a_unit_that_fails_is_given_back(self, store: Store) -> None:
+        """A lease is part of its unit."""
+        row = a_transaction(ask_at=START)
+        await insert(store, row)
+
+        async def work(unit: Unit) -> None:
+            assert len(await unit.claim_transactions_to_ask(1, timedelta(hours=1))) == 1
+            raise LookupError
+
+        with pytest.raises(LookupError):
+            await store.write(work)
+        assert await read(store, row) == row
+
+    async def test_longest_due_comes_first(self, store: Store) -> None:
+        """A limit does not starve what has waited longest."""
+        rows = [a_transaction(ask_at=START - timedelta(minutes=n)) for n in range(4)]
+        await insert(store, *rows)
+        (first,) = await store.write(lambda unit: unit.claim_transactions_to_ask(1, timedelta(hours=1)))
+
+        assert first.id == rows[3].id
+
+    async def test_unanswered_calls_are_found_after_their_deadline(self, store: Store) -> None:
+        """Of each kind, those whose time is over, the oldest first, at most as many as asked for."""
+        future = datetime.now(UTC) + timedelta(hours=1)
+        deadlines = [START + timedelta(minutes=1), START, future, None]
+        transactions = [a_transaction(call_deadline=deadline) for deadline in deadlines]
+        refunds = [a_refund(transactions[0].id, call_deadline=deadline) for deadline in deadlines]
+        cards = [a_card(call_deadline=deadline) for deadline in deadlines]
+        await insert(store, *transactions, *refunds, *cards)
+
+        async def work(unit: Unit) -> list[Sequence[Any]]:
+            return [
+                await unit.overdue_transactions(9),
+                await unit.overdue_refunds(9),
+                await unit.overdue_cards(9),
+                await unit.overdue_transactions(1),
+            ]
+
+        assert await store.write(work) == [
+            [transactions[1], transactions[0]],
+            [refunds[1], refunds[0]],
+            [cards[1], cards[0]],
+            [transactions[1]],
+        ]
+
+    # The end ------------------------------------------------------------------------------------------------------
+
+    async def test_closed_store_refuses_at_once(self, store: Store) -> None:
+        """Nobody waits for an answer that cannot come; closing twice is closing."""
+        await store.close()
+        await store.close()
+        async with asyncio.timeout(5):
+            with pytest.raises(StoreUnavailableError):
+                await insert(store, a_transaction())
+            with pytest.raises(StoreUnavailableError):
+                await read(store, FULL_TRANSACTION)
+
+    async def test_closing_finishes_what_was_accepted_and_answers_everybody(self, store: Store) -> None:
+        """Work that arrives before, while and after a store closes is either kept and answered, or refused."""
+        rows = [a_transaction() for _ in range(60)]
+
+        async def write(number: int) -> bool:
+            await asyncio.sleep(number / 5000)
+            try:
+                await insert(store, rows[number])
+            except StoreUnavailableError:
+                return False
+            return True
+
+        writing = [asyncio.ensure_future(write(number)) for number in range(60)]
+        await asyncio.sleep(0.004)
+        async with asyncio.timeout(10):
+            await store.close()
+            answers = await asyncio.gather(*writing)
+
+        assert answers[0] is True
+        assert answers[-1] is False
+        await store.open()
+        assert [await read(store, row) is not None for row in rows] == answers
+
+
+def update_key(row: Transaction) -> str:
+    """Return the page key of a list by time of change."""
+    return f"{(row.updated_at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)}:{row.id}"
+
+
+async def _check_pages(
+    page: Callable[[Page], Awaitable[Sequence[Row]]], rows: Sequence[Row], size: int, key: Callable[[Row], str]
+) -> None:
+    """Walk a list in pages, from both ends, and between two of its rows."""
+    for backwards in (False, True):
+        found: list[Row] = []
+        while True:
+            edge = None if not found else key(found[0 if backwards else -1])
+            ends = {"before": edge} if backwards else {"after": edge}
+            part = await page(Page(limit=size, backwards=backwards, **ends))
+            if not part:
+                break
+            found = [*part, *found] if backwards else [*found, *part]
+        assert found == list(rows)
+        between = Page(limit=99, backwards=backwards, after=key(rows[0]), before=key(rows[-1]))
+        assert await page(between) == list(rows[1:-1])
+
+
+async def _is_numbered(store: Store, event: Event) -> bool:
+    found = await read(store, event)
+    return found.position is not None
+
+
+async def _has_events(store: Store, count: int) -> bool:
+    return len(await feed_positions(store)) == count
