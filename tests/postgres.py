@@ -39,7 +39,7 @@ wait $!
 # Nothing here has to survive a power cut.
 _SERVER_OPTIONS = (
     "-c fsync=off -c full_page_writes=off -c shared_buffers=32MB -c max_connections=200 "
-    "-c listen_addresses=127.0.0.1"
+    "-c listen_addresses=127.0.0.1 -c deadlock_timeout=100ms"
 )
 _numbers = itertools.count(1)
 _run = secrets.token_hex(3)

@@ -15,6 +15,9 @@ from gql_epoint.store.postgres.statements import READING
 from gql_epoint.store.protocol import Wakeup
 
 CHANNEL = "gql_epoint_events"
+FOLLOWER_NAME = "gql-epoint follower"
+"""What pg_stat_activity calls the connection that listens."""
+
 BATCH = 1000
 CLOSE_S = 2.0
 _BACKOFF_S = (0.05, 0.2, 0.5, 1.0, 2.0, 5.0)
@@ -32,7 +35,7 @@ class Follower:
     def __init__(
         self, dsn: str, limits: PostgresLimits, time: DatabaseTime, tell: Callable[[Sequence[Wakeup]], None]
     ) -> None:
-        self._options = options(dsn, limits)
+        self._options = options(dsn, limits, application_name=FOLLOWER_NAME)
         self._sweep_s = limits.sweep_s
         self._time = time
         self._tell = tell
