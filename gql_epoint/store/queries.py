@@ -1,10 +1,14 @@
-"""Load named SQL: `-- name: x` starts a query, `-- fragment: y` a part that queries include as `{y}`."""
+"""Load named SQL: `-- name: x` starts a query, `-- fragment: y` a part that queries include as `{y}`.
+
+Other lines that start with `--` are for readers of the file and do not reach the database.
+"""
 
 from __future__ import annotations
 
 import re
 from importlib.resources import files
 
+_COMMENT = re.compile(r"^--.*\n?", re.MULTILINE)
 _MARK = re.compile(r"^-- (name|fragment): (\w+)\s*$", re.MULTILINE)
 
 
@@ -14,7 +18,7 @@ def load_queries(package: str, file_name: str = "queries.sql") -> dict[str, str]
     fragments: dict[str, str] = {}
     queries: dict[str, str] = {}
     for kind, name, text in zip(parts[::3], parts[1::3], parts[2::3], strict=True):
-        body = text.strip().removesuffix(";")
+        body = _COMMENT.sub("", text).strip().removesuffix(";")
         for fragment, value in fragments.items():
             body = body.replace(f"{{{fragment}}}", value)
         (fragments if kind == "fragment" else queries)[name] = body
