@@ -9,7 +9,6 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable
-from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
 _PRIVATE_KEY_LENGTH_MIN = 16  # EPoint gives out 24 to 44 characters; what is shorter is a placeholder.
@@ -158,12 +157,21 @@ def parse_origins(text: str) -> tuple[str, ...]:
     return tuple(origin.lower() for origin in origins)
 
 
-def parse_database(text: str) -> Path:
-    """Read a database URL and return the file it names."""
-    scheme, _, path = text.partition(":///")
-    if scheme != "sqlite" or not path or "?" in path or path == ":memory:":
+def parse_database_url(text: str) -> Secret:
+    """Read a database URL, which is a secret because it may hold a password."""
+    scheme, _, rest = text.partition("://")
+    is_file = scheme == "sqlite" and re.fullmatch(r"/[^?]+", rest) and rest != "/:memory:"
+    is_server = scheme in ("postgresql", "postgres") and re.fullmatch(r"\S+", rest)
+    if not is_file and not is_server:
         raise ValueError(
-            "must be sqlite:///file.db for a file in the working directory, or sqlite:////folder/file.db for one "
-            "anywhere"
+            "must be sqlite:///file.db for a file in the working directory, sqlite:////folder/file.db for one "
+            "anywhere, or postgresql://user:password@host/database"
         )
-    return Path(path)
+    return Secret(text)
+
+
+def without_password(url: str) -> str:
+    """Return a database URL that may be shown."""
+    scheme, separator, rest = url.partition("://")
+    location = rest.rpartition("@")[2] if scheme != "sqlite" else rest
+    return scheme + separator + location.partition("?")[0]

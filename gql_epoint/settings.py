@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,7 +19,7 @@ from gql_epoint.setting_values import (
     Secret,
     is_loopback,
     one_of,
-    parse_database,
+    parse_database_url,
     parse_flag,
     parse_gateway_url,
     parse_host,
@@ -53,7 +52,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     secret_keys: tuple[SecretKey, ...]
     host: str
     port: int
-    database: Path
+    database_url: Secret
     gateway_url: str
     call_timeout_s: float
     explorer: bool
@@ -210,11 +209,11 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         name="GQL_EPOINT_DATABASE_URL",
-        field="database",
-        parse=parse_database,
+        field="database_url",
+        parse=parse_database_url,
         default="sqlite:///gql-epoint.db",
         sandbox_default="sqlite:///gql-epoint-sandbox.db",
-        help="The database of record.",
+        help="The database of record: a SQLite file, or `postgresql://user:password@host/database`.",
     ),
     Setting(
         name="GQL_EPOINT_GATEWAY_URL",

@@ -59,7 +59,7 @@ def test_a_wrong_setting_is_one_sentence_and_exit_code_2(tmp_path: Path, command
     done = run(tmp_path, command, **LIVE | {"EPOINT_PRIVATE_KEY": DOCUMENTATION_PRIVATE_KEY})
 
     assert done.returncode == 2
-    assert re.fullmatch(r"gql-epoint: EPOINT_PRIVATE_KEY is the example key .*\n", done.stderr)
+    assert re.fullmatch(r"gql-epoint: EPOINT_PRIVATE_KEY: is the example key .*\n", done.stderr)
     assert DOCUMENTATION_PRIVATE_KEY not in done.stdout + done.stderr
 
 
@@ -68,7 +68,7 @@ def test_several_wrong_settings_point_to_check(tmp_path: Path) -> None:
     check = run(tmp_path, "check")
 
     assert serve.stderr.startswith("gql-epoint: 3 settings would not work; `gql-epoint check` lists them.")
-    assert [line.split()[1] for line in check.stderr.splitlines()] == list(LIVE)
+    assert [line.split(": ")[1] for line in check.stderr.splitlines()] == list(LIVE)
 
 
 def test_a_database_that_cannot_be_opened_is_one_sentence(tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_a_database_that_cannot_be_opened_is_one_sentence(tmp_path: Path) -> Non
         done = run(tmp_path, command, **LIVE, GQL_EPOINT_DATABASE_URL="sqlite:///missing/x.db", GQL_EPOINT_PORT="0")
 
         assert done.returncode == 2
-        assert re.fullmatch(r"gql-epoint: GQL_EPOINT_DATABASE_URL cannot open missing/x\.db: .*\.\n", done.stderr)
+        assert re.fullmatch(r"gql-epoint: GQL_EPOINT_DATABASE_URL: .*missing/x\.db.*\.\n", done.stderr)
 
 
 def test_books_of_the_other_mode_are_refused(tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_check_shows_settings_and_no_secret(tmp_path: Path) -> None:
     assert done.returncode == 0
     assert "EPOINT_PRIVATE_KEY             set      ***" in done.stdout
     assert "GQL_EPOINT_PORT                default  8080" in done.stdout
-    assert done.stdout.endswith("The database gql-epoint.db can be opened.\nThe service would start.\n")
+    assert done.stdout.endswith("The database can be opened.\nThe service would start.\n")
     for secret in (LIVE["EPOINT_PRIVATE_KEY"], LIVE["GQL_EPOINT_SECRET_KEYS"]):
         assert secret not in done.stdout + done.stderr
 
@@ -189,14 +189,14 @@ def test_a_taken_port_is_explained(tmp_path: Path, taken_port: int, command: str
     done = run(tmp_path, command, "--port", str(taken_port), GQL_EPOINT_SANDBOX="1")
 
     assert done.returncode == 2
-    assert f"port {taken_port} is taken; choose another, such as `gql-epoint {command} --port" in done.stderr
+    assert f"port {taken_port}: is taken; choose another, such as `gql-epoint {command} --port" in done.stderr
 
 
 def test_a_taken_simulator_port_stops_the_sandbox(tmp_path: Path, taken_port: int) -> None:
     done = run(tmp_path, "sandbox", "--port", "0", "--simulator-port", str(taken_port))
 
     assert done.returncode == 2
-    assert f"port {taken_port} is taken" in done.stderr
+    assert f"port {taken_port}: is taken" in done.stderr
     assert "--simulator-port" in done.stderr
 
 

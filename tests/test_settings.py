@@ -7,6 +7,7 @@ import pytest
 
 from gql_epoint.errors import ConfigurationError
 from gql_epoint.keys import DEVELOPMENT, digest_of
+from gql_epoint.setting_values import without_password
 from gql_epoint.settings import (
     DOCUMENTATION_PRIVATE_KEY,
     SETTINGS,
@@ -41,7 +42,7 @@ def test_live_mode_needs_three_settings() -> None:
     assert [key.name for key in settings.secret_keys] == ["shop"]
     assert (settings.host, settings.port) == ("127.0.0.1", 8080)
     assert settings.gateway_url == "https://epoint.az"
-    assert settings.database == Path("gql-epoint.db")
+    assert settings.database_url.reveal() == "sqlite:///gql-epoint.db"
     assert not settings.explorer
     assert not settings.sandbox
 
@@ -53,7 +54,7 @@ def test_sandbox_mode_needs_one_setting() -> None:
     assert settings.secret_keys == (DEVELOPMENT,)
     assert settings.private_key.reveal() == DOCUMENTATION_PRIVATE_KEY
     assert settings.gateway_url == "http://127.0.0.1:8081"
-    assert settings.database == Path("gql-epoint-sandbox.db")
+    assert settings.database_url.reveal() == "sqlite:///gql-epoint-sandbox.db"
     assert settings.explorer
 
 
@@ -103,6 +104,8 @@ WRONG = [
     ({"GQL_EPOINT_CALL_TIMEOUT_S": "nan"}, "GQL_EPOINT_CALL_TIMEOUT_S: must be a number"),
     ({"GQL_EPOINT_DATABASE_URL": "gql.db"}, "GQL_EPOINT_DATABASE_URL: must be sqlite:///file.db"),
     ({"GQL_EPOINT_DATABASE_URL": "sqlite:///:memory:"}, "GQL_EPOINT_DATABASE_URL: must be sqlite:///file.db"),
+    ({"GQL_EPOINT_DATABASE_URL": "mysql://host/books"}, "GQL_EPOINT_DATABASE_URL: must be sqlite:///file.db"),
+    ({"GQL_EPOINT_DATABASE_URL": "postgresql://"}, "GQL_EPOINT_DATABASE_URL: must be sqlite:///file.db"),
     ({"GQL_EPOINT_ALLOWED_ORIGINS": "*"}, "GQL_EPOINT_ALLOWED_ORIGINS: must be a list of origins"),
     (
         {"GQL_EPOINT_ALLOWED_ORIGINS": "https://a.example/x"},
@@ -181,6 +184,16 @@ def test_a_secret_hides_in_every_representation() -> None:
     assert "hush" not in f"{secret} {secret!r} {[secret]} {Settings.from_env(LIVE)}"
     assert (repr(secret), secret.reveal()) == ("Secret('***')", "hush")
     assert "0123456789abcdefghij" not in repr(Settings.from_env(LIVE))
+
+
+def test_a_database_may_be_a_server_whose_password_is_not_shown() -> None:
+    settings = Settings.from_env(LIVE | {"GQL_EPOINT_DATABASE_URL": "postgresql://me:hush@db.example/books?ssl=on"})
+
+    assert settings.database_url.reveal().endswith("books?ssl=on")
+    assert "hush" not in repr(settings)
+    assert without_password(settings.database_url.reveal()) == "postgresql://db.example/books"
+    assert without_password("postgresql:///books?password=hush") == "postgresql:///books"
+    assert without_password("sqlite:///a@b.db") == "sqlite:///a@b.db"
 
 
 def test_every_field_has_a_row_and_every_row_a_field() -> None:

@@ -12,8 +12,9 @@ from gql_epoint.epoint.operations import GET_STATUS, StatusReply, StatusRequest
 from gql_epoint.errors import ConfigurationError, GatewayError
 from gql_epoint.keys import SecretKey, check_name, digest_of, new_secret_key, parse_scopes
 from gql_epoint.schema import schema_text
+from gql_epoint.setting_values import without_password
 from gql_epoint.settings import SETTINGS, Settings, read_settings, settings_table
-from gql_epoint.web.app import new_gateway, open_store
+from gql_epoint.web.app import new_gateway, new_store
 
 _NO_TRANSACTION = "te0000000000"
 
@@ -43,10 +44,10 @@ def check(options: argparse.Namespace, environ: dict[str, str]) -> int:
     _show(environ, problems)
     if settings is None:
         for problem in problems:
-            complain(f"{problem.setting} {problem.problem}.")
+            complain(f"{problem}.")
         return 2
     asyncio.run(_open_database(settings))
-    say(f"The database {settings.database} can be opened.")
+    say("The database can be opened.")
     if options.gateway and not asyncio.run(_ask_gateway(settings)):
         return 1
     say("The service would start.")
@@ -76,14 +77,14 @@ def _show(environ: dict[str, str], problems: list[ConfigurationError]) -> None:
     for row in SETTINGS:
         given = environ.get(row.name, "").strip()
         value = given or row.default_in(sandbox) or ""
-        shown = "***" if row.secret and value else value or "-"
+        shown = "***" if row.secret and value else without_password(value) if row.name.endswith("_URL") else value
         note = "wrong" if row.name in wrong else "set" if given else "default"
-        say(f"{row.name:<{width}}  {note:<7}  {shown}")
+        say(f"{row.name:<{width}}  {note:<7}  {shown or '-'}")
     say()
 
 
 async def _open_database(settings: Settings) -> None:
-    store = open_store(settings)
+    store = new_store(settings)
     await store.open()
     await store.close()
 

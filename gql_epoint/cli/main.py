@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return command(options, dict(os.environ))
     except ConfigurationError as exc:
-        complain(f"{exc.setting} {exc.problem}.")
+        complain(f"{exc}.")
         return 2
     except BrokenPipeError:
         sys.stderr.close()  # whoever read our output has gone, as with `| head`

@@ -35,6 +35,7 @@ from gql_epoint.web.app import GRAPHQL_PATH, WEBHOOK_PATH
 T = TypeVar("T")
 
 _SIMULATOR_START_S = 20.0
+_SIMULATOR_BOOKS = "gql-epoint-simulator.json"  # beside the sandbox's own database, whose transactions it remembers
 
 
 def serve(options: argparse.Namespace, environ: dict[str, str]) -> int:
@@ -122,7 +123,7 @@ async def _child(
     child = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "gql_epoint.cli", "simulator", "--exit-with-parent"),
         *("--port", str(settings.simulator_port), "--result-url", result_url),
-        *("--books", str(settings.database.with_suffix(".simulator.json"))),
+        *("--books", _SIMULATOR_BOOKS),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         start_new_session=True,  # Ctrl-C is for us; the child is stopped after the service that needs it.

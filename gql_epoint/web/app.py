@@ -24,7 +24,8 @@ from gql_epoint.keys import DEVELOPMENT_KEY
 from gql_epoint.live import Live
 from gql_epoint.schema import build_schema
 from gql_epoint.settings import Settings
-from gql_epoint.store.sqlite import SqliteStore
+from gql_epoint.store import open_store
+from gql_epoint.store.protocol import Store
 from gql_epoint.web.credentials import Doorkeeper
 from gql_epoint.web.explorer_page import explorer_assets, explorer_page
 from gql_epoint.web.graphql import GraphQLView
@@ -45,9 +46,9 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def open_store(settings: Settings, clock: Callable[[], datetime] = utc_now) -> SqliteStore:
+def new_store(settings: Settings, clock: Callable[[], datetime] = utc_now) -> Store:
     """Return the store that the settings name, not opened yet."""
-    return SqliteStore(settings.database, sandbox=settings.sandbox, clock=clock)
+    return open_store(settings.database_url.reveal(), sandbox=settings.sandbox, clock=clock)
 
 
 def new_gateway(settings: Settings) -> Gateway:
@@ -66,7 +67,7 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
 
     `app.state.counters` counts what happened; setting `app.state.closing` ends the event streams before a shutdown.
     """
-    store = open_store(settings, clock)
+    store = new_store(settings, clock)
     gateway = new_gateway(settings)
     cashier = _cashier(settings, store, gateway)
     counters: Counter[str] = Counter()
@@ -132,7 +133,7 @@ class _Background:
 
 
 @contextlib.asynccontextmanager
-async def _opened(store: SqliteStore) -> AsyncIterator[None]:
+async def _opened(store: Store) -> AsyncIterator[None]:
     await store.open()
     try:
         yield
@@ -140,7 +141,7 @@ async def _opened(store: SqliteStore) -> AsyncIterator[None]:
         await store.close()
 
 
-def _cashier(settings: Settings, store: SqliteStore, gateway: Gateway) -> Cashier:
+def _cashier(settings: Settings, store: Store, gateway: Gateway) -> Cashier:
     books = Books(
         store=store,
         gateway=gateway,
