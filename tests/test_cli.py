@@ -79,6 +79,19 @@ def test_a_database_that_cannot_be_opened_is_one_sentence(tmp_path: Path) -> Non
         assert re.fullmatch(r"gql-epoint: GQL_EPOINT_DATABASE_URL: .*missing/x\.db.*\.\n", done.stderr)
 
 
+def test_a_database_that_does_not_answer_is_one_sentence(tmp_path: Path) -> None:
+    """It may be a matter of time, so the exit code is another one."""
+    url = "postgresql://postgres:hush@127.0.0.1:9/books"
+    for command in ("check", "serve"):
+        done = run(tmp_path, command, **LIVE, GQL_EPOINT_DATABASE_URL=url, GQL_EPOINT_PORT="0")
+
+        assert done.returncode == 1
+        assert re.fullmatch(
+            r"gql-epoint: GQL_EPOINT_DATABASE_URL: the database cannot be used now: .*\.\n", done.stderr
+        )
+        assert "hush" not in done.stdout + done.stderr
+
+
 def test_books_of_the_other_mode_are_refused(tmp_path: Path) -> None:
     """A sandbox never writes into live books, nor the other way."""
     database = "sqlite:///books.db"

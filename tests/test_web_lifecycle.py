@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from tests.postgres import new_database
 from tests.service import Client, Service
 from tests.shop import PAY, WATCH, new_order, pay, payment, statuses
 
@@ -49,6 +50,19 @@ async def test_a_payment_survives_a_power_cut(start_service: Any) -> None:
     service.restart()
     async with service.client() as client, asyncio.timeout(20):
         found = [payload async for payload in _watch_and_pay(service, client, order, transaction)]
+
+    assert statuses(found) == [("SNAPSHOT", "REQUIRES_ACTION"), ("CHANGE", "SUCCESS")]
+
+
+async def test_the_books_may_be_on_a_postgresql_server(start_service: Any) -> None:
+    """One setting moves them there, and everything else stays as it was."""
+    async with new_database() as url:
+        service: Service = start_service(GQL_EPOINT_DATABASE_URL=url)
+        order = new_order()
+        async with service.client() as client, asyncio.timeout(20):
+            transaction = await pay(client, order)
+            found = [payload async for payload in _watch_and_pay(service, client, order, transaction)]
+        assert await asyncio.to_thread(service.stop) == 0
 
     assert statuses(found) == [("SNAPSHOT", "REQUIRES_ACTION"), ("CHANGE", "SUCCESS")]
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from gql_epoint.cli import inspection, run
 from gql_epoint.cli.terminal import complain
-from gql_epoint.errors import ConfigurationError
+from gql_epoint.errors import ConfigurationError, StoreUnavailableError
 from gql_epoint.settings import settings_help
 
 _DESCRIPTION = "A GraphQL API over the EPoint payment gateway."
@@ -36,6 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ConfigurationError as exc:
         complain(f"{exc}.")
         return 2
+    except StoreUnavailableError as exc:
+        complain(f"GQL_EPOINT_DATABASE_URL: the database cannot be used now: {exc}.")
+        return 1
     except BrokenPipeError:
         sys.stderr.close()  # whoever read our output has gone, as with `| head`
         return 0
