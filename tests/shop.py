@@ -1,10 +1,14 @@
-"""A shop that pays and watches, for tests of the running service."""
+"""A shop that pays, watches and is called back, for tests of the running service."""
 
 from __future__ import annotations
 
+import json
 import uuid
 from typing import Any
+from urllib.parse import urlencode
 
+from gql_epoint.epoint.signing import seal
+from gql_epoint.settings import DOCUMENTATION_PRIVATE_KEY
 from tests.service import Client
 
 PAY = """
@@ -21,6 +25,17 @@ subscription ($order: String!) {
   transactionUpdated(by: {orderId: $order}) { kind transaction { status version isFinal } }
 }
 """
+
+
+URLENCODED = "application/x-www-form-urlencoded"
+FORM = {"Content-Type": URLENCODED}
+CALLBACK = {"status": "success", "order_id": "nobody-knows", "transaction": "te0000000001", "amount": 1.5}
+
+
+def form(body: object, key: str = DOCUMENTATION_PRIVATE_KEY) -> bytes:
+    """Return a webhook's body with EPoint's signature."""
+    sealed = seal(key, json.dumps(body).encode())
+    return urlencode({"data": sealed.data, "signature": sealed.signature}).encode()
 
 
 def new_order() -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 from tests.postgres import new_database
 from tests.service import Client, Service
-from tests.shop import PAY, WATCH, new_order, pay, payment, statuses
+from tests.shop import CALLBACK, FORM, PAY, WATCH, form, new_order, pay, payment, statuses
 
 
 async def test_a_stop_waits_for_the_call_that_is_under_way(start_service: Any) -> None:
@@ -65,6 +65,21 @@ async def test_the_books_may_be_on_a_postgresql_server(start_service: Any) -> No
         assert await asyncio.to_thread(service.stop) == 0
 
     assert statuses(found) == [("SNAPSHOT", "REQUIRES_ACTION"), ("CHANGE", "SUCCESS")]
+
+
+async def test_callbacks_are_postponed_while_the_database_is_away(start_service: Any) -> None:
+    """EPoint repeats what is not answered with 200; a forged one is refused all the same."""
+    async with new_database() as url:
+        service: Service = start_service(GQL_EPOINT_DATABASE_URL=url)
+    # Its database is gone now, and its connections with it.
+    async with service.client() as client, asyncio.timeout(40):
+        for body, status in ((form(CALLBACK), 503), (b"data=e30%3D&signature=AAAA", 400)):
+            async with client.session.post(f"{service.url}/webhooks/epoint", data=body, headers=FORM) as answer:
+                assert answer.status == status
+        async with client.session.get(f"{service.url}/readyz") as ready:
+            assert (ready.status, (await ready.json())["checks"]["database"]) == (503, "failed")
+        async with client.session.get(f"{service.url}/healthz") as alive:
+            assert alive.status == 200
 
 
 async def _watch_and_pay(service: Service, client: Client, order: str, transaction: dict[str, Any]) -> Any:

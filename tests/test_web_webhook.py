@@ -7,13 +7,11 @@ from urllib.parse import urlencode
 
 import pytest
 
-from gql_epoint.epoint.signing import seal
-from gql_epoint.settings import DOCUMENTATION_PRIVATE_KEY
 from tests.service import Client, Service
+from tests.shop import CALLBACK, FORM, URLENCODED, form
 
 PATH = "/webhooks/epoint"
-FORM = "application/x-www-form-urlencoded"
-BODY = {"status": "success", "order_id": "nobody-knows", "transaction": "te0000000001", "amount": 1.5}
+BODY = CALLBACK
 
 # Requests that EPoint's documentation signs with its example key: whoever reflects one to us proves nothing.
 REFLECTED = {
@@ -26,12 +24,7 @@ REFLECTED = {
 }
 
 
-def form(body: object, key: str = DOCUMENTATION_PRIVATE_KEY) -> bytes:
-    sealed = seal(key, json.dumps(body).encode())
-    return urlencode({"data": sealed.data, "signature": sealed.signature}).encode()
-
-
-async def send(client: Client, body: bytes, content_type: str = FORM) -> tuple[int, str]:
+async def send(client: Client, body: bytes, content_type: str = URLENCODED) -> tuple[int, str]:
     headers = {"Content-Type": content_type}
     async with client.session.post(f"{client.url}{PATH}", data=body, headers=headers) as response:
         return response.status, await response.text()
@@ -55,21 +48,27 @@ def bad(body: object) -> bytes:
 
 
 REFUSED: dict[str, tuple[bytes, str]] = {
-    "a signature that is wrong": (bad(BODY), FORM),
-    "a signature by another key": (form(BODY, key="another-key-of-somebody"), FORM),
-    "a changed amount": (form(BODY).replace(b"data=ey", b"data=eyA"), FORM),
-    "reflected V1": (urlencode(dict(zip(("data", "signature"), REFLECTED["V1"], strict=True))).encode(), FORM),
-    "reflected V2": (urlencode(dict(zip(("data", "signature"), REFLECTED["V2"], strict=True))).encode(), FORM),
-    "a reflected request with a status": (form({**BODY, "public_key": "i000000001"}), FORM),
-    "no status": (form({"order_id": "1"}), FORM),
-    "a list": (form([BODY]), FORM),
-    "a number": (form(1), FORM),
-    "nothing": (b"", FORM),
-    "only data": (b"data=e30%3D", FORM),
+    "a signature that is wrong": (bad(BODY), URLENCODED),
+    "a signature by another key": (form(BODY, key="another-key-of-somebody"), URLENCODED),
+    "a changed amount": (form(BODY).replace(b"data=ey", b"data=eyA"), URLENCODED),
+    "reflected V1": (
+        urlencode(dict(zip(("data", "signature"), REFLECTED["V1"], strict=True))).encode(),
+        URLENCODED,
+    ),
+    "reflected V2": (
+        urlencode(dict(zip(("data", "signature"), REFLECTED["V2"], strict=True))).encode(),
+        URLENCODED,
+    ),
+    "a reflected request with a status": (form({**BODY, "public_key": "i000000001"}), URLENCODED),
+    "no status": (form({"order_id": "1"}), URLENCODED),
+    "a list": (form([BODY]), URLENCODED),
+    "a number": (form(1), URLENCODED),
+    "nothing": (b"", URLENCODED),
+    "only data": (b"data=e30%3D", URLENCODED),
     "binary": (bytes(range(256)), "application/octet-stream"),
     "cut JSON": (b'{"data":', "application/json"),
     "an empty multipart": (b"--x--", "multipart/form-data; boundary=x"),
-    "the empty signature of empty data": (b"data=&signature=", FORM),
+    "the empty signature of empty data": (b"data=&signature=", URLENCODED),
 }
 
 
@@ -102,9 +101,7 @@ async def test_an_oversized_callback_is_a_413(client: Client) -> None:
         for _ in range(100):
             yield b"x" * 1_000
 
-    async with client.session.post(
-        f"{client.url}{PATH}", data=chunks(), headers={"Content-Type": FORM}
-    ) as streamed:
+    async with client.session.post(f"{client.url}{PATH}", data=chunks(), headers=FORM) as streamed:
         assert streamed.status == 413
     assert (await send(client, b"x" * 65_537))[0] == 413
     assert (await send(client, b"x" * 65_536))[0] == 400
