@@ -87,8 +87,25 @@ async def admin(database: str) -> AsyncIterator[Any]:
     await connection.close()
 
 
+@pytest.fixture(scope="module")
+async def shared_database() -> AsyncIterator[str]:
+    async with new_database() as url:
+        yield url
+
+
 class TestPostgres(StoreContract):
-    """Everything that every store promises."""
+    """Everything that every store promises; on one database, emptied for each test."""
+
+    @pytest.fixture
+    async def store(self, shared_database: str) -> AsyncIterator[PostgresStore]:
+        async with opened(shared_database) as store:
+            connection = await asyncpg.connect(shared_database, timeout=PATIENCE_S)
+            await connection.execute(
+                "DELETE FROM refunds; DELETE FROM transactions; DELETE FROM saved_cards; DELETE FROM callbacks;"
+                "DELETE FROM events; DELETE FROM idempotency"
+            )
+            await connection.close()
+            yield store
 
 
 # -- the log ----------------------------------------------------------------------------------------------------
