@@ -254,7 +254,7 @@ async def test_cut_listening_connection_comes_back_and_misses_nothing(database: 
             # All in one message to the server, so that it happens before anybody can listen again.
             await admin.execute(
                 f"""
-                SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+                SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                 WHERE application_name = '{FOLLOWER_NAME}' AND datname = current_database();
                 INSERT INTO events (stream_id, sequence, kind, current, recorded_at, source)
                 VALUES ('tr_{number}', 1, 'STATUS', 'NEW', now(), 'API');

@@ -21,7 +21,8 @@ from gql_epoint.epoint.operations import GET_STATUS, StatusReply, StatusRequest
 from gql_epoint.errors import ErrorCode, GatewayError, RefusedError
 from gql_epoint.ledger import ids
 from gql_epoint.ledger.transaction import Fact, SavedCard, Status, Transaction, TransactionOperation
-from gql_epoint.ledger.transitions import Heard, apply_loss, first_event, said
+from gql_epoint.ledger.transitions import apply_loss, first_event
+from gql_epoint.ledger.words import Heard, said
 from gql_epoint.store.protocol import Reader, Unit
 
 _WORDS_THAT_PROVE = frozenset({"new", "success", "returned", "failed"})

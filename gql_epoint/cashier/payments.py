@@ -32,15 +32,8 @@ from gql_epoint.ledger.transaction import (
     Transaction,
     TransactionOperation,
 )
-from gql_epoint.ledger.transitions import (
-    Change,
-    Heard,
-    apply_loss,
-    apply_not_sent,
-    first_event,
-    is_misconfigured,
-    said,
-)
+from gql_epoint.ledger.transitions import Change, apply_loss, apply_not_sent, first_event
+from gql_epoint.ledger.words import Heard, is_misconfigured, said
 from gql_epoint.store.protocol import Reader, Unit
 
 ATTEMPTS_MAX = 1000

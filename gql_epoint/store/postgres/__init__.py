@@ -143,7 +143,7 @@ class PostgresStore:
 
     async def _write(self, work: Callable[[Unit], Awaitable[T]]) -> T:
         wakeups: list[Wakeup] = []
-        async with self._writers.acquire(timeout=self._limits.free_connection_s) as connection:
+        async with self._free(self._writers) as connection:
             await connection.execute("BEGIN")
             try:
                 microseconds = await connection.fetchval(READING["now"].sql)
@@ -161,13 +161,19 @@ class PostgresStore:
         return result
 
     async def _read(self, work: Callable[[Reader], Awaitable[T]]) -> T:
-        async with self._readers.acquire(timeout=self._limits.free_connection_s) as connection:
+        async with self._free(self._readers) as connection:
             await connection.execute("BEGIN")
             try:
                 now = from_microseconds(self._time.microseconds()) + self._ahead()
                 return await work(PostgresUnit(connection, now, READING, []))
             finally:
                 await _roll_back(connection)
+
+    def _free(self, pool: Any) -> Any:
+        if pool is None:
+            # It was closed between two attempts.
+            raise StoreUnavailableError("the database is closed")
+        return pool.acquire(timeout=self._limits.free_connection_s)
 
     def _tell(self, wakeups: Sequence[Wakeup]) -> None:
         for listener in self._listeners:

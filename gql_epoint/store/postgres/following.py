@@ -77,9 +77,14 @@ class Follower:
                         await self._bell.wait()
             except FAILURES as exc:
                 logger.warning("Cannot follow the log: %s", str(exc) or type(exc).__name__)
-                await self._disconnect()
-                await asyncio.sleep(_BACKOFF_S[min(failures, len(_BACKOFF_S) - 1)])
                 failures += 1
+            except Exception:
+                # Without this task the feed stands still: no bug may end it.
+                logger.exception("Following the log failed and will be tried again")
+                failures += 1
+            if failures:
+                await self._disconnect()
+                await asyncio.sleep(_BACKOFF_S[min(failures, len(_BACKOFF_S)) - 1])
 
     async def _look(self) -> None:
         """Number and tell until there is nothing left."""
