@@ -1,8 +1,8 @@
 """What EPoint says, and what each word proves in the place where it was heard.
 
 The same word means different things in different places: `success` in the reply to an opening call says that a
-page is open, in a callback that money has moved. Words that are not in the table prove nothing, except in the answer
-to a call that may have moved money: there they mean that the answer is lost.
+page is open, in a callback that money has moved. Words that are not in the table prove nothing, except in the
+answer to a call that may have moved money: there they mean that the answer is lost.
 
 Source: EPoint's API documents; the tables of the project's design, section 4.
 """
