@@ -119,7 +119,8 @@ class PostgresServer:
     def _initialize(self) -> None:
         subprocess.run(
             [
-                *(self._binaries / "initdb", "-D", self._folder / "data", "-U", "postgres", "-A", "trust"),
+                str(self._binaries / "initdb"),
+                *("-D", str(self._folder / "data"), "-U", "postgres", "-A", "trust"),
                 *("-E", "UTF8", "--locale=C", "--no-sync", "--no-instructions"),
             ],
             check=True,

@@ -87,8 +87,8 @@ class Follower:
                 await asyncio.sleep(_BACKOFF_S[min(failures, len(_BACKOFF_S)) - 1])
 
     async def _look(self) -> None:
-        """Number and tell until there is nothing left."""
-        more = True
+        """Number and tell until there is nothing left; where there was nothing, look at the clock instead."""
+        more, nothing = True, True
         while more:
             self._bell.clear()
             more = await self._number() == BATCH
@@ -96,9 +96,11 @@ class Follower:
             rows = await self._connection.fetch(query.sql, self._position, BATCH)
             more = more or len(rows) == BATCH
             if rows:
+                nothing = False
                 self._position = rows[-1]["position"]
                 self._tell([Wakeup(row["stream_id"], row["sequence"]) for row in rows])
-        self._time.seen(await self._connection.fetchval(READING["now"].sql))
+        if nothing:
+            self._time.seen(await self._connection.fetchval(READING["now"].sql))
 
     async def _number(self) -> int:
         return int(await self._connection.fetchval(READING["number_events"].sql, BATCH))
