@@ -37,8 +37,8 @@ async def test_a_client_that_reads_both_gets_json_for_queries_and_a_stream_for_s
     await pay(client, order)
     headers = {"Accept": MIXED, **client.authorization}
     async with client.session.post(client.graphql, json={"query": "{ __typename }"}, headers=headers) as answer:
-        assert answer.content_type == "application/json"
-        assert await answer.json() == {"data": {"__typename": "Query"}}
+        assert answer.content_type == "application/graphql-response+json"
+        assert await answer.json(content_type=None) == {"data": {"__typename": "Query"}}
     body = {"query": WATCH, "variables": {"order": order}}
     async with client.session.post(client.graphql, json=body, headers=headers) as answer:
         assert answer.content_type == "text/event-stream"

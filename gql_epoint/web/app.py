@@ -27,10 +27,13 @@ from gql_epoint.settings import Settings
 from gql_epoint.store.sqlite import SqliteStore
 from gql_epoint.web.credentials import Doorkeeper
 from gql_epoint.web.explorer_page import explorer_assets, explorer_page
-from gql_epoint.web.graphql import GraphQLView
+from gql_epoint.web.graphql import GraphQLEndpoint
 from gql_epoint.web.health import alive, ready
 from gql_epoint.web.replies import Refusal, on_bug, on_http_exception, on_refusal
 from gql_epoint.web.request_ids import RequestIds
+from gql_epoint.web.running import Runner
+from gql_epoint.web.sockets import Sockets
+from gql_epoint.web.visitors import Visitors
 from gql_epoint.web.webhook import webhook
 
 GRAPHQL_PATH = "/graphql"
@@ -38,6 +41,9 @@ WEBHOOK_PATH = "/webhooks/epoint"
 
 # From the moment a call to EPoint is cut off, there is this much time to write down that it was.
 RECORDING_S = 10.0
+
+# What an operation may take beside its call to EPoint.
+ANSWERING_S = 10.0
 
 
 def utc_now() -> datetime:
@@ -77,15 +83,21 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         async with gateway, _opened(store), background:
             yield
+            await runner.drain()
 
-    graphql = GraphQLView(
-        build_schema(),
-        cashier,
-        Doorkeeper(settings.secret_keys),
+    # A call to EPoint may take all of its own time and still be written down.
+    runner = Runner(build_schema(), deadline_s=settings.call_timeout_s + RECORDING_S + ANSWERING_S)
+    visitors = Visitors(
+        cashier=cashier,
+        doorkeeper=Doorkeeper(settings.secret_keys),
         merchant=settings.public_key,
         sandbox=settings.sandbox,
+    )
+    graphql = GraphQLEndpoint(
+        runner,
+        visitors,
+        Sockets(runner, visitors, allowed_origins=settings.allowed_origins),
         body_bytes_max=settings.body_bytes_max,
-        allowed_origins=settings.allowed_origins,
         explorer=_explorer(settings),
         closing=closing,
     )
@@ -172,7 +184,7 @@ def _middleware(settings: Settings) -> list[Middleware]:
         CORSMiddleware,
         allow_origins=settings.allowed_origins,
         allow_methods=["GET", "POST"],
-        allow_headers=["Authorization", "Content-Type", "X-Request-ID"],
+        allow_headers=["Authorization", "Content-Type", "Last-Event-ID", "X-Request-ID"],
         allow_credentials=False,
         expose_headers=["X-Request-ID"],
         max_age=600,
