@@ -1,4 +1,4 @@
-"""Limits on a document, checked before anything runs: its size, and one money-moving field per operation."""
+"""What is checked of a document before anything runs: its limits, and one money-moving field per operation."""
 
 from __future__ import annotations
 
@@ -18,12 +18,10 @@ from graphql import (
 )
 from strawberry.extensions import SchemaExtension
 
+from gql_epoint.schema.weighing import check_document
+
 MOVES_MONEY = "moves_money"
 """The key in a field's metadata that says so."""
-
-TOKENS_MAX = 5_000
-COMMENTS_MAX = 500
-SOURCE_MAX = 100_000
 
 
 def money_fields(schema: GraphQLSchema) -> frozenset[str]:
@@ -85,18 +83,22 @@ def one_money_field_rule(fields: frozenset[str]) -> Callable[[ValidationContext]
 
 
 class GuardExtension(SchemaExtension):
-    """Puts the limits on every operation."""
+    """Puts the limits and the rule on every operation. Schema has looked at the text itself, before the parser."""
 
     def on_operation(self) -> Iterator[None]:
-        """Limit the parser, and add the rule."""
+        """Add the rule."""
         execution = self.execution_context
-        # Annotated with fewer options than graphql-core's parser takes, and as a class that is only called.
-        limits: Any = {
-            "max_lexical_tokens": TOKENS_MAX,
-            "max_comments": COMMENTS_MAX,
-            "max_source_length": SOURCE_MAX,
-        }
+        # Annotated as a class that is only called.
         rule: Any = one_money_field_rule(execution.schema.money_fields)  # type: ignore[attr-defined]
-        execution.parse_options = limits
         execution.validation_rules += (rule,)
+        yield
+
+    def on_validate(self) -> Iterator[None]:
+        """Check the limits; a document that is over one of them is not validated any more."""
+        execution = self.execution_context
+        assert execution.graphql_document is not None
+        try:
+            check_document(execution.schema._schema, execution.graphql_document, execution.variables)  # noqa: SLF001
+        except GraphQLError as error:
+            execution.pre_execution_errors = [error]
         yield
