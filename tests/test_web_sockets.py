@@ -127,14 +127,6 @@ async def test_an_operation_before_the_init_closes_with_4401(client: Client) -> 
         assert await close_code(socket) == 4401
 
 
-async def test_a_connection_that_says_nothing_is_closed(client: Client) -> None:
-    """Within ten seconds, so that idle strangers hold nothing open."""
-    async with client.raw_socket() as socket, asyncio.timeout(15):
-        await socket.receive()
-
-        assert socket.close_code == 4408
-
-
 # -- messages -------------------------------------------------------------------------------------------------
 
 ODD_MESSAGES = [
