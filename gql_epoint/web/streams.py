@@ -32,6 +32,7 @@ class Framing(Protocol):
     """How results become bytes."""
 
     content_type: str
+    start: bytes
     heartbeat: bytes
 
     def next(self, payload: Any, event_id: str | None) -> bytes:
@@ -45,6 +46,7 @@ class EventFraming:
     """graphql-sse, distinct connections mode. The JSON holds no line ends, so one data line is enough."""
 
     content_type = "text/event-stream; charset=utf-8"
+    start = b""
     heartbeat = b":\n\n"
 
     def next(self, payload: Any, event_id: str | None) -> bytes:
@@ -58,19 +60,23 @@ class EventFraming:
 
 
 class MultipartFraming:
-    """Apollo's multipart protocol for subscriptions, version 1.0."""
+    """Apollo's multipart protocol for subscriptions, version 1.0.
+
+    Each part brings the boundary that ends it: a client reads a part only once the next boundary is there.
+    """
 
     content_type = 'multipart/mixed; boundary="graphql"; subscriptionSpec="1.0"'
-    _part = b"\r\n--graphql\r\nContent-Type: application/json\r\n\r\n"
-    heartbeat = _part + b"{}"
+    start = b"\r\n--graphql"
+    heartbeat = b"\r\nContent-Type: application/json\r\n\r\n{}\r\n--graphql"
 
     def next(self, payload: Any, _event_id: str | None) -> bytes:
         """Return one part."""
-        return self._part + _encoder.encode({"payload": payload})
+        body = _encoder.encode({"payload": payload})
+        return b"\r\nContent-Type: application/json\r\n\r\n" + body + b"\r\n--graphql"
 
     def complete(self) -> bytes:
-        """Return the end of the last part."""
-        return b"\r\n--graphql--\r\n"
+        """Return what makes the last boundary the end."""
+        return b"--\r\n"
 
 
 def framing_for(media_type: str) -> Framing:
@@ -109,6 +115,8 @@ async def _frames(
                 yield framing.next(formatted(result), place.event_id)
         yield framing.complete()
 
+    if framing.start:
+        yield framing.start
     async with contextlib.aclosing(paced(frames(), closing, heartbeat_s)) as pace:
         async for frame in pace:
             yield framing.heartbeat if frame is None else frame

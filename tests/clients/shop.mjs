@@ -38,10 +38,13 @@ export async function journey({ run, watch }) {
   const { order, input } = newPayment();
   const { pay } = await run(PAY, { input });
   const seen = [];
+  const started = Date.now();
   for await (const { transactionUpdated } of watch(WATCH, { order })) {
     seen.push(transactionUpdated.transaction.status);
     if (seen.length === 1) await payOnPage(pay.transaction.nextAction.url);
   }
+  // Far below a heartbeat: a client that waits for one to read what came before it is not served well.
+  if (Date.now() - started > 5000) throw new Error('the updates came late');
   const { transaction } = await run(STATUS, { order });
   return { seen, status: transaction.status, errors: pay.errors.length };
 }
