@@ -32,6 +32,7 @@ from gql_epoint.web.health import alive, ready
 from gql_epoint.web.replies import Refusal, on_bug, on_http_exception, on_refusal
 from gql_epoint.web.request_ids import RequestIds
 from gql_epoint.web.running import Runner
+from gql_epoint.web.single_connection import TOKEN_HEADER
 from gql_epoint.web.sockets import Sockets
 from gql_epoint.web.visitors import Visitors
 from gql_epoint.web.webhook import webhook
@@ -183,8 +184,8 @@ def _middleware(settings: Settings) -> list[Middleware]:
     cors = Middleware(
         CORSMiddleware,
         allow_origins=settings.allowed_origins,
-        allow_methods=["GET", "POST"],
-        allow_headers=["Authorization", "Content-Type", "Last-Event-ID", "X-Request-ID"],
+        allow_methods=["DELETE", "GET", "POST", "PUT"],
+        allow_headers=["Authorization", "Content-Type", "Last-Event-ID", TOKEN_HEADER, "X-Request-ID"],
         allow_credentials=False,
         expose_headers=["X-Request-ID"],
         max_age=600,

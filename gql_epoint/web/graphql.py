@@ -26,6 +26,7 @@ from gql_epoint.web.explorer_page import EXPLORER_HEADERS
 from gql_epoint.web.negotiation import EVENT_STREAM, GRAPHQL_RESPONSE, JSON, Accept
 from gql_epoint.web.replies import Refusal, json_response
 from gql_epoint.web.running import AT_ONCE, OtherTypeError, Runner, formatted, is_request_error
+from gql_epoint.web.single_connection import TOKEN_HEADER, SingleConnections
 from gql_epoint.web.streams import end, framing_for, stream_response
 from gql_epoint.web.visitors import Visitors
 
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_ALLOW = "GET, POST"
+_ALLOW = "DELETE, GET, POST, PUT"
 _FORMS = f"{GRAPHQL_RESPONSE}, {JSON}, {EVENT_STREAM}"
 
 # What is not the client's fault. All else that stops an operation before it runs is.
@@ -64,6 +65,7 @@ class GraphQLEndpoint:
         self._body_bytes_max = body_bytes_max
         self._explorer = explorer
         self._closing = closing
+        self._single = SingleConnections(runner, closing, body_bytes_max=body_bytes_max)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request or a socket; whatever is refused is refused in JSON."""
@@ -79,11 +81,14 @@ class GraphQLEndpoint:
         await response(scope, receive, send)
 
     async def _respond(self, request: Request, accept: Accept) -> Response:
-        if request.method not in ("GET", "POST"):
+        if request.method not in ("DELETE", "GET", "POST", "PUT"):
             raise Refusal(405, "GraphQL is spoken by GET and POST.", "METHOD_NOT_ALLOWED", Allow=_ALLOW)
         if self._explorer is not None and _opens_a_page(request, accept):
             return HTMLResponse(self._explorer, headers={**EXPLORER_HEADERS, "Vary": "Accept"})
         context = self._visitors.of_request(request)
+        token = request.headers.get(TOKEN_HEADER) or request.query_params.get("token")
+        if token or request.method in ("DELETE", "PUT"):
+            return await self._respond_single(request, accept, context, token or "")
         if accept.json is None and accept.stream is None:
             raise Refusal(406, f"Answers come as one of {_FORMS}.", "NOT_ACCEPTABLE")
         asked, allowed = await self._read(request)
@@ -98,6 +103,20 @@ class GraphQLEndpoint:
                 raise Refusal(405, "Mutations are sent by POST.", "METHOD_NOT_ALLOWED", Allow="POST") from None
             return self._stream(asked, context, accept, allowed)
         return _answer(result, accept.json)
+
+    async def _respond_single(
+        self, request: Request, accept: Accept, context: RequestContext, token: str
+    ) -> Response:
+        """Serve a request of graphql-sse's single connection mode."""
+        if request.method == "PUT":
+            return self._single.reserve(context)
+        if request.method == "DELETE":
+            return await self._single.stop(request, token, context)
+        if accept.prefers_stream:
+            return self._single.open(token)
+        if request.method == "POST":
+            return await self._single.submit(request, token, context)
+        raise Refusal(406, f"An event stream is opened with `Accept: {EVENT_STREAM}`.", "NOT_ACCEPTABLE")
 
     async def _read(self, request: Request) -> tuple[Asked, frozenset[OperationType]]:
         if request.method == "GET":

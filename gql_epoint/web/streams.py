@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 HEARTBEAT_S = 12.0
 
+STREAM_HEADERS = {"Cache-Control": "no-store, no-transform", "X-Accel-Buffering": "no"}
+
 ItemT = TypeVar("ItemT")
 
 _encoder = msgspec.json.Encoder()
@@ -94,11 +96,7 @@ def stream_response(
     """Return a response that sends each result, until there are no more, the client goes or `closing` is set."""
     return StreamingResponse(
         _frames(results, framing, place, closing, heartbeat_s),
-        headers={
-            "Content-Type": framing.content_type,
-            "Cache-Control": "no-store, no-transform",
-            "X-Accel-Buffering": "no",
-        },
+        headers={"Content-Type": framing.content_type, **STREAM_HEADERS},
     )
 
 

@@ -29,3 +29,9 @@ test('what cannot run says why', async () => {
   await assert.rejects(runWith(client)('{ nothing }'), /Cannot query field/);
   client.dispose();
 });
+
+test('the journey over a single connection', async () => {
+  const client = connect({ singleConnection: true });
+  assert.deepEqual(await journey({ run: runWith(client), watch: watchWith(client) }), EXPECTED);
+  client.dispose();
+});
