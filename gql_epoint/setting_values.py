@@ -158,6 +158,11 @@ def parse_origins(text: str) -> tuple[str, ...]:
     return tuple(origin.lower() for origin in origins)
 
 
+def parse_path(text: str) -> Path | None:
+    """Read the path of a file, or nothing."""
+    return Path(text) if text else None
+
+
 def parse_database(text: str) -> Path:
     """Read a database URL and return the file it names."""
     scheme, _, path = text.partition(":///")

@@ -73,7 +73,7 @@ VISITORS: Any = SimpleNamespace(
 
 
 def context() -> Any:
-    return SimpleNamespace(request_id="r-1", place=Place())
+    return SimpleNamespace(request_id="r-1", place=Place(), credential=None)
 
 
 @pytest.fixture(autouse=True)

@@ -26,6 +26,7 @@ from gql_epoint.schema import build_schema
 from gql_epoint.settings import Settings
 from gql_epoint.store.sqlite import SqliteStore
 from gql_epoint.web.credentials import Doorkeeper
+from gql_epoint.web.documents import Documents, read_manifest
 from gql_epoint.web.explorer_page import explorer_assets, explorer_page
 from gql_epoint.web.graphql import GraphQLEndpoint
 from gql_epoint.web.health import alive, ready
@@ -87,7 +88,13 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
             await runner.drain()
 
     # A call to EPoint may take all of its own time and still be written down.
-    runner = Runner(build_schema(), deadline_s=settings.call_timeout_s + RECORDING_S + ANSWERING_S)
+    runner = Runner(
+        build_schema(),
+        deadline_s=settings.call_timeout_s + RECORDING_S + ANSWERING_S,
+        documents=Documents(
+            read_manifest(settings.documents), only=settings.documents_only, apq=settings.persisted_queries
+        ),
+    )
     visitors = Visitors(
         cashier=cashier,
         doorkeeper=Doorkeeper(settings.secret_keys),

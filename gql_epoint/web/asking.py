@@ -21,6 +21,11 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     operation_name: str | None = None
     extensions: dict[str, Any] | None = None
 
+    @property
+    def names_nothing(self) -> bool:
+        """Whether it has no document, and no name of one."""
+        return not self.query and self.document_id is None and "persistedQuery" not in (self.extensions or {})
+
 
 def read_url(parameters: Mapping[str, str]) -> Asked:
     """Return what the parameters of a URL ask. Raises Refusal 400."""

@@ -92,7 +92,7 @@ class GraphQLEndpoint:
         if accept.json is None and accept.stream is None:
             raise Refusal(406, f"Answers come as one of {_FORMS}.", "NOT_ACCEPTABLE")
         asked, allowed = await self._read(request)
-        if not asked.query:
+        if asked.names_nothing:
             raise Refusal(400, "The request has no query.")
         if accept.json is None or accept.prefers_stream:
             return self._stream(asked, context, accept, allowed)

@@ -21,6 +21,7 @@ from strawberry.types.graphql import OperationType
 
 from gql_epoint.schema.masking import mask
 from gql_epoint.web.asking import Asked
+from gql_epoint.web.documents import DocumentError, Documents
 
 if TYPE_CHECKING:
     from strawberry.schema import BaseSchema
@@ -48,8 +49,9 @@ class OtherTypeError(Exception):
 class Runner:
     """Runs operations against a schema. No query or mutation takes longer than `deadline_s`."""
 
-    def __init__(self, schema: BaseSchema, *, deadline_s: float) -> None:
+    def __init__(self, schema: BaseSchema, *, deadline_s: float, documents: Documents | None = None) -> None:
         self._schema = schema
+        self._documents = documents or Documents()
         self._deadline_s = deadline_s
         self._under_way: set[asyncio.Task[Any]] = set()
 
@@ -57,6 +59,10 @@ class Runner:
         self, asked: Asked, context: RequestContext, allowed: frozenset[OperationType] = AT_ONCE
     ) -> ExecutionResult:
         """Return the result of a query or mutation. Raises OtherTypeError for what is not in `allowed`."""
+        try:
+            asked = self._documents.resolve(asked, may_add=context.credential is not None)
+        except DocumentError as exc:
+            return failed(exc.message, exc.code)
         for operation_type in (OperationType.QUERY, OperationType.MUTATION):
             work = self._execute(asked, context, operation_type)
             try:
@@ -80,12 +86,12 @@ class Runner:
             if exc.operation_type is OperationType.MUTATION:
                 yield failed("Mutations are sent by POST.", "METHOD_NOT_ALLOWED")
                 return
-            async with contextlib.aclosing(self.subscription(asked, context)) as stream:
+            async with contextlib.aclosing(self._subscription(asked, context)) as stream:
                 async for result in stream:
                     yield result
 
-    async def subscription(self, asked: Asked, context: RequestContext) -> AsyncGenerator[ExecutionResult, None]:
-        """Yield each result of a subscription. Close the generator to stop it."""
+    async def _subscription(self, asked: Asked, context: RequestContext) -> AsyncGenerator[ExecutionResult, None]:
+        asked = self._documents.resolve(asked, may_add=False)  # It was found a moment ago.
         stream = await self._schema.stream(
             asked.query,
             variable_values=asked.variables,

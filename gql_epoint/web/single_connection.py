@@ -92,7 +92,7 @@ class SingleConnections:
         operation_id = (asked.extensions or {}).get("operationId")
         if not isinstance(operation_id, str) or not 1 <= len(operation_id) <= 128:
             raise Refusal(400, "`extensions.operationId` must be a text of 1 to 128 characters.")
-        if not asked.query:
+        if asked.names_nothing:
             raise Refusal(400, "The request has no query.")
         if operation_id in stream.operations:
             raise Refusal(409, "An operation with this id is running.", "CONFLICT")

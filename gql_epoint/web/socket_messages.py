@@ -101,7 +101,7 @@ def decode(text: str) -> FromClient:
         raise Close(CloseCode.BAD_MESSAGE, f"Invalid message: {exc}") from None
     except (msgspec.DecodeError, RecursionError, ValueError):
         raise Close(CloseCode.BAD_MESSAGE, "Invalid message: not JSON") from None
-    if isinstance(message, Subscribe) and message.payload.query is None:
+    if isinstance(message, Subscribe) and message.payload.query is None and message.payload.names_nothing:
         raise Close(CloseCode.BAD_MESSAGE, "Invalid message: it asks for nothing")
     return message
 

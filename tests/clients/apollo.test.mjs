@@ -1,8 +1,10 @@
 // Apollo Client: queries by POST and GET, mutations, subscriptions over graphql-ws and as multipart by fetch.
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import test from 'node:test';
 import { ApolloClient, ApolloLink, HttpLink, InMemoryCache, gql } from '@apollo/client';
 import { CombinedGraphQLErrors } from '@apollo/client/errors';
+import { PersistedQueryLink } from '@apollo/client/link/persisted-queries';
 import { GraphQLWsLink } from '@apollo/client/link/subscriptions';
 import { OperationTypeNode } from 'graphql';
 import { createClient } from 'graphql-ws';
@@ -64,3 +66,13 @@ for (const accept of [undefined, 'application/json']) {
     });
   });
 }
+
+test('automatic persisted queries', async () => {
+  const bodies = [];
+  const counting = (url, init) => { bodies.push(JSON.parse(init.body)); return fetch(url, init); };
+  const link = new PersistedQueryLink({ sha256: (text) => createHash('sha256').update(text).digest('hex') });
+  const client = clientOf(link.concat(http({ fetch: counting })));
+  const ask = () => client.query({ query: gql`query Persisted { viewer { level } }` });
+  for (let times = 0; times < 2; times += 1) assert.equal((await ask()).data.viewer.level, 'SECRET_KEY');
+  assert.deepEqual(bodies.map((body) => 'query' in body), [false, true, false]);
+});
