@@ -69,7 +69,9 @@ VISITORS: Any = SimpleNamespace(
     of_request=lambda _request: context(),
     of_socket=lambda _payload: None,
     context=lambda *_: context(),
+    seconds_left=lambda _credential: lifetime_s[0],
 )
+lifetime_s: list[float | None] = [None]
 
 
 def context() -> Any:
@@ -79,6 +81,7 @@ def context() -> Any:
 @pytest.fixture(autouse=True)
 def _fresh_log() -> None:
     log.clear()
+    lifetime_s[0] = None
 
 
 async def until(line: str) -> None:
@@ -202,6 +205,13 @@ async def test_a_source_closes_when_the_reader_of_its_stream_goes(accept: str) -
     assert log == ["ticks began", "ticks closed"]
 
 
+@pytest.mark.parametrize("accept", ["text/event-stream", "multipart/mixed;subscriptionSpec=1.0, application/json"])
+async def test_no_stream_outlives_its_credential(accept: str) -> None:
+    lifetime_s[0] = 0.05
+    async with posted("subscription { ticks }", accept):
+        await until("ticks closed")
+
+
 # -- sockets --------------------------------------------------------------------------------------------------
 
 
@@ -253,3 +263,18 @@ async def test_operations_on_a_socket_are_bounded_also_while_they_end() -> None:
     assert [answer["id"] for answer in refused] == ["3"]
     assert refused[0]["payload"][0]["extensions"] == {"code": "TOO_MANY_OPERATIONS"}
     assert again["type"] == "next"
+
+
+async def test_no_socket_outlives_its_credential() -> None:
+    lifetime_s[0] = 0.05
+    async with connected() as wire:
+        say(wire, type="subscribe", id="1", payload={"query": "subscription { ticks }"})
+        await wire.take()
+        closed = await wire.take()
+
+    assert (closed["type"], closed["code"], closed["reason"]) == (
+        "websocket.close",
+        4403,
+        "The credential has expired",
+    )
+    assert log == ["ticks began", "ticks closed"]

@@ -100,6 +100,7 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
         doorkeeper=Doorkeeper(settings.secret_keys),
         merchant=settings.public_key,
         sandbox=settings.sandbox,
+        clock=clock,
     )
     graphql = GraphQLEndpoint(
         runner,

@@ -109,7 +109,7 @@ class GraphQLEndpoint:
     ) -> Response:
         """Serve a request of graphql-sse's single connection mode."""
         if request.method == "PUT":
-            return self._single.reserve(context)
+            return self._single.reserve(context, self._visitors.seconds_left(context.credential))
         if request.method == "DELETE":
             return await self._single.stop(request, token, context)
         if accept.prefers_stream:
@@ -133,7 +133,8 @@ class GraphQLEndpoint:
                 "NOT_ACCEPTABLE",
             )
         results = self._runner.results(asked, context, allowed)
-        return stream_response(results, framing_for(accept.stream), context.place, self._closing)
+        lasts_s = self._visitors.seconds_left(context.credential)
+        return stream_response(results, framing_for(accept.stream), context.place, self._closing, lasts_s=lasts_s)
 
 
 def _opens_a_page(request: Request, accept: Accept) -> bool:

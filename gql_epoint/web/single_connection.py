@@ -63,13 +63,13 @@ class SingleConnections:
         self._streams: dict[str, _Stream] = {}
         self._held: Counter[str] = Counter()
 
-    def reserve(self, context: RequestContext) -> Response:
-        """Reserve a stream; it is given up unless it is opened soon."""
+    def reserve(self, context: RequestContext, lasts_s: float | None) -> Response:
+        """Reserve a stream; it is given up unless it is opened soon, and ends `lasts_s` from now."""
         owner = _owner(context)
         if len(self._streams) >= STREAMS_MAX or self._held[owner] >= STREAMS_PER_CREDENTIAL_MAX:
             raise Refusal(429, "Too many event streams.", "TOO_MANY_STREAMS", Retry_After="30")
         token = secrets.token_urlsafe(32)
-        stream = self._streams[token] = _Stream(owner)
+        stream = self._streams[token] = _Stream(owner, lasts_s)
         self._held[owner] += 1
         stream.giving_up = asyncio.get_running_loop().call_later(self._open_within_s, self._give_up, token)
         return PlainTextResponse(token, 201, headers=NO_STORE)
@@ -130,8 +130,9 @@ class SingleConnections:
 class _Stream:
     """One stream and the operations on it."""
 
-    def __init__(self, owner: str) -> None:
+    def __init__(self, owner: str, lasts_s: float | None) -> None:
         self.owner = owner
+        self.lasts_until = None if lasts_s is None else asyncio.get_running_loop().time() + lasts_s
         self.opened = False
         self.giving_up: asyncio.TimerHandle | None = None
         self.operations: dict[str, asyncio.Task[None]] = {}
@@ -178,6 +179,9 @@ async def _frames(stream: _Stream, closing: asyncio.Event, heartbeat_s: float) -
         while True:
             yield await stream.frames.get()
 
-    async with contextlib.aclosing(paced(waiting(), closing, heartbeat_s)) as pace:
+    lasts_s = None
+    if stream.lasts_until is not None:
+        lasts_s = max(0.0, stream.lasts_until - asyncio.get_running_loop().time())
+    async with contextlib.aclosing(paced(waiting(), closing, heartbeat_s, lasts_s)) as pace:
         async for frame in pace:
             yield EventFraming.heartbeat if frame is None else frame

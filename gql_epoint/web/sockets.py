@@ -48,6 +48,9 @@ INIT_TIMEOUT_S = 10.0
 SEND_TIMEOUT_S = 30.0
 OPERATIONS_MAX = 50
 
+_TOO_LATE = Close(CloseCode.INITIALISATION_TIMEOUT, "Connection initialisation timeout")
+_EXPIRED = Close(CloseCode.FORBIDDEN, "The credential has expired")
+
 
 class Sockets:
     """Takes connections."""
@@ -96,6 +99,7 @@ class _Connection:
         self._initialised = False
         self._acknowledged = False
         self._credential: Credential | None = None
+        self._until: float | None = None  # when the credential expires, by the loop's clock
         self._operations: dict[str, asyncio.Task[None]] = {}
         self._ending: set[asyncio.Task[None]] = set()
         self._open = True
@@ -107,11 +111,11 @@ class _Connection:
                 while True:
                     await self._take(await self._receive())
                     if self._acknowledged:
-                        waiting.reschedule(None)
+                        waiting.reschedule(self._until)
         except Close as close:
             await self._close(close)
         except TimeoutError:
-            await self._close(Close(CloseCode.INITIALISATION_TIMEOUT, "Connection initialisation timeout"))
+            await self._close(_EXPIRED if self._acknowledged else _TOO_LATE)
         except WebSocketDisconnect:
             pass
         finally:
@@ -151,6 +155,8 @@ class _Connection:
             self._credential = self._sockets.visitors.of_socket(payload)
         except WrongCredentialError:
             raise Close(CloseCode.FORBIDDEN, "Forbidden") from None
+        left_s = self._sockets.visitors.seconds_left(self._credential)
+        self._until = None if left_s is None else asyncio.get_running_loop().time() + left_s
         await self._send(Ack())
         self._acknowledged = True
 

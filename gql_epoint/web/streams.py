@@ -91,11 +91,17 @@ def stream_response(
     framing: Framing,
     place: Place,
     closing: asyncio.Event,
+    *,
+    lasts_s: float | None = None,
     heartbeat_s: float = HEARTBEAT_S,
 ) -> StreamingResponse:
-    """Return a response that sends each result, until there are no more, the client goes or `closing` is set."""
+    """Return a response that sends each result.
+
+    It ends when there are no more, the client goes, `closing` is set, or after `lasts_s`: no stream outlives its
+    credential.
+    """
     return StreamingResponse(
-        _frames(results, framing, place, closing, heartbeat_s),
+        _frames(results, framing, place, closing, lasts_s, heartbeat_s),
         headers={"Content-Type": framing.content_type, **STREAM_HEADERS},
     )
 
@@ -105,6 +111,7 @@ async def _frames(
     framing: Framing,
     place: Place,
     closing: asyncio.Event,
+    lasts_s: float | None,
     heartbeat_s: float,
 ) -> AsyncIterator[bytes]:
     async def frames() -> AsyncGenerator[bytes, None]:
@@ -115,15 +122,15 @@ async def _frames(
 
     if framing.start:
         yield framing.start
-    async with contextlib.aclosing(paced(frames(), closing, heartbeat_s)) as pace:
+    async with contextlib.aclosing(paced(frames(), closing, heartbeat_s, lasts_s)) as pace:
         async for frame in pace:
             yield framing.heartbeat if frame is None else frame
 
 
 async def paced(
-    items: AsyncGenerator[ItemT, None], closing: asyncio.Event, heartbeat_s: float
+    items: AsyncGenerator[ItemT, None], closing: asyncio.Event, heartbeat_s: float, lasts_s: float | None = None
 ) -> AsyncGenerator[ItemT | None, None]:
-    """Pass items on, and None after each silence. Ends with them or when `closing` is set, and closes them.
+    """Pass items on, and None after each silence. Closes them at their end, on `closing` or after `lasts_s`.
 
     One item at most waits here: a slow reader holds the source up and fills no memory.
     """
@@ -136,7 +143,7 @@ async def paced(
         await queue.put(None)
 
     producing = asyncio.create_task(produce())
-    stopping = asyncio.create_task(closing.wait())
+    stopping = asyncio.create_task(_stop(closing, lasts_s))
     getting = asyncio.create_task(queue.get())
     try:
         while not stopping.done():
@@ -154,6 +161,12 @@ async def paced(
         for task in (stopping, getting):
             task.cancel()
         await end(producing)
+
+
+async def _stop(closing: asyncio.Event, lasts_s: float | None) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(lasts_s):
+            await closing.wait()
 
 
 async def end(task: asyncio.Task[Any]) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -22,6 +23,13 @@ class Visitors(msgspec.Struct, frozen=True, kw_only=True):
     doorkeeper: Doorkeeper
     merchant: str
     sandbox: bool
+    clock: Callable[[], datetime]
+
+    def seconds_left(self, credential: Credential | None) -> float | None:
+        """Return how long a connection may go on with this credential; None is for ever."""
+        if credential is None or credential.expires_at is None:
+            return None
+        return max(0.0, (credential.expires_at - self.clock()).total_seconds())
 
     def of_request(self, request: HTTPConnection) -> RequestContext:
         """Return the context of one request. Raises Refusal 401 if its credential is wrong."""
