@@ -19,7 +19,7 @@ from gql_epoint.schema.access import (
 )
 from gql_epoint.schema.errors import ERROR_TYPES
 from gql_epoint.schema.events import EVENT_TYPES
-from gql_epoint.schema.guards import GuardExtension, money_fields
+from gql_epoint.schema.guards import GuardExtension, Known, money_fields
 from gql_epoint.schema.limits import check_text
 from gql_epoint.schema.masking import MaskingExtension, mask_result
 from gql_epoint.schema.mutations import Mutation
@@ -33,6 +33,7 @@ class Schema(strawberry.Schema):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
+        self.known = Known()
         for directive in self._schema.directives:
             for name, description in DIRECTIVE_ARGUMENTS.get(directive.name, {}).items():
                 directive.args[name].description = description
