@@ -51,8 +51,8 @@ test-clients: $(VENV)/.clients ## Run the clients that users bring against the s
 	  command -v $$tool > /dev/null || \
 	    { echo "make test-clients lacks $$tool: install Node 18 or newer (apt-get install nodejs npm)." >&2; exit 1; }; \
 	done
-	@node -e 'if (process.versions.node.split(".")[0] < 18) { \
-	  console.error("make test-clients needs Node 18 or newer; this is " + process.versions.node); process.exit(1) }'
+	@node -e 'process.exit(Number(process.versions.node.split(".")[0] < 18))' || \
+	  { echo "make test-clients needs Node 18 or newer; this is $$(node --version)" >&2; exit 1; }
 	cd tests/clients && npm ci --no-audit --no-fund --loglevel=error
 	$(BIN)/python -m pytest -m clients tests/clients $(ARGS)
 
@@ -61,9 +61,8 @@ explorer: ## Build the GraphiQL page anew from its sources; needs Node 20.19+ an
 	  command -v $$tool > /dev/null || \
 	    { echo "make explorer lacks $$tool: install Node 20.19 or newer. Nothing else needs it." >&2; exit 1; }; \
 	done
-	@node -e 'const [a, b] = process.versions.node.split(".").map(Number); \
-	  if (a < 20 || (a == 20 && b < 19)) { \
-	    console.error("make explorer needs Node 20.19 or newer; this is " + process.versions.node); process.exit(1) }'
+	@node -e 'const [a, b] = process.versions.node.split("."); process.exit(Number(a < 20 || (a == 20 && b < 19)))' || \
+	  { echo "make explorer needs Node 20.19 or newer; this is $$(node --version)" >&2; exit 1; }
 	cd gql_epoint/web/explorer && npm ci --no-audit --no-fund && npm run build
 
 clean: ## Remove the virtual environment and caches; databases stay
