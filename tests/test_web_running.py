@@ -152,11 +152,11 @@ def endpoint(**options: Any) -> GraphQLEndpoint:
 class Wire:
     """The server's side of one ASGI call: what a client sends goes in, what it would read comes out."""
 
-    def __init__(self, scope: dict[str, Any], **options: Any) -> None:
+    def __init__(self, scope: dict[str, Any], app: GraphQLEndpoint | None = None, **options: Any) -> None:
         self.sent: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self.received: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         scope |= {"asgi": {"version": "3.0"}, "path": "/graphql", "query_string": b"", "state": {"request_id": "r"}}
-        self.call = asyncio.create_task(endpoint(**options)(scope, self.received.get, self.sent.put))  # type: ignore[arg-type]
+        self.call = asyncio.create_task((app or endpoint(**options))(scope, self.received.get, self.sent.put))  # type: ignore[arg-type]
 
     async def take(self) -> dict[str, Any]:
         async with asyncio.timeout(5):
@@ -278,3 +278,30 @@ async def test_no_socket_outlives_its_credential() -> None:
         "The credential has expired",
     )
     assert log == ["ticks began", "ticks closed"]
+
+
+async def test_connections_of_one_credential_are_bounded() -> None:
+    """The next one may try again later, and can once another has closed."""
+    app = endpoint(connections_per_credential_max=1)
+    for _ in range(2):
+        async with connected(app=app):
+            second = Wire({"type": "websocket", "headers": [], "subprotocols": ["graphql-transport-ws"]}, app)
+            second.received.put_nowait({"type": "websocket.connect"})
+            await second.take()
+            say(second, type="connection_init")
+            closed = await second.take()
+            await second.over()
+
+        assert (closed["type"], closed["code"]) == ("websocket.close", 1013)
+
+
+async def test_connections_are_bounded_before_they_say_who_they_are() -> None:
+    app = endpoint(connections_max=1)
+    async with connected(app=app):
+        second = Wire({"type": "websocket", "headers": [], "subprotocols": ["graphql-transport-ws"]}, app)
+        second.received.put_nowait({"type": "websocket.connect"})
+        await second.take()
+        closed = await second.take()
+        await second.over()
+
+    assert (closed["type"], closed["code"]) == ("websocket.close", 1013)

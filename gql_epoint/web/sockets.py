@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -47,8 +48,11 @@ logger = logging.getLogger(__name__)
 INIT_TIMEOUT_S = 10.0
 SEND_TIMEOUT_S = 30.0
 OPERATIONS_MAX = 50
+CONNECTIONS_MAX = 10_000
+CONNECTIONS_PER_CREDENTIAL_MAX = 1_000
 
 _TOO_LATE = Close(CloseCode.INITIALISATION_TIMEOUT, "Connection initialisation timeout")
+_TOO_MANY = Close(CloseCode.TRY_AGAIN_LATER, "Too many connections")
 _EXPIRED = Close(CloseCode.FORBIDDEN, "The credential has expired")
 
 
@@ -63,11 +67,17 @@ class Sockets:
         allowed_origins: tuple[str, ...],
         init_timeout_s: float = INIT_TIMEOUT_S,
         operations_max: int = OPERATIONS_MAX,
+        connections_max: int = CONNECTIONS_MAX,
+        connections_per_credential_max: int = CONNECTIONS_PER_CREDENTIAL_MAX,
     ) -> None:
         self.runner = runner
         self.visitors = visitors
         self.init_timeout_s = init_timeout_s
         self.operations_max = operations_max
+        self.connections_per_credential_max = connections_per_credential_max
+        self.connections: Counter[str | None] = Counter()  # by the names of their credentials
+        self._connections_max = connections_max
+        self._open = 0
         self._allowed_origins = normalize_allowed_origins(allowed_origins)
 
     async def serve(self, socket: WebSocket) -> None:
@@ -80,7 +90,14 @@ class Sockets:
             await socket.close(CloseCode.SUBPROTOCOL_NOT_ACCEPTABLE, "Subprotocol not acceptable")
             return
         await socket.accept(SUBPROTOCOL)
-        await _Connection(self, socket).run()
+        if self._open >= self._connections_max:
+            await socket.close(_TOO_MANY.code, _TOO_MANY.reason)
+            return
+        self._open += 1
+        try:
+            await _Connection(self, socket).run()
+        finally:
+            self._open -= 1
 
     def _may_come_from(self, socket: WebSocket) -> bool:
         """Whether a page may connect; who sends no Origin is no browser and has no cookies to abuse."""
@@ -103,6 +120,7 @@ class _Connection:
         self._operations: dict[str, asyncio.Task[None]] = {}
         self._ending: set[asyncio.Task[None]] = set()
         self._open = True
+        self._counted = False
 
     async def run(self) -> None:
         """Take messages until the client goes or breaks the protocol; then stop whatever is running."""
@@ -120,6 +138,7 @@ class _Connection:
             pass
         finally:
             self._open = False
+            self._uncount()
             running = {*self._operations.values(), *self._ending}
             for task in running:
                 task.cancel()
@@ -155,10 +174,26 @@ class _Connection:
             self._credential = self._sockets.visitors.of_socket(payload)
         except WrongCredentialError:
             raise Close(CloseCode.FORBIDDEN, "Forbidden") from None
+        self._count()
         left_s = self._sockets.visitors.seconds_left(self._credential)
         self._until = None if left_s is None else asyncio.get_running_loop().time() + left_s
         await self._send(Ack())
         self._acknowledged = True
+
+    def _count(self) -> None:
+        """Count this connection for its credential. Raises Close if that has too many; it may try again later."""
+        name = self._credential.name if self._credential else None
+        if self._sockets.connections[name] >= self._sockets.connections_per_credential_max:
+            raise Close(_TOO_MANY.code, _TOO_MANY.reason)
+        self._sockets.connections[name] += 1
+        self._counted = True
+
+    def _uncount(self) -> None:
+        if self._counted:
+            name = self._credential.name if self._credential else None
+            self._sockets.connections[name] -= 1
+            if not self._sockets.connections[name]:
+                del self._sockets.connections[name]
 
     def _subscribe(self, operation_id: str, asked: Asked) -> None:
         if not self._acknowledged:
