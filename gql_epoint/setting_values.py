@@ -157,6 +157,11 @@ def parse_origins(text: str) -> tuple[str, ...]:
     return tuple(origin.lower() for origin in origins)
 
 
+def parse_path(text: str) -> Path | None:
+    """Read the path of a file, or nothing."""
+    return Path(text) if text else None
+
+
 def parse_database_url(text: str) -> Secret:
     """Read a database URL, which is a secret because it may hold a password."""
     scheme, _, rest = text.partition("://")

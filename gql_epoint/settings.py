@@ -24,6 +24,7 @@ from gql_epoint.setting_values import (
     parse_gateway_url,
     parse_host,
     parse_origins,
+    parse_path,
     parse_private_key,
     parse_public_key,
     parse_text,
@@ -58,6 +59,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     explorer: bool
     allowed_origins: tuple[str, ...]
     body_bytes_max: int
+    documents: Path | None
+    documents_only: bool
+    persisted_queries: bool
     callback_bytes_max: int
     log_level: str
     simulator_port: int
@@ -251,6 +255,27 @@ SETTINGS: tuple[Setting, ...] = (
         parse=whole_number(1_000, 10_000_000, " bytes"),
         default="131072",
         help="The longest GraphQL request or WebSocket message that is read, in bytes.",
+    ),
+    Setting(
+        name="GQL_EPOINT_DOCUMENTS",
+        field="documents",
+        parse=parse_path,
+        default="",
+        help="A manifest of GraphQL documents, Apollo's or Relay's JSON file: clients may send their ids instead.",
+    ),
+    Setting(
+        name="GQL_EPOINT_DOCUMENTS_ONLY",
+        field="documents_only",
+        parse=parse_flag,
+        default="0",
+        help="1 runs no document that is not in the manifest.",
+    ),
+    Setting(
+        name="GQL_EPOINT_PERSISTED_QUERIES",
+        field="persisted_queries",
+        parse=parse_flag,
+        default="0",
+        help="1 turns on Apollo's automatic persisted queries: clients send a document once, then its hash.",
     ),
     Setting(
         name="GQL_EPOINT_CALLBACK_BYTES_MAX",
