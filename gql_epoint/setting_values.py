@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable
+from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
 _PRIVATE_KEY_LENGTH_MIN = 16  # EPoint gives out 24 to 44 characters; what is shorter is a placeholder.
