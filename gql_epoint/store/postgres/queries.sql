@@ -152,3 +152,16 @@ SELECT number_events(:limit) AS numbered;
 
 -- name: numbered_after
 SELECT stream_id, sequence, position FROM events WHERE position > :after ORDER BY position LIMIT :limit;
+
+-- name: checkout
+SELECT * FROM checkouts WHERE id = :id {lock};
+
+-- name: checkout_transaction
+SELECT * FROM transactions WHERE checkout_id = :checkout_id
+ORDER BY status IN ('SUCCESS', 'RETURNED') DESC, holds_order DESC, id DESC LIMIT 1 {lock};
+
+-- name: checkout_card
+SELECT * FROM saved_cards WHERE checkout_id = :checkout_id ORDER BY status = 'ACTIVE' DESC, id DESC LIMIT 1 {lock};
+
+-- name: client_token
+SELECT * FROM client_tokens WHERE digest = :digest;
