@@ -38,6 +38,10 @@ _RETRY_S = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0)
 _SAVES_CARD = frozenset({TransactionOperation.PAY_AND_SAVE_CARD, TransactionOperation.SPLIT_PAY_AND_SAVE_CARD})
 
 
+Gate = Callable[[Unit], Awaitable[T | None]]
+"""Asked before something new is recorded: raises to refuse it, or names what to go on with instead."""
+
+
 class Defaults(msgspec.Struct, frozen=True, kw_only=True):
     """What an order gets where it says nothing itself."""
 

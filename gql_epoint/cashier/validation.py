@@ -44,9 +44,7 @@ def check_call(call: Call) -> None:
 
 def checked_payment(order: PaymentOrder, *, sandbox: bool) -> PaymentOrder:
     """Return the order with exact amounts, or refuse it."""
-    if not order.order_id.strip():
-        raise invalid("must not be blank", "orderId")
-    _text(order.order_id, ORDER_ID_MAX, "orderId", _CONTROL)
+    check_order_id(order.order_id)
     amount = _amount(order.amount, order.currency, "amount", "amount")
     if order.currency != "AZN" and order.operation in _AZN_ONLY:
         raise RefusedError(
@@ -58,7 +56,7 @@ def checked_payment(order: PaymentOrder, *, sandbox: bool) -> PaymentOrder:
         raise invalid("must not be blank: EPoint refuses to save a card without a description", "description")
     _text(order.description, DESCRIPTION_MAX, "description", _CONTROL_BUT_LINES)
     _urls(order.success_url, order.error_url, sandbox=sandbox)
-    _metadata(order.metadata)
+    check_metadata(order.metadata)
     split_amount = order.split_amount
     if split_amount is not None:
         if not (order.split_user or "").strip():
@@ -68,6 +66,24 @@ def checked_payment(order: PaymentOrder, *, sandbox: bool) -> PaymentOrder:
         if split_amount > amount:
             raise invalid("must not be more than the whole amount", "split", "amount")
     return msgspec.structs.replace(order, amount=amount, split_amount=split_amount)
+
+
+def check_order_id(order_id: str) -> None:
+    """Refuse an order id that is blank or too long, or would not be found again."""
+    if not order_id.strip():
+        raise invalid("must not be blank", "orderId")
+    _text(order_id, ORDER_ID_MAX, "orderId", _CONTROL)
+
+
+def check_metadata(metadata: str | None) -> None:
+    """Refuse metadata that is no JSON object, or too long."""
+    if metadata is None:
+        return
+    if not metadata.startswith("{"):
+        raise invalid("must be a JSON object", "metadata")
+    size = len(metadata.encode("utf-8", "surrogatepass"))
+    if size > METADATA_BYTES_MAX:
+        raise invalid(f"must have at most {METADATA_BYTES_MAX} bytes as JSON; it has {size}", "metadata")
 
 
 def check_save_card(order: SaveCardOrder, *, sandbox: bool) -> None:
@@ -142,16 +158,6 @@ def _url(url: str, name: str, *, sandbox: bool) -> None:
         raise RefusedError(
             ErrorCode.URL_NOT_ALLOWED, f"returnUrls.{name} must start with https://.", ("input", *path)
         )
-
-
-def _metadata(metadata: str | None) -> None:
-    if metadata is None:
-        return
-    if not metadata.startswith("{"):
-        raise invalid("must be a JSON object", "metadata")
-    size = len(metadata.encode("utf-8", "surrogatepass"))
-    if size > METADATA_BYTES_MAX:
-        raise invalid(f"must have at most {METADATA_BYTES_MAX} bytes as JSON; it has {size}", "metadata")
 
 
 def invalid(problem: str, *path: str) -> RefusedError:
