@@ -76,7 +76,7 @@ class Subscription:
         after_version: AfterVersion = None,
     ) -> AsyncGenerator[TransactionUpdate, None]:
         """Watch a transaction."""
-        async with _closing(info.context.cashier.watching.transaction(by.to_name(), after_version)) as stream:
+        async with closing(info.context.cashier.watching.transaction(by.to_name(), after_version)) as stream:
             async for is_first, known in stream:
                 yield TransactionUpdate(kind=_kind(is_first, after_version), transaction=Transaction.of(known))
 
@@ -94,7 +94,7 @@ class Subscription:
         after_version: AfterVersion = None,
     ) -> AsyncGenerator[SavedCardUpdate, None]:
         """Watch a saved card."""
-        async with _closing(info.context.cashier.watching.saved_card(by.to_name(), after_version)) as stream:
+        async with closing(info.context.cashier.watching.saved_card(by.to_name(), after_version)) as stream:
             async for is_first, known in stream:
                 yield SavedCardUpdate(kind=_kind(is_first, after_version), saved_card=SavedCard.of(known))
 
@@ -109,13 +109,13 @@ class Subscription:
     async def events(self, info: Info, after: After = None) -> AsyncGenerator[EventMessage, None]:
         """Watch everything."""
         position = int(FEED.decode(after, "after") or 0)
-        async with _closing(info.context.cashier.watching.events(position)) as stream:
+        async with closing(info.context.cashier.watching.events(position)) as stream:
             async for known in stream:
                 yield EventMessage(cursor=FEED.encode(str(known.position)), event=to_event(known))
 
 
-def _closing(stream: Any) -> aclosing[Any]:
-    # A subscriber that leaves must be taken off the bell at once, not when the garbage collector comes by.
+def closing(stream: Any) -> aclosing[Any]:
+    """Take a subscriber that leaves off the bell at once, not when the garbage collector comes by."""
     return aclosing(cast("AsyncGenerator[Any, None]", stream))
 
 

@@ -82,7 +82,7 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
     graphql = GraphQLView(
         build_schema(),
         cashier,
-        Doorkeeper(settings.secret_keys),
+        Doorkeeper(settings.secret_keys, cashier.checkouts, clock),
         merchant=settings.public_key,
         sandbox=settings.sandbox,
         body_bytes_max=settings.body_bytes_max,

@@ -11,10 +11,11 @@ import contextlib
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 import msgspec
 from cross_web import HTTPException, StarletteRequestAdapter
+from graphql import GraphQLError
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.websockets import WebSocket
@@ -24,13 +25,15 @@ from strawberry.http import GraphQLRequestData
 from strawberry.http.streaming import SSETransport
 from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
 from strawberry.subscriptions import GRAPHQL_SSE_PROTOCOL, GRAPHQL_TRANSPORT_WS_PROTOCOL
+from strawberry.types.execution import PreExecutionError
 from strawberry.types.graphql import OperationType
 
 from gql_epoint.cashier import Cashier
+from gql_epoint.errors import StoreUnavailableError
 from gql_epoint.schema.access import Credential
 from gql_epoint.schema.context import RequestContext
 from gql_epoint.web.bodies import read_body
-from gql_epoint.web.credentials import Doorkeeper, WrongCredentialError
+from gql_epoint.web.credentials import Doorkeeper, ExpiredCredentialError, WrongCredentialError
 from gql_epoint.web.explorer_page import EXPLORER_HEADERS
 from gql_epoint.web.negotiation import prefers_html, prefers_stream, takes_stream
 from gql_epoint.web.replies import NO_STORE, Refusal
@@ -97,7 +100,7 @@ class GraphQLView(GraphQL[Any, None]):
         )
         self.stream_transport_classes_by_protocol = {GRAPHQL_SSE_PROTOCOL: EventStream}
         self._cashier = cashier
-        self._doorkeeper = doorkeeper
+        self.doorkeeper = doorkeeper
         self._merchant = merchant
         self._sandbox = sandbox
         self._body_bytes_max = body_bytes_max
@@ -132,9 +135,12 @@ class GraphQLView(GraphQL[Any, None]):
         if isinstance(request, WebSocket):
             return {"request_id": request.state.request_id}
         try:
-            credential = self._doorkeeper.admit(request.headers.get("authorization"))
+            credential = await self.doorkeeper.admit(request.headers.get("authorization"))
         except WrongCredentialError as exc:
             raise Refusal(401, str(exc), "UNAUTHENTICATED", WWW_Authenticate="Bearer") from None
+        except StoreUnavailableError:
+            message = "The service cannot reach its database. Try again a little later."
+            raise Refusal(503, message, "SERVICE_UNAVAILABLE", Retry_After="1") from None
         return self.context_for(credential, request.state.request_id)
 
     def context_for(self, credential: Credential | None, request_id: str) -> RequestContext:
@@ -146,10 +152,6 @@ class GraphQLView(GraphQL[Any, None]):
             sandbox=self._sandbox,
             request_id=request_id,
         )
-
-    def admit_socket(self, payload: dict[str, Any]) -> Credential | None:
-        """Return the credential in the payload of `connection_init`. Raises WrongCredentialError."""
-        return self._doorkeeper.admit_socket(payload)
 
     def should_render_graphql_ide(self, _request: object) -> bool:
         """Never; `_respond` did, for browsers. Strawberry's own rule takes every `*/*` for a browser."""
@@ -202,7 +204,8 @@ class GraphQLView(GraphQL[Any, None]):
         except InvalidOperationTypeError as exc:
             _check_streamable(request, exc.operation_type)
             request_data.protocol = "sse"
-            return await schema.stream(query, allowed_operation_types={OperationType.SUBSCRIPTION}, **asked)
+            stream = await schema.stream(query, allowed_operation_types={OperationType.SUBSCRIPTION}, **asked)
+            return _told(self.doorkeeper.while_valid(cast(Any, stream), context.credential))
         return result if request_data.protocol == "http" else _once(result)
 
     def decode_json(self, data: str | bytes) -> object:
@@ -289,6 +292,17 @@ def _check_streamable(request: Request, operation_type: OperationType) -> None:
             "Subscribe with `Accept: text/event-stream`, or over WebSocket by graphql-transport-ws.",
             "NOT_ACCEPTABLE",
         )
+
+
+async def _told(results: AsyncGenerator[Any, None]) -> AsyncGenerator[Any, None]:
+    """End a stream whose credential has expired with an error that says so."""
+    async with contextlib.aclosing(results):
+        try:
+            async for result in results:
+                yield result
+        except ExpiredCredentialError as exc:
+            error = GraphQLError(str(exc), extensions={"code": "UNAUTHENTICATED"})
+            yield PreExecutionError(data=None, errors=[error])
 
 
 async def _once(result: ResultT) -> AsyncGenerator[ResultT, None]:

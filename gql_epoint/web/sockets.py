@@ -6,6 +6,7 @@ first; a wrong one closes the socket with 4400 as the protocol says.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncGenerator
@@ -23,7 +24,8 @@ from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import (
 from strawberry.types.execution import PreExecutionError
 from strawberry.types.graphql import OperationType
 
-from gql_epoint.web.credentials import WrongCredentialError
+from gql_epoint.errors import StoreUnavailableError
+from gql_epoint.web.credentials import ExpiredCredentialError, WrongCredentialError
 
 if TYPE_CHECKING:
     from gql_epoint.web.graphql import GraphQLView
@@ -69,6 +71,8 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Any, None]):
     """One connection."""
 
     view: GraphQLView
+    _expiring: asyncio.Task[None] | None = None
+    _closed = False
 
     async def handle_message(self, message: Any) -> None:
         """Check the shape, then let Strawberry go on."""
@@ -85,22 +89,45 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Any, None]):
         payload = message.get("payload") or {}
         if not self.connection_init_received:
             try:
-                credential = self.view.admit_socket(payload)
-            except WrongCredentialError:
+                credential = await self.view.doorkeeper.admit_socket(payload)
+            except (WrongCredentialError, StoreUnavailableError) as exc:
                 self.connection_init_received = True
-                await self.websocket.close(code=4403, reason="Forbidden")
+                wrong = isinstance(exc, WrongCredentialError)
+                await self._close(*((4403, "Forbidden") if wrong else (1013, "Try again later")))
                 return
             self.context = self.view.context_for(credential, self.context["request_id"])
+            if (left_s := self.view.doorkeeper.left_s(credential)) is not None:
+                self._expiring = asyncio.create_task(self._expire(left_s))
         await super().handle_connection_init({"type": "connection_init", "payload": payload})
+
+    async def shutdown(self) -> None:
+        """Stop whatever is running."""
+        if self._expiring is not None:
+            self._expiring.cancel()
+        await super().shutdown()
+
+    async def _expire(self, left_s: float) -> None:
+        await asyncio.sleep(left_s)
+        await self._close(4401, "Expired")
+
+    async def _close(self, code: int, reason: str) -> None:
+        # The timer and the operations may all find that the credential has expired.
+        if not self._closed:
+            self._closed = True
+            with contextlib.suppress(WebSocketDisconnected, RuntimeError):
+                await self.websocket.close(code=code, reason=reason)
 
     async def run_operation(self, operation: Operation[Any, None]) -> None:
         """Run one operation to its end."""
         try:
-            async with contextlib.aclosing(self._results(operation)) as results:
+            valid = self.view.doorkeeper.while_valid(self._results(operation), self.context.credential)
+            async with contextlib.aclosing(valid) as results:
                 await self._send_result_stream(operation, results)
             await operation.send_operation_message({"id": operation.id, "type": "complete"})
         except WebSocketDisconnected:
             self.operations.pop(operation.id, None)
+        except ExpiredCredentialError:
+            await self._close(4401, "Expired")
         except Exception:
             # A bug here ends this operation and no other; its text stays in the log.
             logger.exception("an operation over WebSocket failed")
