@@ -164,4 +164,4 @@ class ExceedsRefundableError(RefusedError):
 
 
 class StoreUnavailableError(GqlEpointError):
-    """The database cannot be reached or written; nothing was recorded."""
+    """The database cannot be reached or written; whether the last commit held is not known."""

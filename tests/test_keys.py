@@ -4,6 +4,7 @@ import hashlib
 
 import pytest
 
+from gql_epoint import schema
 from gql_epoint.keys import (
     DEVELOPMENT,
     DEVELOPMENT_KEY,
@@ -112,3 +113,8 @@ def test_a_ring_without_keys_opens_for_nobody() -> None:
     assert KeyRing([]).find("") is None
     assert KeyRing([SecretKey(name="bad", scopes=READ, digest=digest_of(""))]).find("") is None
     assert KeyRing([]).find(DEVELOPMENT_KEY) is None
+
+
+def test_scopes_of_keys_are_those_of_the_contract() -> None:
+    """A key can be given each scope that a field can ask for, and no other."""
+    assert [scope.name for scope in Scope] == [scope.name for scope in schema.access.Scope]

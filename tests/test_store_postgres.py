@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import datetime, timedelta
 from decimal import Decimal
 from time import monotonic
 from typing import Any
@@ -17,32 +16,35 @@ import msgspec
 import pytest
 
 from gql_epoint.errors import ConfigurationError, StoreUnavailableError
-from gql_epoint.ledger import ids
 from gql_epoint.ledger.transaction import (
     CallbackRecord,
     Disposition,
     Event,
-    EventKind,
-    EventSource,
     GatewayReference,
-    Refund,
     RefundStatus,
     SavedCard,
-    SavedCardStatus,
-    Status,
     Transaction,
-    TransactionOperation,
 )
 from gql_epoint.store import open_store
 from gql_epoint.store.postgres import PostgresLimits, PostgresStore
 from gql_epoint.store.postgres.following import FOLLOWER_NAME
-from gql_epoint.store.protocol import IdempotencyRecord, Page, Reader, TransactionFilter, Unit, Wakeup
+from gql_epoint.store.protocol import Page, Reader, TransactionFilter, Unit, Wakeup
 from gql_epoint.store.sqlite import SqliteStore
 from tests.postgres import PostgresServer, new_database
+from tests.store_contract import (
+    INSERT,
+    START,
+    StoreContract,
+    a_callback,
+    a_card,
+    a_refund,
+    a_transaction,
+    an_event,
+    an_idempotency,
+    insert,
+)
 
-NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, UTC)
 PATIENCE_S = 10.0
-_numbers = itertools.count(1)
 
 # Nothing but a wake-up can be quick here.
 SLOW_SWEEP = PostgresLimits(sweep_s=60.0)
@@ -85,6 +87,27 @@ async def admin(database: str) -> AsyncIterator[Any]:
     await connection.close()
 
 
+@pytest.fixture(scope="module")
+async def shared_database() -> AsyncIterator[str]:
+    async with new_database() as url:
+        yield url
+
+
+class TestPostgres(StoreContract):
+    """Everything that every store promises; on one database, emptied for each test."""
+
+    @pytest.fixture
+    async def store(self, shared_database: str) -> AsyncIterator[PostgresStore]:
+        async with opened(shared_database) as store:
+            connection = await asyncpg.connect(shared_database, timeout=PATIENCE_S)
+            await connection.execute(
+                "DELETE FROM refunds; DELETE FROM transactions; DELETE FROM saved_cards; DELETE FROM callbacks;"
+                "DELETE FROM events; DELETE FROM idempotency; DELETE FROM client_tokens; DELETE FROM checkouts"
+            )
+            await connection.close()
+            yield store
+
+
 # -- the log ----------------------------------------------------------------------------------------------------
 
 
@@ -101,7 +124,7 @@ async def test_feed_is_in_commit_order(nodes: tuple[PostgresStore, PostgresStore
     slow = asyncio.create_task(one.write(early_and_slow))
     await inserted.wait()
     for stream_id in ("tr_quick_1", "tr_quick_2"):
-        await two.write(lambda unit, stream_id=stream_id: unit.insert_event(an_event(stream_id)))
+        await insert(two, an_event(stream_id))
     before = await feed_of(two, 2)
     gate.set()
     await slow
@@ -196,7 +219,7 @@ async def test_wakeup_comes_when_the_feed_has_the_event(database: str) -> None:
             found.append(len(await store.read(lambda reader: reader.feed(0, 10))))
 
         store.on_commit(lambda _: looks.append(asyncio.create_task(look())))
-        await store.write(lambda unit: unit.insert_event(an_event("tr_1")))
+        await insert(store, an_event("tr_1"))
         await eventually(lambda: 1 in found)
         await asyncio.gather(*looks)
 
@@ -217,7 +240,7 @@ async def test_listener_that_fails_harms_nobody(store: PostgresStore, caplog: py
 
     store.on_commit(fail)
     woken = listen(store)
-    await store.write(lambda unit: unit.insert_event(an_event("tr_1")))
+    await insert(store, an_event("tr_1"))
 
     assert Wakeup("tr_1", 1) in woken
     assert "A listener failed" in caplog.text
@@ -225,19 +248,20 @@ async def test_listener_that_fails_harms_nobody(store: PostgresStore, caplog: py
 
 async def test_cut_listening_connection_comes_back_and_misses_nothing(database: str, admin: Any) -> None:
     """What was committed while nobody listened is told after the reconnection."""
-    async with opened(database, sweep_s=60.0) as one, opened(database, sweep_s=60.0) as two:
-        woken = listen(one)
+    async with opened(database, sweep_s=60.0) as store:
+        woken = listen(store)
         for number in range(1, 6):
-            # Both followers die; what is committed meanwhile has to be found by the new ones.
-            cut = await admin.fetch(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-                "WHERE application_name = $1 AND datname = current_database()",
-                FOLLOWER_NAME,
+            # All in one message to the server, so that it happens before anybody can listen again.
+            await admin.execute(
+                f"""
+                SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                WHERE application_name = '{FOLLOWER_NAME}' AND datname = current_database();
+                INSERT INTO events (stream_id, sequence, kind, current, recorded_at, source)
+                VALUES ('tr_{number}', 1, 'STATUS', 'NEW', now(), 'API');
+                SELECT number_events(10);
+                """
             )
-            assert len(cut) == 2
-            await two.write(lambda unit, number=number: unit.insert_event(an_event(f"tr_{number}")))
             await eventually(lambda number=number: Wakeup(f"tr_{number}", 1) in woken)
-            await eventually_listening(admin, 2)
 
     assert woken == [Wakeup(f"tr_{number}", 1) for number in range(1, 6)]
 
@@ -254,7 +278,7 @@ async def test_one_key_has_one_winner(nodes: tuple[PostgresStore, PostgresStore]
             if record is not None:
                 return record.object_id
             await asyncio.sleep(0)
-            await unit.insert_idempotency(a_key(object_id=f"tr_{number}"))
+            await unit.insert_idempotency(an_idempotency(owner="owner", key="key", object_id=f"tr_{number}"))
             return f"tr_{number}"
 
         return await nodes[number % 2].write(work)
@@ -308,7 +332,7 @@ async def test_row_is_locked_until_its_unit_ends(nodes: tuple[PostgresStore, Pos
 async def test_refund_is_locked_after_its_transaction(nodes: tuple[PostgresStore, PostgresStore]) -> None:
     """Who settles a refund waits for its transaction, then sees the refund as it is by then; without a deadlock."""
     transaction, runs = a_transaction(), 0
-    refund = a_refund(transaction)
+    refund = a_refund(transaction.id)
     await insert(nodes[0], transaction, refund)
     has_transaction, gate = asyncio.Event(), asyncio.Event()
 
@@ -361,7 +385,7 @@ async def test_deadlock_costs_time_and_nothing_else(nodes: tuple[PostgresStore, 
     async with asyncio.timeout(PATIENCE_S):
         await asyncio.gather(cross(nodes[0], *rows), cross(nodes[1], *rows[::-1]))
 
-    assert runs == 3
+    assert runs >= 3
     for row in rows:
         after = await nodes[0].read(lambda reader, row=row: reader.transaction(row.id))
         assert after is not None
@@ -370,8 +394,8 @@ async def test_deadlock_costs_time_and_nothing_else(nodes: tuple[PostgresStore, 
 
 async def test_work_is_claimed_once(nodes: tuple[PostgresStore, PostgresStore]) -> None:
     """Two nodes that claim at once share what is due and wait for nothing."""
-    due = [a_transaction(ask_at=NOW) for _ in range(40)]
-    cards = [a_card(ask_at=NOW) for _ in range(40)]
+    due = [a_transaction(ask_at=START) for _ in range(40)]
+    cards = [a_card(ask_at=START) for _ in range(40)]
     await insert(nodes[0], *due, *cards)
     both_claimed = asyncio.Barrier(2)
 
@@ -396,9 +420,9 @@ async def test_work_is_claimed_once(nodes: tuple[PostgresStore, PostgresStore]) 
 
 async def test_overdue_calls_are_settled_by_one_node(nodes: tuple[PostgresStore, PostgresStore]) -> None:
     """A sweep leaves alone what another sweep holds, refunds of a held transaction included."""
-    transaction = a_transaction(call_deadline=NOW)
-    refund = a_refund(transaction, call_deadline=NOW)
-    card = a_card(call_deadline=NOW)
+    transaction = a_transaction(call_deadline=START)
+    refund = a_refund(transaction.id, call_deadline=START)
+    card = a_card(call_deadline=START)
     await insert(nodes[0], transaction, refund, card)
     held, gate = asyncio.Event(), asyncio.Event()
 
@@ -431,7 +455,7 @@ async def test_callback_waits_for_the_name_that_is_being_learnt(
     runs = 0
 
     async def answer(unit: Unit) -> int:
-        await insert_into(unit, thing)
+        await INSERT[type(thing)](unit, thing)
         found = await unmatched(unit, by_card)
         looked.set()
         await gate.wait()
@@ -442,7 +466,7 @@ async def test_callback_waits_for_the_name_that_is_being_learnt(
         runs += 1
         known = await known_by_name(unit, by_card)
         disposition = Disposition.UNMATCHED if known is None else Disposition.APPLIED
-        await unit.insert_callback(a_callback(by_card, disposition))
+        await unit.insert_callback(callback_about_name(by_card, disposition))
         return disposition
 
     answering = asyncio.create_task(nodes[0].write(answer))
@@ -466,12 +490,12 @@ async def test_answer_waits_for_the_callback_that_is_being_stored(
 
     async def callback(unit: Unit) -> None:
         assert await known_by_name(unit, by_card) is None
-        await unit.insert_callback(a_callback(by_card, Disposition.UNMATCHED))
+        await unit.insert_callback(callback_about_name(by_card, Disposition.UNMATCHED))
         stored.set()
         await gate.wait()
 
     async def answer(unit: Unit) -> int:
-        await insert_into(unit, thing)
+        await INSERT[type(thing)](unit, thing)
         return len(await unmatched(unit, by_card))
 
     taking = asyncio.create_task(nodes[1].write(callback))
@@ -570,7 +594,7 @@ async def test_commit_that_breaks_is_not_repeated(store: PostgresStore, admin: A
     async def work(unit: Unit) -> None:
         nonlocal runs
         runs += 1
-        await unit.insert_callback(a_callback(False, Disposition.STALE))
+        await unit.insert_callback(a_callback(disposition=Disposition.STALE))
 
     with pytest.raises(StoreUnavailableError, match="may have been kept"):
         await store.write(work)
@@ -683,17 +707,17 @@ async def test_database_that_restarts_is_away_and_comes_back() -> None:
         server.start()
         async with new_database_of(server) as url, opened(url) as one, opened(url, sweep_s=60.0) as two:
             woken = listen(two)
-            await one.write(lambda unit: unit.insert_event(an_event("tr_before")))
+            await insert(one, an_event("tr_before"))
             server.stop()
             began_at = monotonic()
             for _ in range(3):
                 with pytest.raises(StoreUnavailableError):
-                    await one.write(lambda unit: unit.insert_event(an_event("tr_never")))
+                    await insert(one, an_event("tr_never"))
                 with pytest.raises(StoreUnavailableError):
                     await one.read(lambda reader: reader.transaction("tr"))
             assert monotonic() - began_at < 2.0
             server.start()
-            await one.write(lambda unit: unit.insert_event(an_event("tr_after")))
+            await insert(one, an_event("tr_after"))
             await eventually(lambda: Wakeup("tr_after", 1) in woken)
             events = await feed_of(one, 2)
     finally:
@@ -776,7 +800,7 @@ async def test_database_of_another_encoding_is_refused(database: str, admin: Any
 
 async def test_url_names_the_store(database: str) -> None:
     """One setting is all that it takes."""
-    clock = lambda: NOW  # noqa: E731 - a clock that stands
+    clock = lambda: START  # noqa: E731 - a clock that stands
     assert isinstance(open_store(database, sandbox=True, clock=clock), PostgresStore)
     assert isinstance(open_store("sqlite:///books.db", sandbox=True, clock=clock), SqliteStore)
     with pytest.raises(ConfigurationError, match="must begin with"):
@@ -784,27 +808,6 @@ async def test_url_names_the_store(database: str) -> None:
 
 
 # -- values -----------------------------------------------------------------------------------------------------
-
-
-async def test_rows_come_back_as_they_went(store: PostgresStore) -> None:
-    """Every value survives, exactly: money, microseconds, nested structs, absent ones."""
-    transaction = a_transaction(
-        call_deadline=NOW + timedelta(microseconds=1),
-        holds_order=True,
-        description="Ödəniş № 1 💳",
-        gateway=GatewayReference(transaction_id="te1", last_confirmed_at=datetime(1999, 1, 1, tzinfo=UTC)),
-    )
-    refund, card = a_refund(transaction), a_card(usable_for_payout=True)
-    await insert(store, transaction, refund, card)
-
-    async def look(reader: Reader) -> tuple[Any, ...]:
-        return (
-            await reader.transaction(transaction.id),
-            await reader.refund(refund.id),
-            await reader.saved_card(card.id),
-        )
-
-    assert await store.read(look) == (transaction, refund, card)
 
 
 async def test_time_is_the_databases(database: str, admin: Any) -> None:
@@ -849,101 +852,10 @@ async def test_name_with_a_nul_finds_nothing(store: PostgresStore) -> None:
 # ---------------------------------------------------------------------------------------------------------------
 
 
-def a_transaction(**changes: Any) -> Transaction:
-    """Return a valid transaction, changed in what the test is about."""
-    values: dict[str, Any] = {
-        "id": f"{ids.TRANSACTION}_{next(_numbers):032x}",
-        "operation": TransactionOperation.PAY,
-        "status": Status.NEW,
-        "version": 1,
-        "amount": Decimal("10.00"),
-        "currency": "AZN",
-        "created_at": NOW,
-        "updated_at": NOW,
-        "refunded_amount": Decimal("0.00"),
-        "refund_pending_amount": Decimal("0.00"),
-    }
-    return Transaction(**(values | changes))
-
-
-def a_refund(transaction: Transaction, **changes: Any) -> Refund:
-    """Return a valid refund of a transaction."""
-    values: dict[str, Any] = {
-        "id": f"{ids.REFUND}_{next(_numbers):032x}",
-        "transaction_id": transaction.id,
-        "amount": Decimal("1.25"),
-        "currency": "AZN",
-        "status": RefundStatus.PROCESSING,
-        "created_at": NOW,
-        "updated_at": NOW,
-    }
-    return Refund(**(values | changes))
-
-
-def a_card(**changes: Any) -> SavedCard:
-    """Return a valid card registration."""
-    values: dict[str, Any] = {
-        "id": f"{ids.SAVED_CARD}_{next(_numbers):032x}",
-        "status": SavedCardStatus.PENDING,
-        "version": 1,
-        "usable_for_payout": False,
-        "created_at": NOW,
-        "updated_at": NOW,
-    }
-    return SavedCard(**(values | changes))
-
-
-def a_callback(by_card: bool, disposition: Disposition) -> CallbackRecord:
+def callback_about_name(by_card: bool, disposition: Disposition) -> CallbackRecord:
     """Return a callback about EPoint's `name`."""
-    return CallbackRecord(
-        id=f"{ids.CALLBACK}_{next(_numbers):032x}",
-        received_at=NOW,
-        digest="digest",
-        body="{}",
-        disposition=disposition,
-        gateway_transaction_id=None if by_card else "name",
-        gateway_card_id="name" if by_card else None,
-    )
-
-
-def an_event(stream_id: str, sequence: int = 1) -> Event:
-    """Return a valid event."""
-    return Event(
-        stream_id=stream_id,
-        sequence=sequence,
-        kind=EventKind.STATUS,
-        current=Status.NEW,
-        recorded_at=NOW,
-        source=EventSource.API,
-        transaction_id=stream_id,
-    )
-
-
-def a_key(object_id: str) -> IdempotencyRecord:
-    """Return the first use of a key."""
-    return IdempotencyRecord(
-        owner="owner", mutation="pay", key="key", input_hash="hash", object_id=object_id, first_used_at=NOW
-    )
-
-
-async def insert(store: PostgresStore, *things: Transaction | Refund | SavedCard) -> None:
-    """Insert rows in one unit."""
-
-    async def work(unit: Unit) -> None:
-        for thing in things:
-            await insert_into(unit, thing)
-
-    await store.write(work)
-
-
-async def insert_into(unit: Unit, thing: Transaction | Refund | SavedCard) -> None:
-    """Insert one row."""
-    if isinstance(thing, Transaction):
-        await unit.insert_transaction(thing)
-    elif isinstance(thing, Refund):
-        await unit.insert_refund(thing)
-    else:
-        await unit.insert_saved_card(thing)
+    name = "gateway_card_id" if by_card else "gateway_transaction_id"
+    return a_callback(disposition=disposition, **{name: "name"})
 
 
 async def unmatched(unit: Unit, by_card: bool) -> Sequence[CallbackRecord]:
@@ -982,20 +894,6 @@ async def eventually(holds: Callable[[], bool]) -> None:
             await asyncio.sleep(0.005)
 
 
-async def eventually_listening(admin: Any, count: int) -> None:
-    """Wait until so many followers have connected and listen."""
-    query = (
-        "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1 AND datname = current_database() "
-        "AND state = 'idle' AND query NOT LIKE '%LISTEN%'"
-    )
-    async with asyncio.timeout(PATIENCE_S):
-        while await admin.fetchval(query, FOLLOWER_NAME) != count:
-            await asyncio.sleep(0.005)
-
-
 def new_database_of(server: PostgresServer) -> contextlib.AbstractAsyncContextManager[str]:
     """Make an empty database on a server of the test's own."""
     return new_database(server.url)
-
-
-Work = Callable[[Unit], Awaitable[Any]]

@@ -16,6 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from gql_epoint.epoint import Callback
 from gql_epoint.epoint.bank_codes import FailureCategory
+from gql_epoint.ledger.schedule import ASK_DELAYS_S, after_ask, is_contradictory
 from gql_epoint.ledger.transaction import (
     Event,
     EventKind,
@@ -30,11 +31,7 @@ from gql_epoint.ledger.transaction import (
     TransactionOperation,
 )
 from gql_epoint.ledger.transitions import (
-    ASK_DELAYS_S,
     Change,
-    Heard,
-    Said,
-    after_ask,
     apply,
     apply_loss,
     apply_not_sent,
@@ -43,10 +40,9 @@ from gql_epoint.ledger.transitions import (
     apply_silence,
     apply_stolen_reference,
     first_event,
-    is_contradictory,
     reserve_refund,
-    said,
 )
+from gql_epoint.ledger.words import Heard, Said, said
 
 START = datetime(2026, 1, 1, 12, tzinfo=UTC)
 TEN = Decimal("10.00")

@@ -14,6 +14,7 @@ from gql_epoint.cashier.desk import Books, tell
 from gql_epoint.epoint.callback import Callback, read_callback
 from gql_epoint.ledger import ids
 from gql_epoint.ledger.cards import CardChange, CardNews, apply_card
+from gql_epoint.ledger.schedule import is_contradictory
 from gql_epoint.ledger.transaction import (
     CallbackRecord,
     Disposition,
@@ -23,7 +24,8 @@ from gql_epoint.ledger.transaction import (
     SavedCard,
     Transaction,
 )
-from gql_epoint.ledger.transitions import Change, Heard, is_contradictory, said
+from gql_epoint.ledger.transitions import Change
+from gql_epoint.ledger.words import Heard, said
 from gql_epoint.store.protocol import Reader, Unit
 
 _encoder = msgspec.json.Encoder()

@@ -27,7 +27,7 @@ from gql_epoint.errors import ErrorCode, GatewayError, RefusedError
 from gql_epoint.ledger import ids
 from gql_epoint.ledger.cards import CARD_STATUS_WORDS, CardNews, apply_card, card_event, open_card
 from gql_epoint.ledger.transaction import Provenance, SavedCard, SavedCardStatus, TransactionOperation
-from gql_epoint.ledger.transitions import said
+from gql_epoint.ledger.words import said
 from gql_epoint.store.protocol import Unit
 
 

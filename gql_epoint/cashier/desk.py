@@ -21,14 +21,8 @@ from gql_epoint.ledger.transaction import (
     Transaction,
     TransactionOperation,
 )
-from gql_epoint.ledger.transitions import (
-    Change,
-    Heard,
-    Said,
-    apply,
-    apply_stolen_reference,
-    is_misconfigured,
-)
+from gql_epoint.ledger.transitions import Change, apply, apply_stolen_reference
+from gql_epoint.ledger.words import Heard, Said, is_misconfigured
 from gql_epoint.live import Live
 from gql_epoint.store.protocol import Reader, Store, Unit
 

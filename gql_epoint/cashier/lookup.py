@@ -21,10 +21,9 @@ from gql_epoint.epoint.operations import GET_STATUS, StatusReply, StatusRequest
 from gql_epoint.errors import ErrorCode, GatewayError, RefusedError
 from gql_epoint.ledger import ids
 from gql_epoint.ledger.transaction import Fact, SavedCard, Status, Transaction, TransactionOperation
-from gql_epoint.ledger.transitions import Heard, apply_loss, first_event, said
+from gql_epoint.ledger.transitions import apply_loss, first_event
+from gql_epoint.ledger.words import Heard, Proves, proves, said
 from gql_epoint.store.protocol import Reader, Unit
-
-_WORDS_THAT_PROVE = frozenset({"new", "success", "returned", "failed"})
 
 
 class Lookup:
@@ -158,4 +157,4 @@ def status_request(transaction: Transaction) -> StatusRequest:
 
 def proves_something(reply: StatusReply) -> bool:
     """Whether get-status answered the question; `error` without a transaction is a refusal to answer."""
-    return reply.status in _WORDS_THAT_PROVE or (reply.status == "error" and reply.transaction is not None)
+    return proves(Heard.STATUS, said(reply)) is not Proves.NOTHING

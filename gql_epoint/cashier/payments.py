@@ -33,15 +33,8 @@ from gql_epoint.ledger.transaction import (
     Transaction,
     TransactionOperation,
 )
-from gql_epoint.ledger.transitions import (
-    Change,
-    Heard,
-    apply_loss,
-    apply_not_sent,
-    first_event,
-    is_misconfigured,
-    said,
-)
+from gql_epoint.ledger.transitions import Change, apply_loss, apply_not_sent, first_event
+from gql_epoint.ledger.words import Heard, is_misconfigured, said
 from gql_epoint.store.protocol import Reader, Unit
 
 ATTEMPTS_MAX = 1000
@@ -81,7 +74,9 @@ class PaymentDesk:
             return Result(value=begun.transaction, replayed=True)
         return await self._books.own(self._call(begun, call, order, started_at))
 
-    async def _begin(self, unit: Unit, call: Call, order: PaymentOrder, gate: Gate[Transaction] | None) -> _Begun:
+    async def _begin(
+        self, unit: Unit, call: Call, order: PaymentOrder, gate: Gate[Transaction] | None = None
+    ) -> _Begun:
         object_id = await earlier_object(unit, call)
         if object_id is not None:
             transaction = await unit.transaction(object_id)

@@ -17,8 +17,10 @@ from gql_epoint.cashier.refunds import settle_lost_refund
 from gql_epoint.epoint.operations import CARD_STATUS, GET_STATUS, CardStatusReply, CardStatusRequest, StatusReply
 from gql_epoint.errors import GatewayError, StoreUnavailableError
 from gql_epoint.ledger.cards import CARD_STATUS_WORDS, CardNews, after_card_ask, waited_too_long
+from gql_epoint.ledger.schedule import after_ask
 from gql_epoint.ledger.transaction import SavedCard, Transaction
-from gql_epoint.ledger.transitions import Heard, after_ask, apply_silence, said
+from gql_epoint.ledger.transitions import apply_silence
+from gql_epoint.ledger.words import Heard, said
 from gql_epoint.store.protocol import Unit
 
 T = TypeVar("T")

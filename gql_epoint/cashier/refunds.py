@@ -32,14 +32,8 @@ from gql_epoint.ledger.transaction import (
     Transaction,
     TransactionOperation,
 )
-from gql_epoint.ledger.transitions import (
-    TEMPORARY_FAILURE,
-    apply_refund,
-    failure_from,
-    is_misconfigured,
-    reserve_refund,
-    said,
-)
+from gql_epoint.ledger.transitions import apply_refund, reserve_refund
+from gql_epoint.ledger.words import TEMPORARY_FAILURE, failure_from, is_misconfigured, said
 from gql_epoint.store.protocol import Unit
 
 

@@ -9,7 +9,8 @@ from gql_epoint.cashier.refunds import settle_refund
 from gql_epoint.cashier.validation import check_call, check_note, invalid
 from gql_epoint.errors import ErrorCode, RefusedError
 from gql_epoint.ledger.transaction import EventSource, Provenance, Refund, RefundStatus, Status, Transaction
-from gql_epoint.ledger.transitions import RESOLVED_AS_FAILED, apply_resolution
+from gql_epoint.ledger.transitions import apply_resolution
+from gql_epoint.ledger.words import RESOLVED_AS_FAILED
 from gql_epoint.store.protocol import Reader, Unit
 
 

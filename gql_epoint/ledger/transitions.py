@@ -1,4 +1,4 @@
-"""What the gateway's words prove, and which status follows: the one table of state transitions.
+"""Which status follows from what is known: the one table of state transitions.
 
 Theory. EPoint's news is unordered, repeated and sometimes contradictory: a callback can overtake the reply that
 opened the payment, arrive twice, or arrive next year. So a status is never a reaction to the last message. Each
@@ -10,20 +10,25 @@ was, get-status is asked, and its answer is a fact too: paid if it says `success
 
 An operator's decision replaces the set: what was known before is overruled, what comes later counts.
 
-Source for the words: EPoint's API documents; the tables of the project's design, section 4.
+What each of EPoint's words proves is in words.py, when EPoint is asked in schedule.py.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
-from enum import Enum
-from typing import Any
 
 import msgspec
 
-from gql_epoint.epoint.bank_codes import FailureCategory, look_up
+from gql_epoint.ledger.schedule import (
+    AGAINST_PAID,
+    ASK_DELAYS_S,
+    SILENCE_LIMIT,
+    WAIT_LIMIT,
+    has_question,
+    is_contradictory,
+)
 from gql_epoint.ledger.transaction import (
     Event,
     EventKind,
@@ -35,47 +40,18 @@ from gql_epoint.ledger.transaction import (
     Status,
     Transaction,
 )
-
-WAIT_LIMIT = timedelta(hours=24)
-# Longer than EPoint keeps anything open; a payment about which nothing was ever proved needs a person.
-SILENCE_LIMIT = timedelta(days=7)
-ASK_DELAYS_S = (5, 15, 60, 300, 900, 3600)
-
-
-class Heard(Enum):
-    """Where a word was heard; the same word proves different things in different places."""
-
-    OPENING = "opening"  # the reply to a redirect operation
-    CHARGE = "charge"  # the reply to a charge or payout
-    STATUS = "status"  # the reply to get-status
-    CALLBACK = "callback"
-
-
-class Said(msgspec.Struct, frozen=True, kw_only=True):
-    """What EPoint said, wherever it said it. Field names are those of the wire structs."""
-
-    status: str | None = None
-    code: str | None = None
-    message: str | None = None
-    transaction: str | None = None
-    order_id: str | None = None
-    amount: Decimal | None = None
-    split_amount: Decimal | None = None
-    currency: str | None = None
-    redirect_url: str | None = None
-    card_id: str | None = None
-    card_name: str | None = None
-    card_mask: str | None = None
-    bank_transaction: str | None = None
-    bank_response: str | None = None
-    operation_code: str | None = None
-    rrn: str | None = None
-    trace_id: str | None = None
-
-
-def said(wire: Any) -> Said:
-    """Take what the books care about from a reply or a callback."""
-    return Said(**{name: getattr(wire, name, None) for name in Said.__struct_fields__})
+from gql_epoint.ledger.words import (
+    ABANDONED,
+    ANSWERS,
+    RESOLVED_AS_FAILED,
+    TEMPORARY_FAILURE,
+    Heard,
+    Proves,
+    Said,
+    failure_from,
+    is_about_payment,
+    proves,
+)
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,49 +63,8 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     new_facts: frozenset[Fact] = frozenset()
 
 
-class Proves(Enum):
-    """What a word means for the money."""
-
-    OPENED = "opened"
-    PAID = "paid"
-    DECLINED = "declined"
-    WAITING = "waiting"
-    RETURNED = "returned"
-    LOST = "lost"
-    NOTHING = "nothing"
-
-
-_PROVES = {
-    (Heard.OPENING, "success"): Proves.OPENED,
-    (Heard.OPENING, "error"): Proves.DECLINED,
-    (Heard.CHARGE, "success"): Proves.PAID,
-    (Heard.CHARGE, "failed"): Proves.DECLINED,
-    (Heard.STATUS, "success"): Proves.PAID,
-    (Heard.STATUS, "failed"): Proves.DECLINED,
-    (Heard.STATUS, "error"): Proves.DECLINED,  # with a transaction; without one it is a refused question
-    (Heard.STATUS, "new"): Proves.WAITING,
-    (Heard.STATUS, "returned"): Proves.RETURNED,
-    (Heard.CALLBACK, "success"): Proves.PAID,
-    (Heard.CALLBACK, "failed"): Proves.DECLINED,
-}
-
-_AGAINST_PAID = frozenset({Fact.DECLINED, Fact.TIMED_OUT, Fact.NOT_SENT})
-_VERDICTS = frozenset({Fact.VERDICT_PAID, Fact.VERDICT_OTHER})
-_ANSWERS = frozenset({Heard.OPENING, Heard.CHARGE})
 _NEEDS_PERSON = frozenset({Fact.MISMATCH, Fact.ORDER_TAKEN, Fact.RETURNED_UNCLEAR})
 _FREES_ORDER = frozenset({Status.FAILED, Status.EXPIRED, Status.RETURNED, Status.VOIDED})
-
-TEMPORARY_FAILURE = Failure(
-    category=FailureCategory.TEMPORARY,
-    message="The payment system could not be reached. No money was moved. Please try again.",
-    retryable=True,
-)
-RESOLVED_AS_FAILED = Failure(
-    category=FailureCategory.OTHER, message="No money was moved, as a person established.", retryable=False
-)
-_ABANDONED = Failure(
-    category=FailureCategory.ABANDONED, message="The payment was not finished in time.", retryable=True
-)
 
 
 def apply(
@@ -151,7 +86,7 @@ def apply(
     facts, ask = _facts_of(transaction, heard, what, by)
     if Fact.MISMATCH in facts or _is_of_another(transaction, what):
         # What contradicts the order, or is about something else, must not overwrite what is known of it.
-        known = msgspec.structs.replace(transaction, call_deadline=None) if heard in _ANSWERS else transaction
+        known = msgspec.structs.replace(transaction, call_deadline=None) if heard in ANSWERS else transaction
     else:
         known = _with_details(transaction, heard, what, facts, by)
     return _settle(transaction, known, facts, by, order_taken=order_taken, ask=ask)
@@ -228,29 +163,6 @@ def first_event(transaction: Transaction, by: Provenance) -> Event:
     return _status_event(transaction, None, by)
 
 
-def is_contradictory(facts: frozenset[Fact]) -> bool:
-    """Whether the facts say both paid and not paid, and nobody has decided which."""
-    return Fact.PAID in facts and bool(facts & _AGAINST_PAID) and not facts & _VERDICTS
-
-
-def after_ask(transaction: Transaction, now: datetime, *, unsettled_refunds: bool) -> Transaction:
-    """Schedule the next get-status, after one was asked and its answer (if any) applied.
-
-    Each wait starts with the short delays, however old the transaction is. A question that was asked about a
-    final state (a callback proved nothing) is repeated a few times until EPoint answers.
-    """
-    age = now - transaction.created_at
-    quick = transaction.asks + 1 < len(ASK_DELAYS_S)
-    open_question = not transaction.status.is_final or is_contradictory(transaction.facts) or unsettled_refunds
-    unanswered = transaction.gateway.last_confirmed_at != now and quick
-    given_up = transaction.status is Status.REQUIRES_REVIEW and age >= WAIT_LIMIT
-    if given_up or not (open_question or unanswered):
-        return msgspec.structs.replace(transaction, ask_at=None, asks=0)
-    late_delay_s = ASK_DELAYS_S[-1] if age < WAIT_LIMIT else 86_400
-    delay_s = ASK_DELAYS_S[transaction.asks + 1] if quick else late_delay_s
-    return msgspec.structs.replace(transaction, asks=transaction.asks + 1, ask_at=now + timedelta(seconds=delay_s))
-
-
 def apply_silence(transaction: Transaction, by: Provenance) -> Change:
     """Time went by and asking proved nothing; past the limits a person must decide."""
     age = by.now - transaction.created_at
@@ -264,70 +176,31 @@ def apply_silence(transaction: Transaction, by: Provenance) -> Change:
     return Change(transaction=transaction)
 
 
-def failure_from(what: Said) -> Failure:
-    """Say why something was declined: EPoint's sentence where there is one, the code's category where known."""
-    if is_misconfigured(what):
-        return Failure(
-            category=FailureCategory.CONFIGURATION,
-            message="EPoint does not accept this merchant's keys.",
-            retryable=False,
-        )
-    code = what.code or what.bank_response
-    known = look_up(code) or look_up(what.bank_response)
-    if known is None:
-        message = what.message or "EPoint refused the payment and gave no reason."
-        return Failure(category=FailureCategory.OTHER, message=message, retryable=False, bank_code=what.code)
-    return Failure(
-        category=known.category,
-        message=what.message or known.message,
-        retryable=known.retryable,
-        bank_code=code if look_up(code) else what.bank_response,
-    )
-
-
-def is_misconfigured(what: Said) -> bool:
-    """Whether EPoint refuses the merchant's keys: nothing was tried, so nothing moved."""
-    text = (what.message or "").lower()
-    return what.status == "server_error" and ("signature" in text or "merchant" in text)
-
-
 # ---------------------------------------------------------------------------------------------------------
-
-
-def _proves(heard: Heard, what: Said) -> Proves:
-    if heard in _ANSWERS and is_misconfigured(what):
-        return Proves.DECLINED
-    proves = _PROVES.get((heard, what.status or ""))
-    if heard in _ANSWERS:
-        readable = proves is not Proves.OPENED or what.redirect_url
-        return proves if proves and readable else Proves.LOST
-    if heard is Heard.STATUS and what.status == "error" and not what.transaction:
-        return Proves.NOTHING
-    return proves or Proves.NOTHING
 
 
 def _facts_of(transaction: Transaction, heard: Heard, what: Said, by: Provenance) -> tuple[set[Fact], bool]:
     """Return the facts that the words add, and whether get-status must be asked at once."""
-    proves = _proves(heard, what)
-    if proves is Proves.LOST:
+    meaning = proves(heard, what)
+    if meaning is Proves.LOST:
         return {Fact.OPENING_LOST if heard is Heard.OPENING else Fact.CALL_LOST}, False
-    if _is_of_another(transaction, what) and proves is not Proves.PAID:
+    if _is_of_another(transaction, what) and meaning is not Proves.PAID:
         # The answer to our own call can be about nothing else, unless something is very wrong.
-        return ({Fact.MISMATCH} if heard in _ANSWERS else set()), heard is Heard.CALLBACK
-    if proves is Proves.OPENED:
+        return ({Fact.MISMATCH} if heard in ANSWERS else set()), heard is Heard.CALLBACK
+    if meaning is Proves.OPENED:
         # A late answer opens nothing: the caller was told that the attempt failed.
         return ({Fact.OPENED} if transaction.status is Status.NEW else set()), False
-    if proves is Proves.PAID:
+    if meaning is Proves.PAID:
         if _differs(transaction, what):
             return {Fact.MISMATCH}, False
         if heard is Heard.CALLBACK and _lacks(transaction, what):
             return set(), True
-        contradictory = heard is Heard.STATUS and bool(transaction.facts & _AGAINST_PAID)
+        contradictory = heard is Heard.STATUS and bool(transaction.facts & AGAINST_PAID)
         return ({Fact.PAID, Fact.VERDICT_PAID} if contradictory else {Fact.PAID}), False
-    if proves is Proves.DECLINED:
+    if meaning is Proves.DECLINED:
         contradictory = heard is Heard.STATUS and Fact.PAID in transaction.facts
         return ({Fact.DECLINED, Fact.VERDICT_OTHER} if contradictory else {Fact.DECLINED}), False
-    if proves is Proves.WAITING:
+    if meaning is Proves.WAITING:
         if is_contradictory(transaction.facts):
             return {Fact.VERDICT_OTHER}, False
         old = by.now - transaction.created_at >= WAIT_LIMIT
@@ -347,7 +220,7 @@ def _apply_returned(
         # The refund's own answer is on its way and will say more.
         return _settle(transaction, known, set(), by, order_taken=order_taken, ask_later=True)
     facts = {Fact.PAID}
-    if transaction.facts & _AGAINST_PAID and Fact.VERDICT_PAID not in transaction.facts:
+    if transaction.facts & AGAINST_PAID and Fact.VERDICT_PAID not in transaction.facts:
         facts.add(Fact.VERDICT_OTHER)
     unclear = [refund for refund in refunds if refund.status is RefundStatus.INDETERMINATE]
     ours = transaction.refunded_amount + sum(refund.amount for refund in unclear)
@@ -424,16 +297,10 @@ def _settle(
         after = msgspec.structs.replace(after, ask_at=by.now, asks=0)
     elif ask_later or (changed and not status.is_final):
         after = msgspec.structs.replace(after, ask_at=by.now + timedelta(seconds=ASK_DELAYS_S[0]), asks=0)
-    elif status.is_final and not contradictory and changed and not _has_question(known, by.now):
+    elif status.is_final and not contradictory and changed and not has_question(known, by.now):
         after = msgspec.structs.replace(after, ask_at=None, asks=0)
     events = (_status_event(after, before.status, by),) if changed else ()
     return Change(transaction=after, events=events, new_facts=all_facts - before.facts)
-
-
-def _has_question(known: Transaction, now: datetime) -> bool:
-    """Whether get-status has something to answer that a final state does not make void."""
-    due = known.ask_at is not None and known.ask_at <= now
-    return due or (known.ask_at is not None and known.refund_pending_amount > 0)
 
 
 def _holds_order(known: Transaction, status: Status, contradictory: bool, order_taken: bool | None) -> bool:
@@ -445,7 +312,7 @@ def _holds_order(known: Transaction, status: Status, contradictory: bool, order_
 def _failure_for(status: Status, failure: Failure | None) -> Failure | None:
     if status is Status.FAILED:
         return failure
-    return _ABANDONED if status is Status.EXPIRED else None
+    return ABANDONED if status is Status.EXPIRED else None
 
 
 def _with_details(
@@ -454,11 +321,11 @@ def _with_details(
     """Keep EPoint's references; what is not said again stays as it was."""
     old = transaction.gateway
     confirms = bool(facts - {Fact.OPENED, Fact.CALL_LOST, Fact.OPENING_LOST}) or (
-        heard is Heard.STATUS and _proves(heard, what) is not Proves.NOTHING
+        heard is Heard.STATUS and proves(heard, what) is not Proves.NOTHING
     )
     gateway = msgspec.structs.replace(
         old,
-        status=(what.status if _is_about_payment(heard, what) else None) or old.status,
+        status=(what.status if is_about_payment(heard, what) else None) or old.status,
         transaction_id=old.transaction_id or what.transaction,
         bank_transaction_id=what.bank_transaction or old.bank_transaction_id,
         bank_response=what.bank_response or old.bank_response,
@@ -468,14 +335,14 @@ def _with_details(
         last_confirmed_at=by.now if confirms else old.last_confirmed_at,
     )
     failure = transaction.failure
-    if Fact.DECLINED in facts and failure in (None, TEMPORARY_FAILURE, _ABANDONED):
+    if Fact.DECLINED in facts and failure in (None, TEMPORARY_FAILURE, ABANDONED):
         failure = failure_from(what)
     elif Fact.OPENING_LOST in facts:
         failure = failure or TEMPORARY_FAILURE
     return msgspec.structs.replace(
         transaction,
         gateway=gateway,
-        call_deadline=None if heard in _ANSWERS else transaction.call_deadline,
+        call_deadline=None if heard in ANSWERS else transaction.call_deadline,
         redirect_url=what.redirect_url if Fact.OPENED in facts else transaction.redirect_url,
         card_mask=what.card_mask or transaction.card_mask,
         card_holder_name=what.card_name or transaction.card_holder_name,
@@ -488,12 +355,6 @@ def _unanswered(transaction: Transaction) -> Transaction:
     return msgspec.structs.replace(
         transaction, failure=transaction.failure or TEMPORARY_FAILURE, call_deadline=None
     )
-
-
-def _is_about_payment(heard: Heard, what: Said) -> bool:
-    """Whether EPoint's word is its word for the payment, and not for the call itself."""
-    refused = heard is Heard.STATUS and what.status == "error" and not what.transaction
-    return heard is not Heard.OPENING and what.status != "server_error" and not refused
 
 
 def _is_of_another(transaction: Transaction, what: Said) -> bool:

@@ -63,7 +63,7 @@ class IdempotencyRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Wakeup(msgspec.Struct, frozen=True):
-    """Something committed: the stream that changed and its newest version."""
+    """Something committed: the stream that changed and its newest version, 0 where only the change is known."""
 
     stream_id: str
     version: int
@@ -182,4 +182,4 @@ class Store(Protocol):
     async def write(self, work: Callable[[Unit], Awaitable[T]]) -> T: ...
     async def read(self, work: Callable[[Reader], Awaitable[T]]) -> T: ...
     def on_commit(self, listener: Callable[[Sequence[Wakeup]], None]) -> None:
-        """Call `listener` on the event loop after each commit that holds events or changes a checkout."""
+        """Call `listener` on the event loop, at least once, after each commit of events or a changed checkout."""

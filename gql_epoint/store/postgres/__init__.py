@@ -8,7 +8,6 @@ unit that loses a race runs again and sees what the winner did. The only clock i
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import timedelta
@@ -43,6 +42,7 @@ T = TypeVar("T")
 
 # Each round of a race has one winner, who is out of it afterwards; a bug would lose for ever.
 ATTEMPTS = 10
+DEADLOCK_PAUSE_S = 0.02
 WAITING_MAX = 10_000
 _NO_TIME = timedelta()
 
@@ -127,25 +127,23 @@ class PostgresStore:
 
     async def _persist(self, attempt: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Try again what lost a race or its connection: nothing of it was kept."""
-        for _ in range(ATTEMPTS - 1):
+        for left in reversed(range(ATTEMPTS)):
             try:
                 return await attempt()
             except (*FAILURES, LostRaceError) as exc:
-                if is_lost_race(exc) or is_lost_connection(exc):
+                if left and (is_lost_race(exc) or is_lost_connection(exc)):
+                    if isinstance(exc, asyncpg.DeadlockDetectedError):
+                        # The other one has to wake up and take the row before this one does so again.
+                        await asyncio.sleep((ATTEMPTS - left) * DEADLOCK_PAUSE_S)
                     continue
                 if is_away(exc):
                     raise away(exc) from exc
                 raise
-        try:
-            return await attempt()
-        except FAILURES as exc:
-            if is_away(exc):
-                raise away(exc) from exc
-            raise
+        raise AssertionError("the last attempt returns or raises")
 
     async def _write(self, work: Callable[[Unit], Awaitable[T]]) -> T:
         wakeups: list[Wakeup] = []
-        async with self._writers.acquire(timeout=self._limits.free_connection_s) as connection:
+        async with self._free(self._writers) as connection:
             await connection.execute("BEGIN")
             try:
                 microseconds = await connection.fetchval(READING["now"].sql)
@@ -163,13 +161,19 @@ class PostgresStore:
         return result
 
     async def _read(self, work: Callable[[Reader], Awaitable[T]]) -> T:
-        async with self._readers.acquire(timeout=self._limits.free_connection_s) as connection:
+        async with self._free(self._readers) as connection:
             await connection.execute("BEGIN")
             try:
                 now = from_microseconds(self._time.microseconds()) + self._ahead()
                 return await work(PostgresUnit(connection, now, READING, []))
             finally:
                 await _roll_back(connection)
+
+    def _free(self, pool: Any) -> Any:
+        if pool is None:
+            # It was closed between two attempts.
+            raise StoreUnavailableError("the database is closed")
+        return pool.acquire(timeout=self._limits.free_connection_s)
 
     def _tell(self, wakeups: Sequence[Wakeup]) -> None:
         for listener in self._listeners:
@@ -231,9 +235,11 @@ async def _commit(connection: Any) -> None:
 
 
 async def _roll_back(connection: Any) -> None:
-    # Where this fails the connection is lost, and the server rolls back by itself.
-    with contextlib.suppress(*FAILURES):
+    try:
         await connection.execute("ROLLBACK")
+    except FAILURES:
+        # The connection is lost, and the server rolls back by itself.
+        connection.terminate()
 
 
 async def _leave_as_it_is(_connection: Any) -> None:

@@ -103,7 +103,11 @@ class LostRaceError(Exception):
     """Another unit of work was quicker; this one has to run again and see what it did."""
 
 
-FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+# asyncpg says `another operation is in progress`, as an internal error, where the server's last word on a
+# connection came between two statements. A unit has one statement at a time, so here it means nothing else.
+_CUT_BETWEEN = asyncpg.InternalClientError
+
+FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, _CUT_BETWEEN, OSError, TimeoutError)
 """Everything that PostgreSQL and the way to it raise."""
 
 # Classes and codes of https://www.postgresql.org/docs/current/errcodes-appendix.html
@@ -135,16 +139,18 @@ def is_lost_race(exc: BaseException) -> bool:
 
 def is_lost_connection(exc: BaseException) -> bool:
     """Whether the connection broke, and a new one may work."""
-    return _code(exc).startswith(_CONNECTION_LOST) or (
-        isinstance(exc, (asyncpg.InterfaceError, ConnectionError)) and is_away(exc)
-    )
+    broken = (asyncpg.InterfaceError, _CUT_BETWEEN, ConnectionError)
+    if isinstance(exc, broken) and not isinstance(exc, ConnectionRefusedError):
+        return is_away(exc)
+    return _code(exc).startswith(_CONNECTION_LOST)
 
 
 def is_away(exc: BaseException) -> bool:
     """Whether the database cannot be reached or will not work now; everything else is a bug."""
     if isinstance(exc, (asyncpg.DataError, asyncpg.ClientConfigurationError)):
         return False
-    return isinstance(exc, (asyncpg.InterfaceError, OSError, TimeoutError)) or _code(exc).startswith(_AWAY)
+    unreachable = (asyncpg.InterfaceError, _CUT_BETWEEN, OSError, TimeoutError)
+    return isinstance(exc, unreachable) or _code(exc).startswith(_AWAY)
 
 
 def away(exc: BaseException) -> StoreUnavailableError:

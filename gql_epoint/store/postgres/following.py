@@ -77,13 +77,18 @@ class Follower:
                         await self._bell.wait()
             except FAILURES as exc:
                 logger.warning("Cannot follow the log: %s", str(exc) or type(exc).__name__)
-                await self._disconnect()
-                await asyncio.sleep(_BACKOFF_S[min(failures, len(_BACKOFF_S) - 1)])
                 failures += 1
+            except Exception:
+                # Without this task the feed stands still: no bug may end it.
+                logger.exception("Following the log failed and will be tried again")
+                failures += 1
+            if failures:
+                await self._disconnect()
+                await asyncio.sleep(_BACKOFF_S[min(failures, len(_BACKOFF_S)) - 1])
 
     async def _look(self) -> None:
-        """Number and tell until there is nothing left."""
-        more = True
+        """Number and tell until there is nothing left; where there was nothing, look at the clock instead."""
+        more, nothing = True, True
         while more:
             self._bell.clear()
             more = await self._number() == BATCH
@@ -91,9 +96,15 @@ class Follower:
             rows = await self._connection.fetch(query.sql, self._position, BATCH)
             more = more or len(rows) == BATCH
             if rows:
+                nothing = False
                 self._position = rows[-1]["position"]
-                self._tell([Wakeup(row["stream_id"], row["sequence"]) for row in rows])
-        self._time.seen(await self._connection.fetchval(READING["now"].sql))
+                checkouts = {row["checkout_id"] for row in rows if row["checkout_id"]}
+                self._tell(
+                    [Wakeup(row["stream_id"], row["sequence"]) for row in rows]
+                    + [Wakeup(checkout_id, 0) for checkout_id in checkouts]
+                )
+        if nothing:
+            self._time.seen(await self._connection.fetchval(READING["now"].sql))
 
     async def _number(self) -> int:
         return int(await self._connection.fetchval(READING["number_events"].sql, BATCH))

@@ -150,8 +150,12 @@ SELECT coalesce(max(position), 0) AS position FROM events WHERE position IS NOT 
 -- name: number_events
 SELECT number_events(:limit) AS numbered;
 
+-- An attempt of a checkout wakes whoever watches the checkout, on every node.
+
 -- name: numbered_after
-SELECT stream_id, sequence, position FROM events WHERE position > :after ORDER BY position LIMIT :limit;
+SELECT stream_id, sequence, position, coalesce(
+  (SELECT checkout_id FROM transactions WHERE id = stream_id), (SELECT checkout_id FROM saved_cards WHERE id = stream_id)
+) AS checkout_id FROM events WHERE position > :after ORDER BY position LIMIT :limit;
 
 -- name: checkout
 SELECT * FROM checkouts WHERE id = :id {lock};

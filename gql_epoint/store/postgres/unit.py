@@ -51,6 +51,8 @@ class PostgresUnit:
         self._connection = connection
         self._statements = statements
         self._wakeups = wakeups
+        self._not_found: set[str] = set()
+        self._written: set[str] = set()
 
     # -- transactions -------------------------------------------------------------------------------------
 
@@ -58,9 +60,15 @@ class PostgresUnit:
         return await self._one(TRANSACTION, "transaction", id=transaction_id)
 
     async def transaction_by_gateway_id(self, gateway_transaction_id: str) -> Transaction | None:
-        return await self._one(
+        """Raises LostRaceError if somebody else brought in what this unit has already not found."""
+        found = await self._one(
             TRANSACTION, "transaction_by_gateway_id", gateway_transaction_id=gateway_transaction_id
         )
+        if found is None:
+            self._not_found.add(gateway_transaction_id)
+        elif gateway_transaction_id in self._not_found and found.id not in self._written:
+            raise LostRaceError
+        return found
 
     async def transaction_by_gateway_order(self, gateway_order_id: str) -> Transaction | None:
         return await self._one(TRANSACTION, "transaction_by_gateway_order", gateway_order_id=gateway_order_id)
@@ -77,9 +85,11 @@ class PostgresUnit:
         return await self._page(TRANSACTION, name, page, **keys, **_filter(only))
 
     async def insert_transaction(self, transaction: Transaction) -> None:
+        self._written.add(transaction.id)
         await self._execute(_INSERT_TRANSACTION, TRANSACTION.to_row(transaction))
 
     async def save_transaction(self, transaction: Transaction) -> None:
+        self._written.add(transaction.id)
         await self._execute(_SAVE_TRANSACTION, TRANSACTION.to_row(transaction))
 
     async def claim_transactions_to_ask(self, limit: int, lease: timedelta) -> Sequence[Transaction]:

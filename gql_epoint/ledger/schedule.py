@@ -1,0 +1,47 @@
+"""When EPoint is asked again about what is not settled, and when asking has gone on for too long."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import msgspec
+
+from gql_epoint.ledger.transaction import Fact, Status, Transaction
+
+WAIT_LIMIT = timedelta(hours=24)
+# Longer than EPoint keeps anything open; a payment about which nothing was ever proved needs a person.
+SILENCE_LIMIT = timedelta(days=7)
+ASK_DELAYS_S = (5, 15, 60, 300, 900, 3600)
+
+
+AGAINST_PAID = frozenset({Fact.DECLINED, Fact.TIMED_OUT, Fact.NOT_SENT})
+_VERDICTS = frozenset({Fact.VERDICT_PAID, Fact.VERDICT_OTHER})
+
+
+def is_contradictory(facts: frozenset[Fact]) -> bool:
+    """Whether the facts say both paid and not paid, and nobody has decided which."""
+    return Fact.PAID in facts and bool(facts & AGAINST_PAID) and not facts & _VERDICTS
+
+
+def after_ask(transaction: Transaction, now: datetime, *, unsettled_refunds: bool) -> Transaction:
+    """Schedule the next get-status, after one was asked and its answer (if any) applied.
+
+    Each wait starts with the short delays, however old the transaction is. A question that was asked about a
+    final state (a callback proved nothing) is repeated a few times until EPoint answers.
+    """
+    age = now - transaction.created_at
+    quick = transaction.asks + 1 < len(ASK_DELAYS_S)
+    open_question = not transaction.status.is_final or is_contradictory(transaction.facts) or unsettled_refunds
+    unanswered = transaction.gateway.last_confirmed_at != now and quick
+    given_up = transaction.status is Status.REQUIRES_REVIEW and age >= WAIT_LIMIT
+    if given_up or not (open_question or unanswered):
+        return msgspec.structs.replace(transaction, ask_at=None, asks=0)
+    late_delay_s = ASK_DELAYS_S[-1] if age < WAIT_LIMIT else 86_400
+    delay_s = ASK_DELAYS_S[transaction.asks + 1] if quick else late_delay_s
+    return msgspec.structs.replace(transaction, asks=transaction.asks + 1, ask_at=now + timedelta(seconds=delay_s))
+
+
+def has_question(known: Transaction, now: datetime) -> bool:
+    """Whether get-status has something to answer that a final state does not make void."""
+    due = known.ask_at is not None and known.ask_at <= now
+    return due or (known.ask_at is not None and known.refund_pending_amount > 0)
