@@ -16,8 +16,9 @@ from gql_epoint.keys import DEVELOPMENT_KEY, SecretKey, digest_of
 from gql_epoint.keys import Scope as KeyScope
 from gql_epoint.schema.access import Scope
 from gql_epoint.schema.enums import ClientOperation
+from tests.cases import World
 from tests.checkout_kit import WATCH, browser, confirm, create, expire, forget, token
-from tests.service import Client, Service
+from tests.service import Client, Service, start_service
 from tests.test_access import BROWSER_ROOTS, DOCUMENTS, ROOTS
 
 TIMEOUT_S = 10.0
@@ -31,8 +32,6 @@ CREDENTIALS = ("none", *INVALID, *TOKENS, *KEYS, "every scope")
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A service that knows a key for each scope."""
-    from tests.service import start_service
-
     keys = [
         SecretKey(name=f"key-{number}", scopes=frozenset({KeyScope[name.split()[-1]]}), digest=digest_of(secret))
         for number, (name, secret) in enumerate(KEYS.items())
@@ -151,8 +150,6 @@ async def test_card_of_another_customer_and_no_card_have_one_answer(service: Ser
         'mutation ($m: PaymentMethodInput!) { confirmCheckout(input: {idempotencyKey: "0123456789abcdef", '
         "method: $m}) { replayed checkout { id } errors { __typename code message path } } }"
     )
-    from tests.cases import World
-
     mine = await World(service=service, client=client, number=9_000_002).saved_card()
     theirs = await World(service=service, client=client, number=9_000_003).saved_card()
     answers = set()
@@ -239,7 +236,7 @@ async def test_token_is_looked_at_before_each_message(service: Service, client: 
     """Whoever's token is taken away hears nothing more of what happens then."""
     payload = await create(client)
     secret = payload["clientToken"]["secret"]
-    async with browser(service, client) as _other, service.client(secret) as page:
+    async with service.client(secret) as page:
         stream = page.stream(WATCH) if sse else page.subscribe(WATCH)
         first = await anext(stream)
         assert first["data"]["checkoutUpdated"]["kind"] == "SNAPSHOT"
