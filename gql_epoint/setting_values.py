@@ -95,6 +95,16 @@ def parse_host(text: str) -> str:
     return text
 
 
+def parse_hosts(text: str) -> frozenset[str]:
+    """Read names of hosts, separated by commas."""
+    hosts = frozenset(host.strip().lower() for host in text.split(",") if host.strip())
+    if not all(re.fullmatch(r"[a-z0-9.-]{1,253}", host) for host in hosts):
+        raise ValueError(
+            "must be names of hosts separated by commas, such as shop.example, without https:// or paths"
+        )
+    return hosts
+
+
 def whole_number(low: int, high: int, unit: str) -> Callable[[str], int]:
     """Return a parser of whole numbers in a range; the unit is for the error."""
 

@@ -23,6 +23,7 @@ from gql_epoint.setting_values import (
     parse_flag,
     parse_gateway_url,
     parse_host,
+    parse_hosts,
     parse_origins,
     parse_private_key,
     parse_public_key,
@@ -59,6 +60,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     allowed_origins: tuple[str, ...]
     body_bytes_max: int
     callback_bytes_max: int
+    return_hosts: frozenset[str]
+    page_hosts: frozenset[str]
     log_level: str
     simulator_port: int
 
@@ -258,6 +261,20 @@ SETTINGS: tuple[Setting, ...] = (
         parse=whole_number(1_000, 10_000_000, " bytes"),
         default="65536",
         help="The longest callback from EPoint that is read, in bytes.",
+    ),
+    Setting(
+        name="GQL_EPOINT_RETURN_HOSTS",
+        field="return_hosts",
+        parse=parse_hosts,
+        default="",
+        help="Hosts that return URLs may name, separated by commas, such as shop.example; unset, any.",
+    ),
+    Setting(
+        name="GQL_EPOINT_PAGE_HOSTS",
+        field="page_hosts",
+        parse=parse_hosts,
+        default="",
+        help="Hosts besides EPoint's own on which its payment pages may be; customers are sent to no other.",
     ),
     Setting(
         name="GQL_EPOINT_LOG_LEVEL",

@@ -45,7 +45,7 @@ class CardDesk:
         `gate` may refuse a new one, or name the one to go on with; the key is then bound to that one.
         """
         check_call(call)
-        check_save_card(order, sandbox=self._books.sandbox)
+        check_save_card(order, pages=self._books.return_pages)
         card, replayed = await self._books.write(lambda unit: self._begin(unit, call, order, gate))
         if replayed:
             return Result(value=card, replayed=True)

@@ -7,7 +7,14 @@ from typing import TypeVar
 import msgspec
 
 from gql_epoint.cashier.commands import CardBy, CheckoutOrder, Confirmation, PaymentOrder, SaveCardOrder
-from gql_epoint.cashier.validation import check_metadata, check_order_id, check_save_card, checked_payment, invalid
+from gql_epoint.cashier.validation import (
+    ReturnPages,
+    check_metadata,
+    check_order_id,
+    check_save_card,
+    checked_payment,
+    invalid,
+)
 from gql_epoint.errors import ErrorCode, RefusedError
 from gql_epoint.ledger.checkout import Checkout, CheckoutPurpose, PaymentMethodType, payment_operation
 from gql_epoint.ledger.transaction import TransactionOperation
@@ -28,13 +35,13 @@ _OF_PAYMENTS = {
 }
 
 
-def checked_checkout(order: CheckoutOrder, *, sandbox: bool) -> CheckoutOrder:
+def checked_checkout(order: CheckoutOrder, *, pages: ReturnPages) -> CheckoutOrder:
     """Return the order with exact amounts and its methods, or refuse it as its attempts would be refused."""
     _check_range(order.ttl_s, TTL_MIN_S, TTL_MAX_S, "ttlSeconds")
     _check_range(order.attempts_max, 1, ATTEMPTS_LIMIT, "maxAttempts")
     check_operations(len(order.client_operations), "clientOperations")
     if order.purpose is CheckoutPurpose.PAYMENT:
-        return _checked_for_payment(order, sandbox=sandbox)
+        return _checked_for_payment(order, pages=pages)
     for name, field in _OF_PAYMENTS.items():
         if getattr(order, name):
             raise invalid(f"is for purpose PAYMENT, and this checkout is for {order.purpose}", field)
@@ -45,7 +52,7 @@ def checked_checkout(order: CheckoutOrder, *, sandbox: bool) -> CheckoutOrder:
     check_order_id(order.order_id)
     check_metadata(order.metadata)
     order = msgspec.structs.replace(order, methods=frozenset({PaymentMethodType.HOSTED_PAGE}), currency=None)
-    check_save_card(_save_card_order(order, None), sandbox=sandbox)
+    check_save_card(_save_card_order(order, None), pages=pages)
     return order
 
 
@@ -91,7 +98,7 @@ def check_choice(checkout: Checkout, chosen: Confirmation) -> None:
         )
 
 
-def _checked_for_payment(order: CheckoutOrder, *, sandbox: bool) -> CheckoutOrder:
+def _checked_for_payment(order: CheckoutOrder, *, pages: ReturnPages) -> CheckoutOrder:
     if order.amount is None:
         raise invalid("must be given: there is something to pay", "amount")
     offered = frozenset({PaymentMethodType.SAVED_CARD}) if order.saved_card_ids else frozenset()
@@ -109,7 +116,7 @@ def _checked_for_payment(order: CheckoutOrder, *, sandbox: bool) -> CheckoutOrde
     if order.save_card and PaymentMethodType.HOSTED_PAGE not in methods:
         raise invalid("needs the method HOSTED_PAGE, where the card is entered", "saveCard")
     first = _payment_to_check(order, methods)
-    checked = checked_payment(first, sandbox=sandbox)
+    checked = checked_payment(first, pages=pages)
     return msgspec.structs.replace(order, methods=methods, amount=checked.amount, split_amount=checked.split_amount)
 
 

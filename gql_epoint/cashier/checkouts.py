@@ -67,7 +67,7 @@ class CheckoutDesk:
         Raises RefusedError and its kin; then nothing is recorded and the key is not used.
         """
         check_call(call)
-        order = checked_checkout(order, sandbox=self._books.sandbox)
+        order = checked_checkout(order, pages=self._books.return_pages)
 
         async def work(unit: Unit) -> Result[NewCheckout]:
             object_id = await earlier_object(unit, call)

@@ -65,7 +65,7 @@ class PaymentDesk:
         Raises RefusedError and its kin; then nothing is recorded and the key is not used.
         """
         check_call(call)
-        order = checked_payment(order, sandbox=self._books.sandbox)
+        order = checked_payment(order, pages=self._books.return_pages)
         if order.card is not None and await self._books.read(lambda reader: earlier_object(reader, call)) is None:
             await self._cards.adopt_if_unknown(order.card)
         started_at = monotonic()

@@ -58,6 +58,7 @@ def new_gateway(settings: Settings) -> Gateway:
         merchant,
         base_url=settings.gateway_url,
         total_timeout_s=settings.call_timeout_s,
+        page_hosts=settings.page_hosts,
         logger_name=settings.logger_name,
     )
 
@@ -154,6 +155,7 @@ def _cashier(settings: Settings, store: Store, gateway: Gateway) -> Cashier:
             error_url=settings.failed_redirect_url,
         ),
         random=os.urandom,
+        return_hosts=settings.return_hosts,
         call_limit_s=settings.call_timeout_s,
         deadline_s=settings.call_timeout_s + RECORDING_S,
     )
