@@ -11,6 +11,8 @@ import re
 from collections.abc import Callable
 from urllib.parse import SplitResult, urlsplit
 
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
 _PRIVATE_KEY_LENGTH_MIN = 16  # EPoint gives out 24 to 44 characters; what is shorter is a placeholder.
 
 
@@ -103,6 +105,16 @@ def parse_hosts(text: str) -> frozenset[str]:
             "must be names of hosts separated by commas, such as shop.example, without https:// or paths"
         )
     return hosts
+
+
+def parse_networks(text: str) -> tuple[Network, ...]:
+    """Read addresses and networks, separated by commas."""
+    try:
+        return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
+    except ValueError:
+        raise ValueError(
+            "must be addresses or networks separated by commas, such as 10.0.0.5 or 10.0.0.0/8"
+        ) from None
 
 
 def whole_number(low: int, high: int, unit: str) -> Callable[[str], int]:

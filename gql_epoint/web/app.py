@@ -32,6 +32,7 @@ from gql_epoint.web.graphql import GraphQLView
 from gql_epoint.web.health import alive, ready
 from gql_epoint.web.replies import Refusal, on_bug, on_http_exception, on_refusal
 from gql_epoint.web.request_ids import RequestIds
+from gql_epoint.web.traffic import Traffic, TrafficLimits
 from gql_epoint.web.webhook import webhook
 
 GRAPHQL_PATH = "/graphql"
@@ -177,10 +178,23 @@ def _middleware(settings: Settings) -> list[Middleware]:
         allow_methods=["GET", "POST"],
         allow_headers=["Authorization", "Content-Type", "X-Request-ID"],
         allow_credentials=False,
-        expose_headers=["X-Request-ID"],
+        expose_headers=["X-Request-ID", "Retry-After"],
         max_age=600,
     )
-    return [Middleware(RequestIds), *([cors] if settings.allowed_origins else [])]
+    # Inside of CORS: a page must be able to read that it asks too often.
+    return [Middleware(RequestIds), *([cors] if settings.allowed_origins else []), _traffic(settings)]
+
+
+def _traffic(settings: Settings) -> Middleware:
+    limits = TrafficLimits(
+        key_requests=settings.key_requests_per_minute,
+        token_requests=settings.token_requests_per_minute,
+        address_requests=settings.address_requests_per_minute,
+        token_streams=settings.token_streams_max,
+        address_connections=settings.address_connections_max,
+        proxies=settings.trusted_proxies,
+    )
+    return Middleware(Traffic, path=GRAPHQL_PATH, limits=limits, keys=settings.secret_keys)
 
 
 async def _to_explorer(_request: Request) -> RedirectResponse:
