@@ -2,7 +2,7 @@
 # `make` shows the list. Virtual environment, versions and tools look after themselves.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check schema test-browser explorer clean
+.PHONY: help run test check schema test-browser test-clients explorer clean
 .DELETE_ON_ERROR:
 
 VENV := .venv
@@ -23,7 +23,7 @@ run: $(VENV)/.run ## Start the service and a local EPoint; PORT=9080 SIMULATOR_P
 	@$(BIN)/gql-epoint sandbox $(if $(PORT),--port $(PORT)) $(if $(SIMULATOR_PORT),--simulator-port $(SIMULATOR_PORT))
 
 test: $(VENV)/.test ## Run the tests; ARGS="-k refund" chooses some
-	$(BIN)/python -m pytest -m "not browser" $(ARGS)
+	$(BIN)/python -m pytest -m "not browser and not clients" $(ARGS)
 
 check: $(VENV)/.check ## Lint, format, types, and whether schema.graphql is up to date
 	$(BIN)/ruff check .
@@ -45,6 +45,16 @@ test-browser: $(VENV)/.browser ## Drive the explorer in a real Chromium; CHROMIU
 	  exit 1; \
 	fi; \
 	CHROMIUM="$$browser" $(BIN)/python -m pytest -m browser tests/browser $(ARGS)
+
+test-clients: $(VENV)/.clients ## Run the clients that users bring against the service; needs Node 18+ and npm
+	@for tool in node npm; do \
+	  command -v $$tool > /dev/null || \
+	    { echo "make test-clients lacks $$tool: install Node 18 or newer (apt-get install nodejs npm)." >&2; exit 1; }; \
+	done
+	@node -e 'if (process.versions.node.split(".")[0] < 18) { \
+	  console.error("make test-clients needs Node 18 or newer; this is " + process.versions.node); process.exit(1) }'
+	cd tests/clients && npm ci --no-audit --no-fund --loglevel=error
+	$(BIN)/python -m pytest -m clients tests/clients $(ARGS)
 
 explorer: ## Build the GraphiQL page anew from its sources; needs Node 20.19+ and npm
 	@for tool in node npm; do \
@@ -73,6 +83,9 @@ $(VENV)/.check: pyproject.toml $(PINS) | $(BIN)/python
 
 $(VENV)/.browser: pyproject.toml $(PINS) | $(BIN)/python
 	$(call INSTALL,what the browser tests need,[test$(comma)browser])
+
+$(VENV)/.clients: pyproject.toml $(PINS) | $(BIN)/python
+	$(call INSTALL,what the client tests need,[test$(comma)clients])
 
 comma := ,
 

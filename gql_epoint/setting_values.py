@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable
+from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -177,6 +178,11 @@ def parse_origins(text: str) -> tuple[str, ...]:
                 "https://shop.example; `*` is not taken"
             )
     return tuple(origin.lower() for origin in origins)
+
+
+def parse_path(text: str) -> Path | None:
+    """Read the path of a file, or nothing."""
+    return Path(text) if text else None
 
 
 def parse_database_url(text: str) -> Secret:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -27,6 +28,7 @@ from gql_epoint.setting_values import (
     parse_hosts,
     parse_networks,
     parse_origins,
+    parse_path,
     parse_private_key,
     parse_public_key,
     parse_text,
@@ -61,6 +63,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     explorer: bool
     allowed_origins: tuple[str, ...]
     body_bytes_max: int
+    documents: Path | None
+    documents_only: bool
+    persisted_queries: bool
     callback_bytes_max: int
     return_hosts: frozenset[str]
     page_hosts: frozenset[str]
@@ -262,6 +267,27 @@ SETTINGS: tuple[Setting, ...] = (
         parse=whole_number(1_000, 10_000_000, " bytes"),
         default="131072",
         help="The longest GraphQL request or WebSocket message that is read, in bytes.",
+    ),
+    Setting(
+        name="GQL_EPOINT_DOCUMENTS",
+        field="documents",
+        parse=parse_path,
+        default="",
+        help="A manifest of GraphQL documents, Apollo's or Relay's JSON file: clients may send their ids instead.",
+    ),
+    Setting(
+        name="GQL_EPOINT_DOCUMENTS_ONLY",
+        field="documents_only",
+        parse=parse_flag,
+        default="0",
+        help="1 runs no document that is not in the manifest.",
+    ),
+    Setting(
+        name="GQL_EPOINT_PERSISTED_QUERIES",
+        field="persisted_queries",
+        parse=parse_flag,
+        default="0",
+        help="1 turns on Apollo's automatic persisted queries: clients send a document once, then its hash.",
     ),
     Setting(
         name="GQL_EPOINT_CALLBACK_BYTES_MAX",

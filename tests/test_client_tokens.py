@@ -112,7 +112,7 @@ async def ask_by_socket(client: Client, document: str) -> set[str]:
 TRANSPORTS: dict[str, tuple[Callable[[Client, str], Awaitable[set[str]]], tuple[str, ...]]] = {
     "POST": (ask_by_post, ("Query", "Mutation")),
     "SSE": (ask_by_stream, ("Query", "Mutation", "Subscription")),
-    "WebSocket": (ask_by_socket, ("Query", "Subscription")),
+    "WebSocket": (ask_by_socket, ("Query", "Mutation", "Subscription")),
 }
 
 

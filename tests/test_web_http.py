@@ -11,6 +11,7 @@ from gql_epoint.keys import DEVELOPMENT_KEY
 from tests.service import Client, Service
 
 JSON = "application/json"
+GRAPHQL_RESPONSE = "application/graphql-response+json"
 ASK = b'{"query": "{ __typename }"}'
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 
@@ -44,8 +45,6 @@ BODIES: dict[str, bytes] = {
     "textual variables": b'{"query": "{ __typename }", "variables": "{}"}',
     "a numeric operation name": b'{"query": "{ __typename }", "operationName": 1}',
     "a list of extensions": b'{"query": "{ __typename }", "extensions": []}',
-    "an unknown operation": b'{"query": "query a { __typename }", "operationName": "b"}',
-    "only a fragment": b'{"query": "fragment f on Query { __typename }"}',
     "cut off": ASK[:-2],
     "something behind": ASK + b"x",
     "two objects": ASK + ASK,
@@ -69,6 +68,63 @@ async def test_a_body_that_is_no_request_is_a_400_in_json(client: Client, body: 
     assert status == 400
     assert headers["Content-Type"] == JSON
     assert answer["errors"][0]["message"]
+
+
+# The request is well formed, and its document cannot run.
+REFUSED_DOCUMENTS: dict[str, bytes] = {
+    "an unknown operation": b'{"query": "query a { __typename }", "operationName": "b"}',
+    "only a fragment": b'{"query": "fragment f on Query { __typename }"}',
+    "a syntax error": b'{"query": "{"}',
+    "a field that does not exist": b'{"query": "{ nothing }"}',
+    "a variable of the wrong type": b'{"query": "query ($id: ID!) { __typename }", "variables": {"id": null}}',
+    "without a variable": b'{"query": "query ($a: Boolean!) { __typename @skip(if: $a) }"}',
+    "two payments": (
+        b'{"query": "mutation ($i: PayInput!) { a: pay(input: $i) { replayed } b: pay(input: $i) { replayed } }"}'
+    ),
+}
+
+
+@pytest.mark.parametrize("body", REFUSED_DOCUMENTS.values(), ids=REFUSED_DOCUMENTS.keys())
+async def test_a_document_that_cannot_run_is_a_400_only_where_a_client_reads_it(
+    client: Client, body: bytes
+) -> None:
+    """Clients of application/json alone take a 4xx for no GraphQL answer and throw the errors away."""
+    answers = [await client.post(body, Accept=accept) for accept in (GRAPHQL_RESPONSE, JSON, "*/*")]
+
+    assert [status for status, _, _ in answers] == [400, 200, 200]
+    assert [headers["Content-Type"] for _, _, headers in answers] == [GRAPHQL_RESPONSE, JSON, JSON]
+    for _, answer, headers in answers:
+        assert answer["errors"]
+        assert "data" not in answer
+        assert "Accept" in headers["Vary"]
+
+
+async def test_a_field_that_fails_is_a_200(client: Client) -> None:
+    """Something ran, so the answer is one: with `data`, which is null if the error went up to the root."""
+    body = b'{"query": "{ transactions(first: -1) { pageInfo { hasNextPage } } }"}'
+    status, answer, headers = await client.post(body, Accept=GRAPHQL_RESPONSE)
+
+    assert (status, answer["data"], headers["Content-Type"]) == (200, None, GRAPHQL_RESPONSE)
+    assert answer["errors"][0]["path"] == ["transactions"]
+
+
+@pytest.mark.parametrize(
+    "accept", ["text/plain", "text/html", "application/json;q=0", "multipart/mixed", "image/*"]
+)
+async def test_what_nobody_can_answer_is_a_406(client: Client, accept: str) -> None:
+    """Before the request is read: nothing of it ran."""
+    status, answer, headers = await client.post(ASK, Accept=accept)
+
+    assert (status, code_of(answer), headers["Content-Type"]) == (406, "NOT_ACCEPTABLE", JSON)
+
+
+async def test_refusals_come_in_the_type_that_was_asked_for(client: Client) -> None:
+    """Apollo reads errors with a 4xx in this type only."""
+    for body, headers in ((b"", {}), (ASK, {"Authorization": "wrong"}), (ASK, {"Content_Type": "text/plain"})):
+        _, answer, sent = await client.post(body, Accept=GRAPHQL_RESPONSE, **headers)
+
+        assert answer["errors"]
+        assert sent["Content-Type"] == GRAPHQL_RESPONSE
 
 
 ODD_BODIES: dict[str, bytes] = {
@@ -181,10 +237,11 @@ async def test_mutations_do_not_come_by_get(client: Client) -> None:
     assert (status, code_of(json.loads(text)), headers["Allow"]) == (405, "METHOD_NOT_ALLOWED", "POST")
 
 
-@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS"])
+@pytest.mark.parametrize("method", ["HEAD", "PATCH", "OPTIONS", "TRACE"])
 async def test_other_methods_are_refused(client: Client, method: str) -> None:
     async with client.session.request(method, client.graphql) as response:
-        assert (response.status, code_of(await response.json())) == (405, "METHOD_NOT_ALLOWED")
+        assert (response.status, response.headers["Allow"]) == (405, "DELETE, GET, POST, PUT")
+        assert method == "HEAD" or code_of(await response.json()) == "METHOD_NOT_ALLOWED"
 
 
 # -- credentials ----------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import pytest
 
 from gql_epoint.keys import DEVELOPMENT_KEY
 from tests.service import Client, Service
+from tests.shop import PAY, new_order, payment
 
 TIMEOUT_S = 10.0
 INIT = {"type": "connection_init"}
@@ -126,14 +127,6 @@ async def test_an_operation_before_the_init_closes_with_4401(client: Client) -> 
         assert await close_code(socket) == 4401
 
 
-async def test_a_connection_that_says_nothing_is_closed(client: Client) -> None:
-    """Within ten seconds, so that idle strangers hold nothing open."""
-    async with client.raw_socket() as socket, asyncio.timeout(15):
-        await socket.receive()
-
-        assert socket.close_code == 4408
-
-
 # -- messages -------------------------------------------------------------------------------------------------
 
 ODD_MESSAGES = [
@@ -202,7 +195,8 @@ async def test_a_ping_is_answered(client: Client) -> None:
         for ping in ({"type": "ping"}, {"type": "ping", "payload": None}, {"type": "ping", "payload": {"a": 1}}):
             await socket.send_json(ping)
 
-            assert (await receive(socket))["type"] == "pong"
+            pong = await receive(socket)
+            assert (pong["type"], pong.get("payload")) == ("pong", ping.get("payload"))
 
 
 # -- operations -----------------------------------------------------------------------------------------------
@@ -228,15 +222,25 @@ async def test_a_bad_document_is_an_error_of_its_operation_only(client: Client, 
     assert answer["type"] == "next"
 
 
-async def test_mutations_are_for_http(client: Client) -> None:
-    """There each is one request with one answer."""
-    mutation = 'mutation { refreshTransaction(by: {id: "x"}) { replayed } }'
+async def test_a_mutation_runs_over_a_socket(client: Client) -> None:
+    """The protocol carries every type of operation, and clients with one transport have no other way."""
+    order = new_order()
+    (answer,) = [payload async for payload in client.subscribe(PAY, input=payment(order))]
+
+    assert answer["data"]["pay"]["transaction"]["status"] == "REQUIRES_ACTION"
+
+
+async def test_money_moves_once_per_operation_over_a_socket_too(client: Client) -> None:
+    """The rule is checked on the document, so no transport goes around it."""
+    field = "pay(input: $input) { replayed }"
     async with client.socket() as socket:
-        await socket.send_json({"id": "1", "type": "subscribe", "payload": {"query": mutation}})
+        query = f"mutation ($input: PayInput!) {{ a: {field} b: {field} }}"
+        asked = {"query": query, "variables": {"input": payment(new_order())}}
+        await socket.send_json({"id": "1", "type": "subscribe", "payload": asked})
         error = await receive(socket)
 
     assert error["type"] == "error"
-    assert error["payload"][0]["message"] == "Mutations are sent by HTTP POST."
+    assert error["payload"][0]["extensions"]["code"] == "ONE_MONEY_FIELD"
 
 
 async def test_without_a_credential_the_schema_decides(service: Service) -> None:

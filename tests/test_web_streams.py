@@ -37,8 +37,8 @@ async def test_a_client_that_reads_both_gets_json_for_queries_and_a_stream_for_s
     await pay(client, order)
     headers = {"Accept": MIXED, **client.authorization}
     async with client.session.post(client.graphql, json={"query": "{ __typename }"}, headers=headers) as answer:
-        assert answer.content_type == "application/json"
-        assert await answer.json() == {"data": {"__typename": "Query"}}
+        assert answer.content_type == "application/graphql-response+json"
+        assert await answer.json(content_type=None) == {"data": {"__typename": "Query"}}
     body = {"query": WATCH, "variables": {"order": order}}
     async with client.session.post(client.graphql, json=body, headers=headers) as answer:
         assert answer.content_type == "text/event-stream"
@@ -72,6 +72,19 @@ async def test_a_stream_is_not_kept_buffered_or_framed_with_carriage_returns(cli
             await answer.read()
             == b'event: next\ndata: {"data":{"__typename":"Query"}}\n\nevent: complete\ndata: \n\n'
         )
+
+
+async def test_a_multipart_part_ends_with_its_own_boundary(client: Client) -> None:
+    """Apollo reads a part only once the boundary after it is there, and must not wait for a heartbeat."""
+    order = new_order()
+    await pay(client, order)
+    headers = {"Accept": 'multipart/mixed;boundary="graphql";subscriptionSpec=1.0', **client.authorization}
+    body = {"query": WATCH, "variables": {"order": order}}
+    async with client.session.post(client.graphql, json=body, headers=headers) as answer, asyncio.timeout(5):
+        assert answer.headers["Content-Type"] == 'multipart/mixed; boundary="graphql"; subscriptionSpec="1.0"'
+        part = await answer.content.readuntil(b"}\r\n--graphql")
+
+    assert part.startswith(b'\r\n--graphql\r\nContent-Type: application/json\r\n\r\n{"payload":{"data":')
 
 
 async def test_a_wrong_credential_opens_no_stream(service: Service) -> None:

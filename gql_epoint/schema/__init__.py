@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
 from functools import cached_property
 from typing import Any
 
 import strawberry
+from graphql import GraphQLError
 from strawberry.schema.config import StrawberryConfig
+from strawberry.types.execution import ExecutionResult, PreExecutionError
 
 from gql_epoint.schema.access import (
     DIRECTIVE_ARGUMENTS,
@@ -17,7 +20,8 @@ from gql_epoint.schema.access import (
 from gql_epoint.schema.checkouts import Mutation, Query, Subscription
 from gql_epoint.schema.errors import ERROR_TYPES
 from gql_epoint.schema.events import EVENT_TYPES
-from gql_epoint.schema.guards import GuardExtension, money_fields
+from gql_epoint.schema.guards import GuardExtension, Known, money_fields
+from gql_epoint.schema.limits import check_text
 from gql_epoint.schema.masking import MaskingExtension, mask_result
 from gql_epoint.schema.scalars import SCALARS
 
@@ -27,6 +31,7 @@ class Schema(strawberry.Schema):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
+        self.known = Known()
         for directive in self._schema.directives:
             for name, description in DIRECTIVE_ARGUMENTS.get(directive.name, {}).items():
                 directive.args[name].description = description
@@ -41,14 +46,35 @@ class Schema(strawberry.Schema):
         """The mutations that move money."""
         return money_fields(self._schema)
 
-    async def execute(self, *args: Any, **options: Any) -> Any:
+    async def execute(self, query: str | None, *args: Any, **options: Any) -> Any:
         """Run a query or mutation. What fails outside of all extensions is masked here."""
-        result = await super().execute(*args, **options)
+        if (refusal := _refusal(query)) is not None:
+            return refusal
+        result = await super().execute(query, *args, **options)
         mask_result(result, options.get("context_value"))
         return result
 
+    async def stream(self, query: str | None, *args: Any, **options: Any) -> Any:
+        """Run an operation as a stream of results."""
+        if (refusal := _refusal(query)) is not None:
+            return _once(refusal)
+        return await super().stream(query, *args, **options)
+
     def process_errors(self, errors: list[Any], execution_context: Any = None) -> None:
         """Log nothing: the texts may hold values, and the masking extension logs what is unexpected."""
+
+
+def _refusal(query: str | None) -> PreExecutionError | None:
+    """Return why this text is not even parsed, or None."""
+    try:
+        check_text(query or "")
+    except GraphQLError as error:
+        return PreExecutionError(data=None, errors=[error])
+    return None
+
+
+async def _once(result: ExecutionResult) -> AsyncGenerator[ExecutionResult, None]:
+    yield result
 
 
 def build_schema() -> Schema:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from graphql import GraphQLError
@@ -12,6 +12,18 @@ from gql_epoint.schema.access import Credential
 
 if TYPE_CHECKING:
     from gql_epoint.cashier import Cashier
+
+
+@dataclass(kw_only=True, slots=True)
+class Place:
+    """Where a subscription is: what a transport needs to let its client resume after a break.
+
+    `resume_after` is the last id that the client has seen. A subscription writes the id of each item to
+    `event_id` just before it yields the item.
+    """
+
+    resume_after: str | None = None
+    event_id: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,6 +38,7 @@ class RequestContext:
     merchant: str
     sandbox: bool
     request_id: str
+    place: Place = field(default_factory=Place)
 
     @property
     def caller(self) -> Credential:

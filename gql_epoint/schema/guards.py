@@ -1,11 +1,13 @@
-"""Limits on a document, checked before anything runs: its size, and one money-moving field per operation."""
+"""What is checked of a document before anything runs: its limits, and one money-moving field per operation."""
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from graphql import (
+    DocumentNode,
     FieldNode,
     FragmentSpreadNode,
     GraphQLError,
@@ -18,12 +20,11 @@ from graphql import (
 )
 from strawberry.extensions import SchemaExtension
 
+from gql_epoint.schema.access import Credential
+from gql_epoint.schema.weighing import check_document
+
 MOVES_MONEY = "moves_money"
 """The key in a field's metadata that says so."""
-
-TOKENS_MAX = 5_000
-COMMENTS_MAX = 500
-SOURCE_MAX = 100_000
 
 
 def money_fields(schema: GraphQLSchema) -> frozenset[str]:
@@ -84,19 +85,63 @@ def one_money_field_rule(fields: frozenset[str]) -> Callable[[ValidationContext]
     return lambda context: OneMoneyFieldRule(context, fields)
 
 
+class Known:
+    """Documents that were found valid for a credential: to parse and validate takes longer than to run.
+
+    What validation says depends on the text and the credential alone. Only callers with a credential have their
+    documents remembered, and only short ones, so that no stranger fills the memory.
+    """
+
+    ENTRIES_MAX = 200
+    CHARACTERS_MAX = 4_000
+
+    def __init__(self) -> None:
+        self._documents: OrderedDict[tuple[str, Credential], DocumentNode] = OrderedDict()
+
+    def find(self, text: str | None, credential: Credential | None) -> DocumentNode | None:
+        """Return the document of a text that is valid for this credential, if it is known."""
+        if text is None or credential is None or (text, credential) not in self._documents:
+            return None
+        self._documents.move_to_end((text, credential))
+        return self._documents[text, credential]
+
+    def remember(self, text: str | None, credential: Credential | None, document: DocumentNode) -> None:
+        """Remember a valid document."""
+        if text is None or credential is None or len(text) > self.CHARACTERS_MAX:
+            return
+        self._documents[text, credential] = document
+        if len(self._documents) > self.ENTRIES_MAX:
+            self._documents.popitem(last=False)
+
+
 class GuardExtension(SchemaExtension):
-    """Puts the limits on every operation."""
+    """Puts the limits and the rule on every operation. Schema has looked at the text itself, before the parser."""
 
     def on_operation(self) -> Iterator[None]:
-        """Limit the parser, and add the rule."""
+        """Add the rule, and take the document if it is known."""
         execution = self.execution_context
-        # Annotated with fewer options than graphql-core's parser takes, and as a class that is only called.
-        limits: Any = {
-            "max_lexical_tokens": TOKENS_MAX,
-            "max_comments": COMMENTS_MAX,
-            "max_source_length": SOURCE_MAX,
-        }
+        # Annotated as a class that is only called.
         rule: Any = one_money_field_rule(execution.schema.money_fields)  # type: ignore[attr-defined]
-        execution.parse_options = limits
         execution.validation_rules += (rule,)
+        self._known: Known = execution.schema.known  # type: ignore[attr-defined]
+        self._credential: Credential | None = getattr(execution.context, "credential", None)
+        self._found = self._known.find(execution.query, self._credential)
+        execution.graphql_document = self._found
         yield
+
+    def on_validate(self) -> Iterator[None]:
+        """Check the limits, for page sizes may be in the variables; then validate what is not known to be valid."""
+        execution = self.execution_context
+        document = execution.graphql_document
+        assert document is not None
+        try:
+            check_document(execution.schema._schema, document, execution.variables)  # noqa: SLF001
+        except GraphQLError as error:
+            execution.pre_execution_errors = [error]
+            yield
+            return
+        if self._found is not None:
+            execution.pre_execution_errors = []  # Strawberry validates what has no verdict yet.
+        yield
+        if self._found is None and execution.pre_execution_errors == []:
+            self._known.remember(execution.query, self._credential, document)

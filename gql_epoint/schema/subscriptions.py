@@ -9,12 +9,15 @@ from typing import Annotated, Any, cast
 import strawberry
 
 from gql_epoint.schema.access import READ
-from gql_epoint.schema.connections import After
+from gql_epoint.schema.connections import BY_NUMBER, After, Cursors
 from gql_epoint.schema.context import Info
 from gql_epoint.schema.enums import UpdateKind
 from gql_epoint.schema.events import FEED, Event, to_event
 from gql_epoint.schema.inputs import SavedCardBy, TransactionBy
 from gql_epoint.schema.types import SavedCard, Transaction
+
+LAST_EVENT_ID = "Last-Event-ID"
+_VERSIONS = Cursors("version", BY_NUMBER)
 
 AfterVersion = Annotated[
     int | None,
@@ -76,9 +79,11 @@ class Subscription:
         after_version: AfterVersion = None,
     ) -> AsyncGenerator[TransactionUpdate, None]:
         """Watch a transaction."""
-        async with closing(info.context.cashier.watching.transaction(by.to_name(), after_version)) as stream:
+        place = _VersionPlace(info, after_version)
+        async with closing(info.context.cashier.watching.transaction(by.to_name(), place.ask_after)) as stream:
             async for is_first, known in stream:
-                yield TransactionUpdate(kind=_kind(is_first, after_version), transaction=Transaction.of(known))
+                if place.moves_to(known.version):
+                    yield TransactionUpdate(kind=place.kind(is_first), transaction=Transaction.of(known))
 
     @strawberry.subscription(
         description=(
@@ -94,9 +99,11 @@ class Subscription:
         after_version: AfterVersion = None,
     ) -> AsyncGenerator[SavedCardUpdate, None]:
         """Watch a saved card."""
-        async with closing(info.context.cashier.watching.saved_card(by.to_name(), after_version)) as stream:
+        place = _VersionPlace(info, after_version)
+        async with closing(info.context.cashier.watching.saved_card(by.to_name(), place.ask_after)) as stream:
             async for is_first, known in stream:
-                yield SavedCardUpdate(kind=_kind(is_first, after_version), saved_card=SavedCard.of(known))
+                if place.moves_to(known.version):
+                    yield SavedCardUpdate(kind=place.kind(is_first), saved_card=SavedCard.of(known))
 
     @strawberry.subscription(
         description=(
@@ -108,16 +115,39 @@ class Subscription:
     )
     async def events(self, info: Info, after: After = None) -> AsyncGenerator[EventMessage, None]:
         """Watch everything."""
-        position = int(FEED.decode(after, "after") or 0)
+        place = info.context.place
+        resumed = FEED.decode(place.resume_after, LAST_EVENT_ID)
+        position = int(resumed or FEED.decode(after, "after") or 0)
         async with closing(info.context.cashier.watching.events(position)) as stream:
             async for known in stream:
-                yield EventMessage(cursor=FEED.encode(str(known.position)), event=to_event(known))
+                place.event_id = FEED.encode(str(known.position))
+                yield EventMessage(cursor=place.event_id, event=to_event(known))
+
+
+class _VersionPlace:
+    """Where a subscription of versions is: after an argument, or after the last one that its client has seen."""
+
+    def __init__(self, info: Info, after_version: int | None) -> None:
+        self._place = info.context.place
+        resumed = _VERSIONS.decode(self._place.resume_after, LAST_EVENT_ID)
+        self._seen = int(resumed) if resumed else None
+        self._after_version = after_version
+        # The version that was seen is looked at once more: if it is a final one, there is nothing to wait for.
+        self.ask_after = after_version if self._seen is None else self._seen - 1
+
+    def moves_to(self, version: int) -> bool:
+        """Note that this version is sent next; return False if its client has it."""
+        if self._seen is not None and version <= self._seen:
+            return False
+        self._place.event_id = _VERSIONS.encode(str(version))
+        return True
+
+    def kind(self, is_first: bool) -> UpdateKind:
+        """Return whether this is the state at the beginning."""
+        beginning = is_first and self._after_version is None and self._seen is None
+        return UpdateKind.SNAPSHOT if beginning else UpdateKind.CHANGE
 
 
 def closing(stream: Any) -> aclosing[Any]:
     """Take a subscriber that leaves off the bell at once, not when the garbage collector comes by."""
     return aclosing(cast("AsyncGenerator[Any, None]", stream))
-
-
-def _kind(is_first: bool, after_version: int | None) -> UpdateKind:
-    return UpdateKind.SNAPSHOT if is_first and after_version is None else UpdateKind.CHANGE

@@ -27,12 +27,17 @@ from gql_epoint.settings import Settings
 from gql_epoint.store import open_store
 from gql_epoint.store.protocol import Store
 from gql_epoint.web.credentials import Doorkeeper
+from gql_epoint.web.documents import Documents, read_manifest
 from gql_epoint.web.explorer_page import explorer_assets, explorer_page
-from gql_epoint.web.graphql import GraphQLView
+from gql_epoint.web.graphql import GraphQLEndpoint
 from gql_epoint.web.health import alive, ready
 from gql_epoint.web.replies import Refusal, on_bug, on_http_exception, on_refusal
 from gql_epoint.web.request_ids import RequestIds
+from gql_epoint.web.running import Runner
+from gql_epoint.web.single_connection import TOKEN_HEADER
+from gql_epoint.web.sockets import Sockets
 from gql_epoint.web.traffic import Traffic, TrafficLimits
+from gql_epoint.web.visitors import Visitors
 from gql_epoint.web.webhook import webhook
 
 GRAPHQL_PATH = "/graphql"
@@ -40,6 +45,9 @@ WEBHOOK_PATH = "/webhooks/epoint"
 
 # From the moment a call to EPoint is cut off, there is this much time to write down that it was.
 RECORDING_S = 10.0
+
+# What an operation may take beside its call to EPoint.
+ANSWERING_S = 10.0
 
 
 def utc_now() -> datetime:
@@ -80,15 +88,29 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         async with gateway, _opened(store), background:
             yield
+            await runner.drain()
 
-    graphql = GraphQLView(
+    doorkeeper = Doorkeeper(settings.secret_keys, cashier.checkouts, clock)
+    # A call to EPoint may take all of its own time and still be written down.
+    runner = Runner(
         build_schema(),
-        cashier,
-        Doorkeeper(settings.secret_keys, cashier.checkouts, clock),
+        deadline_s=settings.call_timeout_s + RECORDING_S + ANSWERING_S,
+        doorkeeper=doorkeeper,
+        documents=Documents(
+            read_manifest(settings.documents), only=settings.documents_only, apq=settings.persisted_queries
+        ),
+    )
+    visitors = Visitors(
+        cashier=cashier,
+        doorkeeper=doorkeeper,
         merchant=settings.public_key,
         sandbox=settings.sandbox,
+    )
+    graphql = GraphQLEndpoint(
+        runner,
+        visitors,
+        Sockets(runner, visitors, allowed_origins=settings.allowed_origins),
         body_bytes_max=settings.body_bytes_max,
-        allowed_origins=settings.allowed_origins,
         explorer=_explorer(settings),
         closing=closing,
     )
@@ -175,8 +197,8 @@ def _middleware(settings: Settings) -> list[Middleware]:
     cors = Middleware(
         CORSMiddleware,
         allow_origins=settings.allowed_origins,
-        allow_methods=["GET", "POST"],
-        allow_headers=["Authorization", "Content-Type", "X-Request-ID"],
+        allow_methods=["DELETE", "GET", "POST", "PUT"],
+        allow_headers=["Authorization", "Content-Type", "Last-Event-ID", TOKEN_HEADER, "X-Request-ID"],
         allow_credentials=False,
         expose_headers=["X-Request-ID", "Retry-After"],
         max_age=600,

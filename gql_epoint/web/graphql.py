@@ -1,330 +1,173 @@
-"""The GraphQL endpoint: queries and mutations as JSON, subscriptions as event streams and over WebSocket.
+"""The GraphQL endpoint, by the specification of GraphQL over HTTP: JSON for answers, streams for subscriptions.
 
-Strawberry's view does the protocol work. What it would do by default and must not is replaced here: see each
-method.
+Strawberry's view passes 53 of the 61 public audits: it answers text to what it refuses, takes every type that
+contains `application/json`, always says 200 or always 400, falls over bodies that are no object, reads any size,
+and makes a stream of each query whose client can also read streams. So this is written over `schema.execute` and
+`schema.stream`.
+
+A document that cannot run is a 400 to clients of `application/graphql-response+json`. To clients that read
+`application/json` alone it is a 200: they take a 4xx for an answer of something else than GraphQL, and throw the
+errors away.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import json
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import msgspec
-from cross_web import HTTPException, StarletteRequestAdapter
-from graphql import GraphQLError
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.websockets import WebSocket
-from strawberry.asgi import GraphQL
-from strawberry.exceptions import MissingQueryError
-from strawberry.http import GraphQLRequestData
-from strawberry.http.streaming import SSETransport
-from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
-from strawberry.subscriptions import GRAPHQL_SSE_PROTOCOL, GRAPHQL_TRANSPORT_WS_PROTOCOL
-from strawberry.types.execution import PreExecutionError
 from strawberry.types.graphql import OperationType
 
-from gql_epoint.cashier import Cashier
-from gql_epoint.errors import StoreUnavailableError
-from gql_epoint.schema.access import Credential
-from gql_epoint.schema.context import RequestContext
-from gql_epoint.web.bodies import read_body
-from gql_epoint.web.credentials import Doorkeeper, ExpiredCredentialError, WrongCredentialError
+from gql_epoint.web.asking import Asked, read_post, read_url
 from gql_epoint.web.explorer_page import EXPLORER_HEADERS
-from gql_epoint.web.negotiation import prefers_html, prefers_stream, takes_stream
-from gql_epoint.web.replies import NO_STORE, Refusal
-from gql_epoint.web.sockets import SocketHandler
+from gql_epoint.web.negotiation import EVENT_STREAM, GRAPHQL_RESPONSE, JSON, Accept
+from gql_epoint.web.replies import Refusal, json_response
+from gql_epoint.web.running import AT_ONCE, OtherTypeError, Runner, formatted, is_request_error
+from gql_epoint.web.single_connection import TOKEN_HEADER, SingleConnections
+from gql_epoint.web.streams import end, framing_for, stream_response
+from gql_epoint.web.visitors import Visitors
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
-    from strawberry.schema import BaseSchema
+    from strawberry.types import ExecutionResult
 
-INIT_TIMEOUT = timedelta(seconds=10)
-SUBSCRIPTIONS_MAX = 50
+    from gql_epoint.schema.context import RequestContext
+    from gql_epoint.web.sockets import Sockets
 
-ResultT = TypeVar("ResultT")
+T = TypeVar("T")
 
-_encoder = msgspec.json.Encoder()
-_AT_ONCE = {OperationType.QUERY, OperationType.MUTATION}
+SAYING_SO_S = 1.0
+"""What a stream may last longer than its credential, so that the last thing on it can say why it ends."""
 
+_ALLOW = "DELETE, GET, POST, PUT"
+_FORMS = f"{GRAPHQL_RESPONSE}, {JSON}, {EVENT_STREAM}"
 
-class EventStream(SSETransport):
-    """Event streams as clients read them: urql cannot split frames that end in CRLF."""
-
-    headers: ClassVar[dict[str, str]] = {
-        **SSETransport.headers,
-        "Content-Type": "text/event-stream; charset=utf-8",
-        "Cache-Control": "no-store, no-transform",
-    }
-
-    def encode_event(self, event: str, data: str | None = None) -> str:
-        """Return one event; JSON as it is encoded here holds no line ends."""
-        return f"event: {event}\ndata: {data or ''}\n\n"
-
-    def encode_comment(self, comment: str) -> str:
-        """Return a line that clients skip; it keeps proxies from closing a quiet stream."""
-        return f": {comment}\n\n"
+# What is not the client's fault. All else that stops an operation before it runs is.
+_OUR_STATUS = {"INTERNAL_ERROR": 500, "SERVICE_UNAVAILABLE": 503, "DEADLINE_EXCEEDED": 503}
 
 
-class GraphQLView(GraphQL[Any, None]):
-    """One endpoint for all transports. `closing` ends the event streams when the server stops."""
-
-    graphql_transport_ws_handler_class = SocketHandler
+class GraphQLEndpoint:
+    """One URL for all transports. `closing` ends the event streams when the server stops."""
 
     def __init__(
         self,
-        schema: BaseSchema,
-        cashier: Cashier,
-        doorkeeper: Doorkeeper,
+        runner: Runner,
+        visitors: Visitors,
+        sockets: Sockets,
         *,
-        merchant: str,
-        sandbox: bool,
         body_bytes_max: int,
-        allowed_origins: tuple[str, ...],
         explorer: str | None,
         closing: asyncio.Event,
     ) -> None:
-        super().__init__(
-            schema,
-            graphql_ide=None,
-            allow_queries_via_get=True,
-            subscription_protocols=(GRAPHQL_TRANSPORT_WS_PROTOCOL, GRAPHQL_SSE_PROTOCOL),
-            connection_init_wait_timeout=INIT_TIMEOUT,
-            multipart_uploads_enabled=False,
-            max_subscriptions_per_connection=SUBSCRIPTIONS_MAX,
-            allowed_origins=allowed_origins,
-        )
-        self.stream_transport_classes_by_protocol = {GRAPHQL_SSE_PROTOCOL: EventStream}
-        self._cashier = cashier
-        self.doorkeeper = doorkeeper
-        self._merchant = merchant
-        self._sandbox = sandbox
+        self._runner = runner
+        self._visitors = visitors
+        self._sockets = sockets
         self._body_bytes_max = body_bytes_max
         self._explorer = explorer
         self._closing = closing
+        self._single = SingleConnections(runner, closing, body_bytes_max=body_bytes_max)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve; whatever is refused is refused in JSON."""
+        """Serve a request or a socket; whatever is refused is refused in JSON."""
         if scope["type"] == "websocket":
-            await self.run(WebSocket(scope, receive=receive, send=send))
+            await self._sockets.serve(WebSocket(scope, receive=receive, send=send))
             return
         request = Request(scope, receive)
+        accept = Accept(request.headers.get("accept", ""))
         try:
-            response = await self._respond(request)
+            response = await self._respond(request, accept)
         except Refusal as refusal:
-            response = refusal.response()
-        except HTTPException as exc:
-            response = Refusal(exc.status_code, exc.reason or "Bad request.").response()
+            response = refusal.response(accept.json or JSON)
         await response(scope, receive, send)
 
-    async def _respond(self, request: Request) -> Response:
-        if request.method not in ("GET", "POST"):
-            raise Refusal(405, "GraphQL is spoken by GET and POST.", "METHOD_NOT_ALLOWED", Allow="GET, POST")
-        if self._explorer is not None and _opens_a_page(request):
-            return HTMLResponse(self._explorer, headers=EXPLORER_HEADERS)
-        return await self.run(request)
-
-    # -- who asks -----------------------------------------------------------------------------------------
-
-    async def get_context(self, request: Request | WebSocket, response: Response | WebSocket) -> Any:
-        """Return what resolvers know. On a socket it is known only once `connection_init` has come."""
-        if isinstance(request, WebSocket):
-            return {"request_id": request.state.request_id}
+    async def _respond(self, request: Request, accept: Accept) -> Response:
+        if request.method not in ("DELETE", "GET", "POST", "PUT"):
+            raise Refusal(405, "GraphQL is spoken by GET and POST.", "METHOD_NOT_ALLOWED", Allow=_ALLOW)
+        if self._explorer is not None and _opens_a_page(request, accept):
+            return HTMLResponse(self._explorer, headers={**EXPLORER_HEADERS, "Vary": "Accept"})
+        context = await self._visitors.of_request(request)
+        token = request.headers.get(TOKEN_HEADER) or request.query_params.get("token")
+        if token or request.method in ("DELETE", "PUT"):
+            return await self._respond_single(request, accept, context, token or "")
+        if accept.json is None and accept.stream is None:
+            raise Refusal(406, f"Answers come as one of {_FORMS}.", "NOT_ACCEPTABLE")
+        asked, allowed = await self._read(request)
+        if asked.names_nothing:
+            raise Refusal(400, "The request has no query.")
+        if accept.json is None or accept.prefers_stream:
+            return self._stream(asked, context, accept, allowed)
         try:
-            credential = await self.doorkeeper.admit(request.headers.get("authorization"))
-        except WrongCredentialError as exc:
-            raise Refusal(401, str(exc), "UNAUTHENTICATED", WWW_Authenticate="Bearer") from None
-        except StoreUnavailableError:
-            message = "The service cannot reach its database. Try again a little later."
-            raise Refusal(503, message, "SERVICE_UNAVAILABLE", Retry_After="1") from None
-        return self.context_for(credential, request.state.request_id)
+            result = await _unless_gone(request, self._runner.answer(asked, context, allowed))
+        except OtherTypeError as exc:
+            if exc.operation_type is OperationType.MUTATION:
+                raise Refusal(405, "Mutations are sent by POST.", "METHOD_NOT_ALLOWED", Allow="POST") from None
+            return self._stream(asked, context, accept, allowed)
+        return _answer(result, accept.json)
 
-    def context_for(self, credential: Credential | None, request_id: str) -> RequestContext:
-        """Return the context of an operation."""
-        return RequestContext(
-            cashier=self._cashier,
-            credential=credential,
-            merchant=self._merchant,
-            sandbox=self._sandbox,
-            request_id=request_id,
-        )
+    async def _respond_single(
+        self, request: Request, accept: Accept, context: RequestContext, token: str
+    ) -> Response:
+        """Serve a request of graphql-sse's single connection mode."""
+        if request.method == "PUT":
+            return self._single.reserve(context, self._visitors.seconds_left(context.credential))
+        if request.method == "DELETE":
+            return await self._single.stop(request, token, context)
+        if accept.prefers_stream:
+            return self._single.open(token)
+        if request.method == "POST":
+            return await self._single.submit(request, token, context)
+        raise Refusal(406, f"An event stream is opened with `Accept: {EVENT_STREAM}`.", "NOT_ACCEPTABLE")
 
-    def should_render_graphql_ide(self, _request: object) -> bool:
-        """Never; `_respond` did, for browsers. Strawberry's own rule takes every `*/*` for a browser."""
-        return False
-
-    # -- what is asked ------------------------------------------------------------------------------------
-
-    async def parse_http_body(self, request: Any) -> GraphQLRequestData:
-        """Read the request. Strawberry reads any size and falls over bodies that are no object."""
-        assert isinstance(request, StarletteRequestAdapter)
+    async def _read(self, request: Request) -> tuple[Asked, frozenset[OperationType]]:
         if request.method == "GET":
-            asked = _read_query(request.query_params)
-        else:
-            http: Request = request._request  # noqa: SLF001 - the adapter has no way to read in chunks
-            _check_content(http)
-            asked = _convert(_decode(await read_body(http, self._body_bytes_max)))
-        stream = prefers_stream(request.headers.get("accept", ""))
-        return GraphQLRequestData(
-            query=asked.query,
-            variables=asked.variables,
-            operation_name=asked.operation_name,
-            extensions=asked.extensions,
-            protocol="sse" if stream else "http",
-        )
+            return read_url(request.query_params), frozenset({OperationType.QUERY})
+        return await read_post(request, self._body_bytes_max), AT_ONCE
 
-    async def execute_operation(
-        self,
-        request: Request,
-        request_adapter: Any,
-        request_data: Any,
-        context: Any,
-        root_value: None,
-        sub_response: Response,
-    ) -> Any:
-        """Run it. A client that reads both JSON and streams gets a stream for subscriptions only."""
-        schema, query = self.schema, request_data.query
-        allowed = OperationType.from_http(request_adapter.method)
-        asked = {
-            "variable_values": request_data.variables,
-            "context_value": context,
-            "operation_name": request_data.operation_name,
-            "operation_extensions": request_data.extensions,
-        }
-        try:
-            result = await schema.execute(query, allowed_operation_types=allowed & _AT_ONCE, **asked)
-        except MissingQueryError:
-            raise Refusal(400, "The request has no query.") from None
-        except CannotGetOperationTypeError as exc:
-            raise Refusal(400, exc.as_http_error_reason()) from None
-        except InvalidOperationTypeError as exc:
-            _check_streamable(request, exc.operation_type)
-            request_data.protocol = "sse"
-            stream = await schema.stream(query, allowed_operation_types={OperationType.SUBSCRIPTION}, **asked)
-            return _told(self.doorkeeper.while_valid(cast(Any, stream), context.credential))
-        return result if request_data.protocol == "http" else _once(result)
-
-    def decode_json(self, data: str | bytes) -> object:
-        """Decode a message of a socket; Strawberry knows no other error than this one."""
-        try:
-            return msgspec.json.decode(data)
-        except (msgspec.DecodeError, RecursionError, ValueError) as exc:
-            raise json.JSONDecodeError("not JSON", "", 0) from exc
-
-    # -- what is answered ---------------------------------------------------------------------------------
-
-    def encode_json(self, data: object) -> str:
-        """Encode as text: bytes would become binary frames on a socket, which clients refuse."""
-        return _encoder.encode(data).decode()
-
-    def create_response(self, response_data: Any, sub_response: Response) -> Response:
-        """Return a JSON response that nobody may keep: it shows data of payments."""
-        response = super().create_response(response_data, sub_response)
-        response.headers.update(NO_STORE)
-        return response
-
-    def _stream_result(self, request: Request, result: Any, transport: Any) -> Callable[[], Any]:
-        stream = super()._stream_result(request, result, transport)
-        return lambda: _until(self._closing, stream())
+    def _stream(
+        self, asked: Asked, context: RequestContext, accept: Accept, allowed: frozenset[OperationType]
+    ) -> Response:
+        if accept.stream is None:
+            raise Refusal(
+                406,
+                "Subscribe with `Accept: text/event-stream`, or over WebSocket by graphql-transport-ws.",
+                "NOT_ACCEPTABLE",
+            )
+        results = self._runner.results(asked, context, allowed)
+        lasts_s = self._visitors.seconds_left(context.credential)
+        if lasts_s is not None:
+            lasts_s += SAYING_SO_S
+        return stream_response(results, framing_for(accept.stream), context.place, self._closing, lasts_s=lasts_s)
 
 
-class _Asked(msgspec.Struct, frozen=True, kw_only=True, rename={"operation_name": "operationName"}):
-    query: str | None = None
-    variables: dict[str, Any] | None = None
-    operation_name: str | None = None
-    extensions: dict[str, Any] | None = None
+def _opens_a_page(request: Request, accept: Accept) -> bool:
+    return request.method == "GET" and "query" not in request.query_params and accept.prefers_html
 
 
-def _opens_a_page(request: Request) -> bool:
-    return (
-        request.method == "GET"
-        and "query" not in request.query_params
-        and prefers_html(request.headers.get("accept", ""))
-    )
+def _answer(result: ExecutionResult, media_type: str) -> Response:
+    status = 200
+    if media_type == GRAPHQL_RESPONSE and is_request_error(result):
+        codes = [(error.extensions or {}).get("code") for error in result.errors or ()]
+        status = max(_OUR_STATUS.get(code, 400) if isinstance(code, str) else 400 for code in codes)
+    return json_response(formatted(result), status, {"Vary": "Accept"}, media_type=media_type)
 
 
-def _read_query(parameters: Mapping[str, Any]) -> _Asked:
-    asked = {name: parameters[name] for name in ("query", "operationName") if name in parameters}
-    for name in ("variables", "extensions"):
-        if parameters.get(name):
-            asked[name] = _decode(parameters[name])
-    return _convert(asked)
-
-
-def _check_content(request: Request) -> None:
-    media_type, _, parameters = request.headers.get("content-type", "").lower().partition(";")
-    charset = parameters.replace(" ", "").replace('"', "")
-    if media_type.strip() != "application/json" or charset not in ("", "charset=utf-8"):
-        message = "The Content-Type must be application/json, in UTF-8."
-        raise Refusal(415, message, "UNSUPPORTED_MEDIA_TYPE", Accept="application/json")
-    if request.headers.get("content-encoding", "identity").lower() != "identity":
-        message = "Compressed bodies are not read."
-        raise Refusal(415, message, "UNSUPPORTED_MEDIA_TYPE", Accept_Encoding="identity")
-
-
-def _decode(raw: bytes | str) -> object:
+async def _unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:
+    """Do the work, or stop it when the client goes: nobody would read the answer."""
+    working = asyncio.ensure_future(work)
+    leaving = asyncio.ensure_future(_gone(request))
     try:
-        return msgspec.json.decode(raw)
-    except (msgspec.DecodeError, RecursionError, ValueError):
-        raise Refusal(400, "The body, or a parameter of the URL, is not valid JSON in UTF-8.") from None
+        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            return working.result()
+        raise Refusal(408, "The client has gone.", "REQUEST_TIMEOUT")
+    finally:
+        await end(leaving)
+        await end(working)
 
 
-def _convert(body: object) -> _Asked:
-    if isinstance(body, list):
-        raise Refusal(400, "Batches are not supported: send one operation per request.")
-    try:
-        return msgspec.convert(body, _Asked)
-    except msgspec.ValidationError as exc:  # Its text names types and places, never values.
-        raise Refusal(400, f"This is not a GraphQL request: {exc}.") from None
-
-
-def _check_streamable(request: Request, operation_type: OperationType) -> None:
-    """Return if this operation can go on as a stream."""
-    if operation_type is not OperationType.SUBSCRIPTION:
-        raise Refusal(405, "Mutations are sent by POST.", "METHOD_NOT_ALLOWED", Allow="POST")
-    if not takes_stream(request.headers.get("accept", "")):
-        raise Refusal(
-            406,
-            "Subscribe with `Accept: text/event-stream`, or over WebSocket by graphql-transport-ws.",
-            "NOT_ACCEPTABLE",
-        )
-
-
-async def _told(results: AsyncGenerator[Any, None]) -> AsyncGenerator[Any, None]:
-    """End a stream whose credential has expired with an error that says so."""
-    async with contextlib.aclosing(results):
-        try:
-            async for result in results:
-                yield result
-        except ExpiredCredentialError as exc:
-            error = GraphQLError(str(exc), extensions={"code": "UNAUTHENTICATED"})
-            yield PreExecutionError(data=None, errors=[error])
-
-
-async def _once(result: ResultT) -> AsyncGenerator[ResultT, None]:
-    yield result
-
-
-async def _until(stop: asyncio.Event, stream: AsyncGenerator[str, None]) -> AsyncIterator[str]:
-    """Pass a stream on until it ends or `stop` is set; then close it."""
-    stopping = asyncio.ensure_future(stop.wait())
-    async with contextlib.aclosing(stream):
-        try:
-            while True:
-                step = asyncio.ensure_future(anext(stream, None))
-                try:
-                    await asyncio.wait({step, stopping}, return_when=asyncio.FIRST_COMPLETED)
-                finally:
-                    if not step.done():
-                        step.cancel()
-                        await asyncio.wait({step})
-                item = None if step.cancelled() else step.result()
-                if item is None:
-                    return
-                yield item
-        finally:
-            stopping.cancel()
+async def _gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

@@ -26,17 +26,21 @@ class Refusal(Exception):  # noqa: N818 - it is an answer, and nothing has gone 
         self.code = code
         self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
 
-    def response(self) -> Response:
+    def response(self, media_type: str = "application/json") -> Response:
         """Return it as JSON."""
         body = {"errors": [{"message": self.message, "extensions": {"code": self.code}}]}
-        return json_response(body, self.status, self.headers)
+        return json_response(body, self.status, self.headers, media_type=media_type)
 
 
-def json_response(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+def json_response(
+    body: Any,
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+    *,
+    media_type: str = "application/json",
+) -> Response:
     """Return a JSON response that nobody may keep."""
-    return Response(
-        _encoder.encode(body), status, headers={**NO_STORE, **(headers or {})}, media_type="application/json"
-    )
+    return Response(_encoder.encode(body), status, headers={**NO_STORE, **(headers or {})}, media_type=media_type)
 
 
 async def on_refusal(_request: Request, refusal: Exception) -> Response:

@@ -1,7 +1,10 @@
-"""GraphQL over WebSocket, by the graphql-transport-ws protocol.
+"""GraphQL over WebSocket, by the graphql-transport-ws protocol and no other.
 
-Strawberry's handler keeps the state of a connection. It trusts the shape of messages, so each is checked here
-first; a wrong one closes the socket with 4400 as the protocol says.
+Strawberry's handler trusts the shape of messages: an array, or an id that is a list, crashes it before any
+credential is asked for. It closes the whole connection for one document's syntax error, refuses `payload: null`,
+does not echo the payload of a ping, and lets the client's order choose the legacy protocol. So this is written
+over Runner. Queries, mutations and subscriptions are all taken, as the protocol wants it: the rules about
+credentials and money are checked on the document, the same on every transport.
 """
 
 from __future__ import annotations
@@ -9,171 +12,214 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING
 
-import msgspec
-from graphql import GraphQLError
-from strawberry.exceptions import MissingQueryError
-from strawberry.http.exceptions import WebSocketDisconnected
-from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
-from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import (
-    BaseGraphQLTransportWSHandler,
-    Operation,
-)
-from strawberry.types.execution import PreExecutionError
-from strawberry.types.graphql import OperationType
+from starlette.websockets import WebSocket, WebSocketDisconnect
+from strawberry.http.websocket_origin import is_same_origin, normalize_allowed_origins, normalize_origin
 
 from gql_epoint.errors import StoreUnavailableError
-from gql_epoint.web.credentials import ExpiredCredentialError, WrongCredentialError
+from gql_epoint.web.asking import Asked
+from gql_epoint.web.credentials import WrongCredentialError
+from gql_epoint.web.running import Runner, failed, formatted, is_request_error, is_unauthenticated
+from gql_epoint.web.socket_messages import (
+    SUBPROTOCOL,
+    Ack,
+    Close,
+    CloseCode,
+    Complete,
+    Error,
+    Init,
+    Next,
+    Ping,
+    Pong,
+    Subscribe,
+    decode,
+    encode,
+)
+from gql_epoint.web.visitors import Visitors
 
 if TYPE_CHECKING:
-    from gql_epoint.web.graphql import GraphQLView
+    from strawberry.types import ExecutionResult
+
+    from gql_epoint.schema.access import Credential
 
 logger = logging.getLogger(__name__)
 
-_Id = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
-_Payload = dict[str, Any] | None
+INIT_TIMEOUT_S = 10.0
+SEND_TIMEOUT_S = 30.0
+OPERATIONS_MAX = 50
+
+_TOO_LATE = Close(CloseCode.INITIALISATION_TIMEOUT, "Connection initialisation timeout")
+_EXPIRED = Close(CloseCode.UNAUTHORIZED, "The credential has expired")
 
 
-class _Init(msgspec.Struct, tag="connection_init"):
-    payload: _Payload = None
+class Sockets:
+    """Takes connections."""
+
+    def __init__(
+        self,
+        runner: Runner,
+        visitors: Visitors,
+        *,
+        allowed_origins: tuple[str, ...],
+        init_timeout_s: float = INIT_TIMEOUT_S,
+        operations_max: int = OPERATIONS_MAX,
+    ) -> None:
+        self.runner = runner
+        self.visitors = visitors
+        self.init_timeout_s = init_timeout_s
+        self.operations_max = operations_max
+        self._allowed_origins = normalize_allowed_origins(allowed_origins)
+
+    async def serve(self, socket: WebSocket) -> None:
+        """Serve one connection until it closes."""
+        if not self._may_come_from(socket):
+            await socket.close()  # before it is accepted: the handshake is answered with 403
+            return
+        if SUBPROTOCOL not in socket.scope.get("subprotocols", ()):
+            await socket.accept()
+            await socket.close(CloseCode.SUBPROTOCOL_NOT_ACCEPTABLE, "Subprotocol not acceptable")
+            return
+        await socket.accept(SUBPROTOCOL)
+        await _Connection(self, socket).run()
+
+    def _may_come_from(self, socket: WebSocket) -> bool:
+        """Whether a page may connect; who sends no Origin is no browser and has no cookies to abuse."""
+        origin = socket.headers.get("origin")
+        if origin is None or is_same_origin(origin, socket.headers.get("host")):
+            return True
+        return normalize_origin(origin) in self._allowed_origins
 
 
-class _Ping(msgspec.Struct, tag="ping"):
-    payload: _Payload = None
+class _Connection:
+    """One connection: what has been said on it, and the operations that are running."""
 
+    def __init__(self, sockets: Sockets, socket: WebSocket) -> None:
+        self._sockets = sockets
+        self._socket = socket
+        self._initialised = False
+        self._acknowledged = False
+        self._credential: Credential | None = None
+        self._until: float | None = None  # when the credential expires, by the loop's clock
+        self._operations: dict[str, asyncio.Task[None]] = {}
+        self._ending: set[asyncio.Task[None]] = set()
+        self._open = True
 
-class _Pong(msgspec.Struct, tag="pong"):
-    payload: _Payload = None
-
-
-class _Request(msgspec.Struct):
-    query: str
-    variables: dict[str, Any] | None = None
-    operation_name: str | None = msgspec.field(default=None, name="operationName")
-    extensions: dict[str, Any] | None = None
-
-
-class _Subscribe(msgspec.Struct, tag="subscribe"):
-    id: _Id
-    payload: _Request
-
-
-class _Complete(msgspec.Struct, tag="complete"):
-    id: _Id
-
-
-_Message = _Init | _Ping | _Pong | _Subscribe | _Complete
-
-
-class SocketHandler(BaseGraphQLTransportWSHandler[Any, None]):
-    """One connection."""
-
-    view: GraphQLView
-    _expiring: asyncio.Task[None] | None = None
-    _closed = False
-
-    async def handle_message(self, message: Any) -> None:
-        """Check the shape, then let Strawberry go on."""
+    async def run(self) -> None:
+        """Take messages until the client goes or breaks the protocol; then stop whatever is running."""
         try:
-            msgspec.convert(message, _Message)
-        except msgspec.ValidationError as exc:
-            # A close reason has at most 123 bytes; the text names types and places, never values.
-            await self.handle_invalid_message(f"Invalid message: {exc}".encode()[:120].decode("utf-8", "ignore"))
-            return
-        await super().handle_message(message)
+            async with asyncio.timeout(self._sockets.init_timeout_s) as waiting:
+                while True:
+                    await self._take(await self._receive())
+                    if self._acknowledged:
+                        waiting.reschedule(self._until)
+        except Close as close:
+            await self._close(close)
+        except TimeoutError:
+            await self._close(_EXPIRED if self._acknowledged else _TOO_LATE)
+        except WebSocketDisconnect:
+            pass
+        finally:
+            self._open = False
+            running = {*self._operations.values(), *self._ending}
+            for task in running:
+                task.cancel()
+            if running:
+                await asyncio.wait(running)
 
-    async def handle_connection_init(self, message: Any) -> None:
-        """Find out who is there. The protocol allows a null payload; Strawberry does not."""
-        payload = message.get("payload") or {}
-        if not self.connection_init_received:
-            try:
-                credential = await self.view.doorkeeper.admit_socket(payload)
-            except (WrongCredentialError, StoreUnavailableError) as exc:
-                self.connection_init_received = True
-                wrong = isinstance(exc, WrongCredentialError)
-                await self._close(*((4403, "Forbidden") if wrong else (1013, "Try again later")))
-                return
-            self.context = self.view.context_for(credential, self.context["request_id"])
-            if (left_s := self.view.doorkeeper.left_s(credential)) is not None:
-                self._expiring = asyncio.create_task(self._expire(left_s))
-        await super().handle_connection_init({"type": "connection_init", "payload": payload})
+    async def _receive(self) -> str:
+        message = await self._socket.receive()
+        if message["type"] == "websocket.disconnect":
+            raise WebSocketDisconnect
+        if message.get("text") is None:
+            raise Close(CloseCode.BAD_MESSAGE, "Invalid message: not text")
+        return str(message["text"])
 
-    async def shutdown(self) -> None:
-        """Stop whatever is running."""
-        if self._expiring is not None:
-            self._expiring.cancel()
-        await super().shutdown()
+    async def _take(self, text: str) -> None:
+        match decode(text):
+            case Init(payload=payload):
+                await self._initialise(payload or {})
+            case Ping(payload=payload):
+                await self._send(Pong(payload))
+            case Subscribe(id=operation_id, payload=asked):
+                self._subscribe(operation_id, asked)
+            case Complete(id=operation_id):
+                self._stop(operation_id)
+            case Pong():
+                pass
 
-    async def _expire(self, left_s: float) -> None:
-        await asyncio.sleep(left_s)
-        await self._close(4401, "Expired")
-
-    async def _close(self, code: int, reason: str) -> None:
-        # The timer and the operations may all find that the credential has expired.
-        if not self._closed:
-            self._closed = True
-            with contextlib.suppress(WebSocketDisconnected, RuntimeError):
-                await self.websocket.close(code=code, reason=reason)
-
-    async def run_operation(self, operation: Operation[Any, None]) -> None:
-        """Run one operation to its end."""
+    async def _initialise(self, payload: dict[str, object]) -> None:
+        if self._initialised:
+            raise Close(CloseCode.TOO_MANY_INITIALISATIONS, "Too many initialisation requests")
+        self._initialised = True
         try:
-            valid = self.view.doorkeeper.while_valid(self._results(operation), self.context.credential)
-            async with contextlib.aclosing(valid) as results:
-                await self._send_result_stream(operation, results)
-            await operation.send_operation_message({"id": operation.id, "type": "complete"})
-        except WebSocketDisconnected:
-            self.operations.pop(operation.id, None)
-        except ExpiredCredentialError:
-            await self._close(4401, "Expired")
-        except Exception:
-            # A bug here ends this operation and no other; its text stays in the log.
-            logger.exception("an operation over WebSocket failed")
-            await self._give_up(operation)
+            self._credential = await self._sockets.visitors.of_socket(payload)
+        except WrongCredentialError:
+            raise Close(CloseCode.FORBIDDEN, "Forbidden") from None
+        except StoreUnavailableError:
+            raise Close(CloseCode.TRY_AGAIN_LATER, "Try again later") from None
+        left_s = self._sockets.visitors.seconds_left(self._credential)
+        self._until = None if left_s is None else asyncio.get_running_loop().time() + left_s
+        await self._send(Ack())
+        self._acknowledged = True
 
-    async def _results(self, operation: Operation[Any, None]) -> AsyncGenerator[Any, None]:
-        """Yield each result. Mutations are for HTTP, where each is one request with one answer."""
-        asked = {
-            "variable_values": operation.variables,
-            "context_value": self.context,
-            "operation_name": operation.operation_name,
-        }
-        try:
-            yield await self.schema.execute(operation.query, allowed_operation_types={OperationType.QUERY}, **asked)
+    def _subscribe(self, operation_id: str, asked: Asked) -> None:
+        if not self._acknowledged:
+            raise Close(CloseCode.UNAUTHORIZED, "Unauthorized")
+        if operation_id in self._operations:
+            raise Close(CloseCode.SUBSCRIBER_EXISTS, f"Subscriber for {operation_id} already exists")
+        # Those that are still ending count as well, or a client could pile them up.
+        too_many = len(self._operations) + len(self._ending) >= self._sockets.operations_max
+        run = self._refuse(operation_id) if too_many else self._operate(operation_id, asked)
+        task = asyncio.create_task(run)
+        self._operations[operation_id] = task
+        task.add_done_callback(self._ended)
+
+    def _stop(self, operation_id: str) -> None:
+        """Stop an operation; one that is unknown has just ended by itself, which is no mistake."""
+        task = self._operations.pop(operation_id, None)
+        if task is not None:
+            self._ending.add(task)
+            task.cancel()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._ending.discard(task)
+        if not task.cancelled() and (exc := task.exception()) is not None:
+            logger.error("an operation over WebSocket failed", exc_info=exc)
+
+    async def _operate(self, operation_id: str, asked: Asked) -> None:
+        request_id = self._socket.state.request_id
+        context = self._sockets.visitors.context(self._credential, request_id)
+        async with contextlib.aclosing(self._sockets.runner.results(asked, context)) as results:
+            async for result in results:
+                if self._credential is not None and is_unauthenticated(result):
+                    await self._close(_EXPIRED)
+                    return
+                if is_request_error(result):
+                    await self._fail(operation_id, result)
+                    return
+                await self._send(Next(operation_id, formatted(result)))
+        # The id is free from here on: a client may use it again as soon as it reads this.
+        self._operations.pop(operation_id, None)
+        await self._send(Complete(operation_id))
+
+    async def _refuse(self, operation_id: str) -> None:
+        message = f"A connection carries {self._sockets.operations_max} operations at a time."
+        await self._fail(operation_id, failed(message, "TOO_MANY_OPERATIONS"))
+
+    async def _fail(self, operation_id: str, result: ExecutionResult) -> None:
+        self._operations.pop(operation_id, None)
+        await self._send(Error(operation_id, [dict(error.formatted) for error in result.errors or ()]))
+
+    async def _send(self, message: Ack | Pong | Next | Error | Complete) -> None:
+        if not self._open:
             return
-        except MissingQueryError:
-            yield _refusal("The message has no query.")
-            return
-        except CannotGetOperationTypeError as exc:
-            yield _refusal(exc.as_http_error_reason())
-            return
-        except InvalidOperationTypeError as exc:
-            if exc.operation_type is not OperationType.SUBSCRIPTION:
-                yield _refusal("Mutations are sent by HTTP POST.")
-                return
-        subscription = await self.schema.stream(
-            operation.query, allowed_operation_types={OperationType.SUBSCRIPTION}, **asked
-        )
-        async with contextlib.aclosing(cast(Any, subscription)):
-            async for result in subscription:
-                yield result
+        # Whoever does not read is not waited for; its connection then ends by the server's own ping.
+        with contextlib.suppress(WebSocketDisconnect, TimeoutError):
+            async with asyncio.timeout(SEND_TIMEOUT_S):
+                await self._socket.send_text(encode(message))
 
-    async def _give_up(self, operation: Operation[Any, None]) -> None:
-        if self.operations.get(operation.id) is not operation:
-            return
-        error = GraphQLError("Something went wrong here.", extensions={"code": "INTERNAL_ERROR"})
-        try:
-            await operation.send_initial_errors([error])
-        except WebSocketDisconnected:
-            self.operations.pop(operation.id, None)
-
-    @staticmethod
-    def _get_pre_execution_close_reason(error: GraphQLError) -> str | None:
-        # A syntax error is an error of one operation; Strawberry would close the socket with all others on it.
-        return None
-
-
-def _refusal(message: str) -> PreExecutionError:
-    return PreExecutionError(data=None, errors=[GraphQLError(message, extensions={"code": "BAD_REQUEST"})])
+    async def _close(self, close: Close) -> None:
+        self._open = False
+        with contextlib.suppress(WebSocketDisconnect, RuntimeError):
+            await self._socket.close(close.code, close.reason)

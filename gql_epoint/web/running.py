@@ -1,0 +1,195 @@
+"""Run operations for every transport: one at a time to its answer, or as a stream of results.
+
+What a client gets is never an exception. A query ends when its time is up or its client goes; a mutation goes on
+to its end, for what it has begun at EPoint is not undone by a client that hangs up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncGenerator, Coroutine
+from typing import TYPE_CHECKING, Any, cast
+
+from graphql import GraphQLError
+from strawberry.exceptions import MissingQueryError
+from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
+from strawberry.types import ExecutionResult
+from strawberry.types.execution import PreExecutionError
+from strawberry.types.graphql import OperationType
+
+from gql_epoint.schema.masking import mask
+from gql_epoint.web.asking import Asked
+from gql_epoint.web.credentials import Doorkeeper, ExpiredCredentialError
+from gql_epoint.web.documents import DocumentError, Documents
+
+if TYPE_CHECKING:
+    from strawberry.schema import BaseSchema
+
+    from gql_epoint.schema.context import RequestContext
+
+logger = logging.getLogger(__name__)
+
+AT_ONCE = frozenset({OperationType.QUERY, OperationType.MUTATION})
+
+_TIME_IS_UP = (
+    "The operation took too long and its answer is not waited for. Ask for less; after a mutation, ask what became "
+    "of it with the same idempotency key."
+)
+
+
+class OtherTypeError(Exception):
+    """The operation is of a type that was not allowed; nothing of it ran."""
+
+    def __init__(self, operation_type: OperationType) -> None:
+        super().__init__(operation_type)
+        self.operation_type = operation_type
+
+
+class Runner:
+    """Runs operations against a schema. No query or mutation takes longer than `deadline_s`."""
+
+    def __init__(
+        self,
+        schema: BaseSchema,
+        *,
+        deadline_s: float,
+        documents: Documents | None = None,
+        doorkeeper: Doorkeeper | None = None,
+    ) -> None:
+        self._schema = schema
+        self._doorkeeper = doorkeeper
+        self._documents = documents or Documents()
+        self._deadline_s = deadline_s
+        self._under_way: set[asyncio.Task[Any]] = set()
+
+    async def answer(
+        self, asked: Asked, context: RequestContext, allowed: frozenset[OperationType] = AT_ONCE
+    ) -> ExecutionResult:
+        """Return the result of a query or mutation. Raises OtherTypeError for what is not in `allowed`."""
+        try:
+            asked = self._documents.resolve(asked, may_add=context.credential is not None)
+        except DocumentError as exc:
+            return failed(exc.message, exc.code)
+        for operation_type in (OperationType.QUERY, OperationType.MUTATION):
+            work = self._execute(asked, context, operation_type)
+            try:
+                async with asyncio.timeout(self._deadline_s):
+                    return await (work if operation_type is OperationType.QUERY else self._to_its_end(work))
+            except TimeoutError:
+                logger.warning("request %s: the deadline of an operation has passed", context.request_id)
+                return failed(_TIME_IS_UP, "DEADLINE_EXCEEDED")
+            except OtherTypeError as exc:
+                if exc.operation_type not in allowed or exc.operation_type is OperationType.SUBSCRIPTION:
+                    raise
+        raise AssertionError("an operation has one of three types")
+
+    async def results(
+        self, asked: Asked, context: RequestContext, allowed: frozenset[OperationType] = AT_ONCE
+    ) -> AsyncGenerator[ExecutionResult, None]:
+        """Yield each result of an operation; subscriptions are always allowed. Close the generator to stop it.
+
+        A credential that is valid no more ends it with an error of the code UNAUTHENTICATED.
+        """
+        try:
+            if self._doorkeeper is not None:
+                await self._doorkeeper.check(context.credential)
+            async with contextlib.aclosing(self._results(asked, context, allowed)) as results:
+                async for result in results:
+                    yield result
+        except ExpiredCredentialError as exc:
+            yield failed(str(exc), "UNAUTHENTICATED")
+
+    async def _results(
+        self, asked: Asked, context: RequestContext, allowed: frozenset[OperationType]
+    ) -> AsyncGenerator[ExecutionResult, None]:
+        try:
+            yield await self.answer(asked, context, allowed)
+        except OtherTypeError as exc:
+            if exc.operation_type is OperationType.MUTATION:
+                yield failed("Mutations are sent by POST.", "METHOD_NOT_ALLOWED")
+                return
+            subscription = self._subscription(asked, context)
+            if self._doorkeeper is not None:
+                subscription = self._doorkeeper.while_valid(subscription, context.credential)
+            async with contextlib.aclosing(subscription) as stream:
+                async for result in stream:
+                    yield result
+
+    async def _subscription(self, asked: Asked, context: RequestContext) -> AsyncGenerator[ExecutionResult, None]:
+        asked = self._documents.resolve(asked, may_add=False)  # It was found a moment ago.
+        stream = await self._schema.stream(
+            asked.query,
+            variable_values=asked.variables,
+            context_value=context,
+            operation_name=asked.operation_name,
+            operation_extensions=asked.extensions,
+            allowed_operation_types={OperationType.SUBSCRIPTION},
+        )
+        try:
+            async with contextlib.aclosing(cast("AsyncGenerator[ExecutionResult, None]", stream)) as results:
+                async for result in results:
+                    yield result
+        except Exception as exc:  # noqa: BLE001
+            # A bug ends this operation and no other. Its text may hold anything, so it is masked like a resolver's.
+            error = mask(GraphQLError(str(exc), original_error=exc), context.request_id)
+            yield PreExecutionError(data=None, errors=[error])
+
+    async def _execute(self, asked: Asked, context: RequestContext, only: OperationType) -> ExecutionResult:
+        try:
+            return await self._schema.execute(
+                asked.query,
+                variable_values=asked.variables,
+                context_value=context,
+                operation_name=asked.operation_name,
+                operation_extensions=asked.extensions,
+                allowed_operation_types={only},
+            )
+        except MissingQueryError:
+            return failed("The request has no query.", "BAD_REQUEST")
+        except CannotGetOperationTypeError as exc:
+            return failed(exc.as_http_error_reason(), "BAD_REQUEST")
+        except InvalidOperationTypeError as exc:
+            raise OtherTypeError(exc.operation_type) from None
+
+    async def _to_its_end(self, work: Coroutine[Any, Any, ExecutionResult]) -> ExecutionResult:
+        task = asyncio.create_task(work)
+        self._under_way.add(task)
+        task.add_done_callback(self._finished)
+        return await asyncio.shield(task)
+
+    async def drain(self) -> None:
+        """Wait for the mutations whose clients have gone."""
+        while self._under_way:
+            await asyncio.wait(self._under_way)
+
+    def _finished(self, task: asyncio.Task[Any]) -> None:
+        self._under_way.discard(task)
+        if not task.cancelled():
+            task.exception()  # Whoever waited was told.
+
+
+def failed(message: str, code: str) -> PreExecutionError:
+    """Return the result of an operation that could not be run."""
+    return PreExecutionError(data=None, errors=[GraphQLError(message, extensions={"code": code})])
+
+
+def is_request_error(result: ExecutionResult) -> bool:
+    """Whether nothing ran: such a result has errors without a path, and no `data`."""
+    return result.data is None and any(error.path is None for error in result.errors or ())
+
+
+def is_unauthenticated(result: ExecutionResult) -> bool:
+    """Whether a result says that its credential is valid no more."""
+    return any((error.extensions or {}).get("code") == "UNAUTHENTICATED" for error in result.errors or ())
+
+
+def formatted(result: ExecutionResult) -> dict[str, Any]:
+    """Return a result as clients read it; `data` is absent if nothing ran, as the specification says."""
+    answer: dict[str, Any] = {} if is_request_error(result) else {"data": result.data}
+    if result.errors:
+        answer["errors"] = [error.formatted for error in result.errors]
+    if result.extensions:
+        answer["extensions"] = result.extensions
+    return answer

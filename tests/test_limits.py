@@ -1,0 +1,234 @@
+"""Documents that would be slow, and the limit that each is refused by. Work is counted, not timed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import pytest
+from graphql import GraphQLError, GraphQLSchema, get_introspection_query, parse, validate
+
+from gql_epoint.schema import build_schema
+from gql_epoint.schema.limits import LIMITS, LimitError, check_text
+from gql_epoint.schema.weighing import Walk, check_document
+
+MEGABYTE = 1_000_000
+
+# A generous ceiling for one refusal: a slow machine passes, and quadratic work on a megabyte does not.
+SECONDS_MAX = 1.0
+
+
+@cache
+def schema() -> GraphQLSchema:
+    return build_schema()._schema  # noqa: SLF001
+
+
+def check(text: str, **variables: Any) -> None:
+    check_text(text)
+    check_document(schema(), parse(text), variables)
+
+
+def refused(text: str, **variables: Any) -> str:
+    with pytest.raises(LimitError) as caught:
+        check(text, **variables)
+    assert caught.value.extensions is not None
+    return str(caught.value.extensions["limit"])
+
+
+def numbered(count: int, item: str) -> str:
+    return " ".join(item.replace("#", str(number)) for number in range(count))
+
+
+def chain(count: int, spreads: int = 1, end: str = "viewer { level }") -> str:
+    """Fragments that spread the next one, so many times each."""
+    links = [f"fragment f{n} on Query {{ {f'...f{n + 1} ' * spreads} }}" for n in range(count)]
+    return "{ ...f0 } " + " ".join(links) + f" fragment f{count} on Query {{ {end} }}"
+
+
+def deep(levels: int) -> str:
+    return "{ viewer " * (levels - 1) + "{ level " + "}" * levels
+
+
+# -- a megabyte of each ---------------------------------------------------------------------------------------
+
+SHAPES: dict[str, Callable[[int], str]] = {
+    "aliases": lambda n: "{" + numbered(n, "a#: viewer { level }") + "}",
+    "repeated fields": lambda n: "{ viewer {" + "level " * n + "} }",
+    "directives": lambda n: "{ viewer " + "@a " * n + "{ level } }",
+    "unknown fields": lambda n: "{" + numbered(n, "x#") + "}",
+    "a list literal": lambda n: "{ transaction(by: [" + "1," * n + "]) { id } }",
+    "operations": lambda n: numbered(n, "query q# { viewer { level } }"),
+    "fragments": lambda n: "{ viewer { level } } " + numbered(n, "fragment f# on Query { viewer { level } }"),
+    "variables": lambda n: "query (" + numbered(n, "$v#: Int") + ") { viewer { level } }",
+    "a fragment chain": chain,
+    "a fragment cycle": lambda n: chain(n, end="...f0"),
+    "doubling": lambda n: chain(n, spreads=2),
+    "deep selections": lambda n: "{ viewer " * n + "}" * n,
+    "deep lists": lambda n: "{ transaction(by: " + "[" * n + "]" * n + ") { id } }",
+    "deep objects": lambda n: "{ transaction(by: " + "{a: " * n + "1" + "}" * n + ") { id } }",
+    "deep inline fragments": lambda n: "{" + "... {" * n + "viewer" + "}" * n + "}",
+    "comments": lambda n: "{ viewer { level } }" + "#\n" * n,
+    "one long text": lambda n: '{ transaction(by: {id: "' + "x" * n + '"}) { id } }',
+    "a text that never ends": lambda n: '{ a(b: """' + '\\"""' * n,
+    "quotes": lambda n: '"' * n,
+    "nothing but commas": lambda n: "," * n,
+    "a long number": lambda n: "{ transactions(first: " + "1" * n + ") { pageInfo { hasNextPage } } }",
+}
+
+
+def fitted(shape: Callable[[int], str], length: int) -> str:
+    """Return the largest of a shape that is not longer."""
+    size = length // max(1, len(shape(200)) // 200)
+    while len(shape(size)) > length:
+        size = size * 9 // 10
+    return shape(size)
+
+
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES.keys())
+def test_a_megabyte_of_it_is_refused_at_once(shape: Callable[[int], str]) -> None:
+    """By its length, whatever the setting for bodies is."""
+    text = fitted(shape, MEGABYTE)
+    started = time.perf_counter()
+
+    assert refused(text) == "characters"
+    assert time.perf_counter() - started < SECONDS_MAX
+
+
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES.keys())
+def test_as_much_of_it_as_passes_is_cheap(shape: Callable[[int], str]) -> None:
+    """The largest of each shape that its length lets through is refused in a bounded walk, or validated quickly."""
+    text = fitted(shape, LIMITS.characters)
+    started = time.perf_counter()
+    try:
+        check_text(text)
+        document = parse(text)
+        check_document(schema(), document)
+        validate(schema(), document)
+    except GraphQLError:
+        pass
+
+    assert time.perf_counter() - started < SECONDS_MAX
+
+
+# -- each limit, at its edge ----------------------------------------------------------------------------------
+
+EDGES: dict[str, tuple[Callable[[int], str], int]] = {
+    "operations": (SHAPES["operations"], LIMITS.operations),
+    "fragments": (SHAPES["fragments"], LIMITS.fragments),
+    "variables": (SHAPES["variables"], LIMITS.variables),
+    "aliases": (lambda n: "{ viewer {" + numbered(n, "a#: level") + "} }", LIMITS.aliases),
+    "directives_per_node": (SHAPES["directives"], LIMITS.directives_per_node),
+    "directives": (lambda n: "{ viewer {" + numbered(n, "x# @a") + "} }", LIMITS.directives),
+    "written_fields": (lambda n: "{ viewer {" + numbered(n - 1, "x#") + "} }", LIMITS.written_fields),
+    "repeats": (SHAPES["repeated fields"], LIMITS.repeats),
+    "root_fields": (lambda n: "{" + numbered(n, "x#") + "}", LIMITS.root_fields),
+    "depth": (deep, LIMITS.depth),
+    "nesting": (SHAPES["deep lists"], LIMITS.nesting - 2),
+    "tokens": (lambda n: "{ a(b: [" + "1 " * (n - 9) + "]) }", LIMITS.tokens),
+    "characters": (lambda n: "{ a }" + " " * (n - 5), LIMITS.characters),
+}
+
+
+@pytest.mark.parametrize("limit", EDGES)
+def test_a_limit_is_reached_and_not_passed(limit: str) -> None:
+    """So many are good, and one more is refused by the limit of that name."""
+    shape, edge = EDGES[limit]
+
+    check(shape(edge))
+    assert refused(shape(edge + 1)) == limit
+
+
+@pytest.mark.parametrize("levels", [20, 59])
+def test_doubling_fragments_cost_no_more_than_their_text(levels: int) -> None:
+    """Each is walked once, however often it is spread: the number of visits is that of the nodes."""
+    few, many = (Walk(schema(), parse(chain(levels, spreads)), {}, LIMITS) for spreads in (1, 2))
+    few.run()
+    with pytest.raises(LimitError):
+        many.run()
+
+    assert few.visits == 1 + levels + 2
+    assert many.visits <= 1 + 2 * levels + 2
+
+
+def test_a_fragment_that_spreads_itself_is_refused() -> None:
+    for text in ("{ ...a } fragment a on Query { ...a }", chain(3, end="...f0"), "fragment a on Query { ...a }"):
+        with pytest.raises(Exception, match="spreads itself"):
+            check(text)
+
+
+def test_depth_counts_through_fragments() -> None:
+    inner = "fragment b on Viewer " + deep(LIMITS.depth - 1)
+
+    check("{ a { ...b } } " + inner)
+    assert refused("{ a { a { ...b } } } " + inner) == "depth"
+
+
+def test_repeats_count_in_one_place_only() -> None:
+    """A union's types may each have the same fields, and another place is another place."""
+    check("{ viewer {" + "... on Viewer { level } " * LIMITS.repeats + "} }")
+    check("{ viewer { level } " * 1 + numbered(15, "a#: viewer { level }") + "}")
+    assert refused("{ viewer {" + "... { level } " * (LIMITS.repeats + 1) + "} }") == "repeats"
+    assert refused("{" + "viewer { level level level level } " * 8 + "}") == "repeats"
+
+
+# -- pages of pages -------------------------------------------------------------------------------------------
+
+
+def pages(outer: str, inner: str, fields: str = "id") -> str:
+    return (
+        f"query ($n: Int = 100, $m: Int) {{ transactions({outer}) {{ edges {{ node {{ "
+        f"refunds({inner}) {{ edges {{ node {{ {fields} }} }} }} }} }} }} }}"
+    )
+
+
+def test_a_page_of_pages_cannot_fan_out() -> None:
+    """What counts is the answer if every page is full."""
+    check(pages("first: 100", "first: 20"))
+    check(pages("first: 10", "first: 100"))
+    assert refused(pages("first: 100", "first: 100")) == "fields"
+    assert refused(pages("last: 100", "first: 100")) == "fields"
+    assert refused(pages("first: 100", "first: 20", numbered(10, "x#"))) == "fields"
+
+
+def test_a_page_takes_its_size_from_variables_and_defaults() -> None:
+    assert refused(pages("first: $n", "first: $m"), m=100) == "fields"
+    assert refused(pages("first: $n", "first: 100")) == "fields"
+    check(pages("first: $n", "first: $m"), n=5, m=100)
+    check(pages("first: $n", "first: $m"), n=None, m=None)
+    check(pages("orderBy: CREATED_AT_DESC", "after: null"))
+
+
+@pytest.mark.parametrize("size", [10**30, -5, "x", 1.5, True, [], {}])
+def test_a_page_size_that_is_refused_later_breaks_nothing(size: object) -> None:
+    check(pages("first: $n", "first: 1"), n=size)
+
+
+# -- what must pass -------------------------------------------------------------------------------------------
+
+
+def test_introspection_passes() -> None:
+    """Explorers and code generators ask for all of the schema at once, with nine levels of wrapped types."""
+    text = get_introspection_query(
+        specified_by_url=True,
+        schema_description=True,
+        directive_is_repeatable=True,
+        input_value_deprecation=True,
+    )
+
+    check(text)
+    assert validate(schema(), parse(text)) == []
+    assert text.count("ofType") == 9
+
+
+def test_introspection_cannot_fan_out() -> None:
+    """Neither by lists inside each other nor by asking again and again."""
+    nested = "{ __schema { types { fields { type { fields { type { fields { name } } } } } } } }"
+    again = "{ __schema {" + numbered(8, "t#: types { fields { args { type { name kind } } name } }") + "} }"
+    wrapped = "args { description type { kind name ofType { kind name ofType { kind name } } } }"
+    more = "{" + numbered(20, "s#: __schema { types { fields { name " + wrapped + "} } }") + "}"
+
+    assert refused(nested) == "introspection_lists"
+    check(again)
+    assert refused(more) == "introspection_fields"

@@ -1,0 +1,249 @@
+"""Event streams that go on after a break, and streams that carry many operations."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Any
+
+import aiohttp
+import pytest
+
+from gql_epoint.web.streams import paced
+from tests.service import Client, Service
+from tests.shop import WATCH, new_order, pay
+
+EVENTS = "subscription ($after: String) { events(after: $after) { cursor event { id } } }"
+STREAM = {"Accept": "text/event-stream"}
+TOKEN = "X-GraphQL-Event-Stream-Token"
+
+
+async def blocks(response: aiohttp.ClientResponse) -> AsyncIterator[dict[str, str]]:
+    """Yield the fields of each event; comments are left out."""
+    assert response.status == 200, await response.text()
+    rest = ""
+    async for chunk in response.content.iter_any():
+        *whole, rest = (rest + chunk.decode()).split("\n\n")
+        for block in whole:
+            fields = dict(line.split(": ", 1) for line in block.split("\n") if not line.startswith(":"))
+            if fields:
+                yield fields
+
+
+@contextlib.asynccontextmanager
+async def streamed(
+    client: Client, query: str, last: str | None = None, **variables: object
+) -> AsyncIterator[AsyncIterator[dict[str, str]]]:
+    headers = {**STREAM, **client.authorization} | ({} if last is None else {"Last-Event-ID": last})
+    body = {"query": query, "variables": variables}
+    async with asyncio.timeout(15), client.session.post(client.graphql, json=body, headers=headers) as response:
+        yield blocks(response)
+
+
+# -- resuming -------------------------------------------------------------------------------------------------
+
+
+async def test_the_feed_goes_on_after_the_last_event_that_was_seen(client: Client) -> None:
+    """Last-Event-ID is what browsers send by themselves when a stream breaks; nothing is missed or comes twice."""
+    await pay(client, new_order())
+    async with streamed(client, EVENTS) as stream:
+        before = [await anext(stream) for _ in range(2)]
+    async with streamed(client, EVENTS, before[0]["id"]) as stream:
+        again = await anext(stream)
+
+    assert again == before[1]
+    assert json.loads(before[0]["data"])["data"]["events"]["cursor"] == before[0]["id"]
+
+
+async def test_what_was_seen_is_newer_than_what_the_document_says(client: Client) -> None:
+    """The document stays the same on each reconnect, so its argument is where the very first stream began."""
+    await pay(client, new_order())
+    async with streamed(client, EVENTS) as stream:
+        first, second = [await anext(stream) for _ in range(2)]
+    async with streamed(client, EVENTS, first["id"], after=None) as stream:
+        assert await anext(stream) == second
+
+
+async def test_a_transaction_goes_on_after_the_version_that_was_seen(service: Service, client: Client) -> None:
+    order = new_order()
+    transaction = await pay(client, order)
+    async with streamed(client, WATCH, order=order) as stream:
+        snapshot = await anext(stream)
+    async with streamed(client, WATCH, snapshot["id"], order=order) as stream:
+        await service.simulator.pay(transaction["nextAction"]["url"])
+        change, complete = [await anext(stream) for _ in range(2)]
+    async with streamed(client, WATCH, change["id"], order=order) as stream:
+        rest = [fields["event"] async for fields in stream]
+
+    update = json.loads(change["data"])["data"]["transactionUpdated"]
+    assert (update["kind"], update["transaction"]["status"]) == ("CHANGE", "SUCCESS")
+    assert complete["event"] == "complete"
+    assert rest == ["complete"]  # its client had the final version, and missed only the end
+
+
+@pytest.mark.parametrize("last", ["x", "1", "ə", "ZXZlbnRzOjE", "-1", "'; --"])
+async def test_an_id_that_is_not_of_this_stream_is_an_error(client: Client, last: str) -> None:
+    async with streamed(client, WATCH, last, order="x") as stream:
+        answer = json.loads((await anext(stream))["data"])
+
+    assert answer["errors"][0]["extensions"]["code"] == "INVALID_INPUT"
+    assert "Last-Event-ID" in answer["errors"][0]["message"]
+
+
+async def test_an_empty_id_is_the_beginning(client: Client) -> None:
+    """Browsers send one after an event without an id."""
+    await pay(client, new_order())
+    async with streamed(client, EVENTS, "") as stream:
+        assert (await anext(stream))["event"] == "next"
+
+
+# -- pace -----------------------------------------------------------------------------------------------------
+
+
+async def test_a_quiet_stream_has_heartbeats_and_stops_with_the_server() -> None:
+    closed, stop = asyncio.Event(), asyncio.Event()
+
+    async def source() -> AsyncGenerator[int, None]:
+        try:
+            yield 1
+            await asyncio.sleep(60)
+        finally:
+            closed.set()
+
+    seen: list[int | None] = []
+    async with asyncio.timeout(5):
+        async for item in paced(source(), stop, 0.01):
+            seen.append(item)
+            if len(seen) == 4:
+                stop.set()
+
+    assert seen == [1, None, None, None]
+    assert closed.is_set()
+
+
+async def test_a_source_waits_for_a_slow_reader() -> None:
+    made = 0
+
+    async def source() -> AsyncGenerator[int, None]:
+        nonlocal made
+        while True:
+            made += 1
+            yield made
+
+    async with contextlib.aclosing(paced(source(), asyncio.Event(), 5)) as pace:
+        assert await anext(pace) == 1
+        await asyncio.sleep(0.05)
+
+    assert made <= 4
+
+
+# -- many operations on one stream ----------------------------------------------------------------------------
+
+
+async def reserve(client: Client) -> str:
+    async with client.session.put(client.graphql, headers=client.authorization) as response:
+        assert response.status == 201
+        return await response.text()
+
+
+async def submit(client: Client, token: str, operation_id: Any, query: str, **variables: object) -> int:
+    body = {"query": query, "variables": variables, "extensions": {"operationId": operation_id}}
+    headers = {TOKEN: token, **client.authorization}
+    async with client.session.post(client.graphql, json=body, headers=headers) as response:
+        return response.status
+
+
+@contextlib.asynccontextmanager
+async def opened(client: Client, token: str) -> AsyncIterator[AsyncIterator[dict[str, str]]]:
+    """Open a stream as a browser's EventSource does: without any header of its own."""
+    url = f"{client.graphql}?token={token}"
+    async with asyncio.timeout(15), client.session.get(url, headers=STREAM) as response:
+        yield blocks(response)
+
+
+async def test_one_stream_carries_many_operations(service: Service, client: Client) -> None:
+    order = new_order()
+    transaction = await pay(client, order)
+    token = await reserve(client)
+    async with opened(client, token) as stream:
+        assert await submit(client, token, "watch", WATCH, order=order) == 202
+        snapshot = await anext(stream)
+        assert await submit(client, token, "ask", "{ __typename }") == 202
+        answer = [await anext(stream) for _ in range(2)]
+        await service.simulator.pay(transaction["nextAction"]["url"])
+        change = [await anext(stream) for _ in range(2)]
+
+    assert json.loads(snapshot["data"])["id"] == "watch"
+    payload = {"data": {"__typename": "Query"}}
+    assert answer[0] == {
+        "event": "next",
+        "data": json.dumps({"id": "ask", "payload": payload}, separators=(",", ":")),
+    }
+    assert answer[1] == {"event": "complete", "data": '{"id":"ask"}'}
+    assert [fields["event"] for fields in change] == ["next", "complete"]
+
+
+async def test_an_operation_may_be_sent_before_the_stream_is_open(client: Client) -> None:
+    token = await reserve(client)
+    assert await submit(client, token, "1", "{ __typename }") == 202
+    async with opened(client, token) as stream:
+        assert [(await anext(stream))["event"] for _ in range(2)] == ["next", "complete"]
+
+
+async def test_what_cannot_run_says_so_on_the_stream(client: Client) -> None:
+    token = await reserve(client)
+    async with opened(client, token) as stream:
+        assert await submit(client, token, "1", "{ nothing }") == 202
+        assert json.loads((await anext(stream))["data"])["payload"]["errors"]
+
+
+async def test_an_operation_is_stopped_by_its_id(client: Client) -> None:
+    token = await reserve(client)
+    headers = {TOKEN: token, **client.authorization}
+    async with opened(client, token) as stream:
+        assert await submit(client, token, "1", EVENTS) == 202
+        await anext(stream)
+        assert await submit(client, token, "1", EVENTS) == 409
+        for _ in range(2):
+            async with client.session.delete(f"{client.graphql}?operationId=1", headers=headers) as response:
+                assert response.status == 200
+        assert await submit(client, token, "1", "{ __typename }") == 202
+
+
+async def test_a_token_opens_one_stream_and_ends_with_it(client: Client) -> None:
+    token = await reserve(client)
+    async with (
+        opened(client, token),
+        client.session.get(f"{client.graphql}?token={token}", headers=STREAM) as twice,
+    ):
+        assert twice.status == 409
+    async with asyncio.timeout(5):
+        while await submit(client, token, "1", "{ __typename }") != 404:
+            await asyncio.sleep(0.05)
+
+
+async def test_a_token_is_no_credential(service: Service, client: Client) -> None:
+    """It may be in a proxy's log, so it sends nothing: that takes the key with which it was reserved."""
+    token = await reserve(client)
+    async with service.client(None) as thief:
+        assert await submit(thief, token, "1", "{ __typename }") == 401
+        async with thief.session.delete(thief.graphql, headers={TOKEN: token}) as response:
+            assert response.status == 401
+        async with thief.session.put(thief.graphql) as response:
+            assert response.status == 401
+
+
+@pytest.mark.parametrize("token", ["x", "", "ə" * 40])
+async def test_an_unknown_token_is_a_404(client: Client, token: str) -> None:
+    headers = {**STREAM, **client.authorization}
+    async with client.session.get(f"{client.graphql}?token={token or 'none'}", headers=headers) as response:
+        assert (response.status, (await response.json())["errors"][0]["extensions"]["code"]) == (404, "NOT_FOUND")
+    async with client.session.delete(client.graphql, headers=client.authorization) as response:
+        assert response.status == 404
+
+
+@pytest.mark.parametrize("operation_id", [None, "", 1, "x" * 129, []])
+async def test_an_operation_has_an_id(client: Client, operation_id: object) -> None:
+    assert await submit(client, await reserve(client), operation_id, "{ __typename }") == 400

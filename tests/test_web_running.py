@@ -1,0 +1,290 @@
+"""What becomes of an operation when its time is up or its client goes, seen from inside the process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncGenerator, AsyncIterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import strawberry
+from strawberry.types.graphql import OperationType
+
+from gql_epoint.schema.context import Place
+from gql_epoint.web.asking import Asked
+from gql_epoint.web.graphql import GraphQLEndpoint
+from gql_epoint.web.running import OtherTypeError, Runner, formatted
+from gql_epoint.web.sockets import Sockets
+
+log: list[str] = []
+
+
+async def work(name: str, seconds: float = 0.2) -> str:
+    log.append(f"{name} began")
+    try:
+        await asyncio.sleep(seconds)
+    except asyncio.CancelledError:
+        log.append(f"{name} cancelled")
+        raise
+    log.append(f"{name} ended")
+    return name
+
+
+@strawberry.type
+class Query:
+    @strawberry.field
+    async def slow(self) -> str:
+        return await work("query")
+
+
+@strawberry.type
+class Mutation:
+    @strawberry.mutation
+    async def slow(self) -> str:
+        return await work("mutation")
+
+
+@strawberry.type
+class Subscription:
+    @strawberry.subscription
+    async def ticks(self) -> AsyncGenerator[int, None]:
+        log.append("ticks began")
+        try:
+            yield 1
+            await asyncio.sleep(60)
+        finally:
+            log.append("ticks closed")
+
+    @strawberry.subscription
+    async def bug(self) -> AsyncGenerator[int, None]:
+        yield 1
+        raise ValueError("a secret")
+
+
+SCHEMA = strawberry.Schema(query=Query, mutation=Mutation, subscription=Subscription)
+
+
+async def _request_context(_request: Any) -> Any:
+    return context()
+
+
+async def _nobody(_payload: Any) -> None:
+    return None
+
+
+VISITORS: Any = SimpleNamespace(
+    of_request=_request_context,
+    of_socket=_nobody,
+    context=lambda *_: context(),
+    seconds_left=lambda _credential: lifetime_s[0],
+)
+lifetime_s: list[float | None] = [None]
+
+
+def context() -> Any:
+    return SimpleNamespace(request_id="r-1", place=Place(), credential=None)
+
+
+@pytest.fixture(autouse=True)
+def _fresh_log() -> None:
+    log.clear()
+    lifetime_s[0] = None
+
+
+async def until(line: str) -> None:
+    async with asyncio.timeout(5):
+        while line not in log:
+            await asyncio.sleep(0.01)
+
+
+def codes(result: Any) -> list[str]:
+    return [error["extensions"]["code"] for error in formatted(result)["errors"]]
+
+
+# -- Runner ---------------------------------------------------------------------------------------------------
+
+
+async def test_a_query_ends_when_its_time_is_up() -> None:
+    result = await Runner(SCHEMA, deadline_s=0.02).answer(Asked(query="{ slow }"), context())
+
+    assert codes(result) == ["DEADLINE_EXCEEDED"]
+    await until("query cancelled")
+
+
+async def test_a_mutation_goes_on_when_its_time_is_up() -> None:
+    """What it has begun at EPoint is not undone by us; a shutdown waits for it."""
+    runner = Runner(SCHEMA, deadline_s=0.02)
+    result = await runner.answer(Asked(query="mutation { slow }"), context())
+    seen = list(log)
+    await runner.drain()
+
+    assert codes(result) == ["DEADLINE_EXCEEDED"]
+    assert (seen, log) == (["mutation began"], ["mutation began", "mutation ended"])
+
+
+async def test_a_type_that_is_not_allowed_does_not_run() -> None:
+    runner = Runner(SCHEMA, deadline_s=1)
+    for query in ("mutation { slow }", "subscription { ticks }"):
+        with pytest.raises(OtherTypeError):
+            await runner.answer(Asked(query=query), context(), frozenset({OperationType.QUERY}))
+
+    assert log == []
+
+
+async def test_closing_the_results_closes_the_source() -> None:
+    results = Runner(SCHEMA, deadline_s=1).results(Asked(query="subscription { ticks }"), context())
+    assert formatted(await anext(results)) == {"data": {"ticks": 1}}
+    await results.aclose()
+
+    assert log == ["ticks began", "ticks closed"]
+
+
+async def test_a_bug_in_a_source_ends_it_without_its_text() -> None:
+    runner = Runner(SCHEMA, deadline_s=1)
+    found = [formatted(result) async for result in runner.results(Asked(query="subscription { bug }"), context())]
+
+    assert found[0] == {"data": {"bug": 1}}
+    assert len(found) == 2
+
+
+# -- HTTP -----------------------------------------------------------------------------------------------------
+
+
+def endpoint(**options: Any) -> GraphQLEndpoint:
+    runner = Runner(SCHEMA, deadline_s=5)
+    sockets = Sockets(runner, VISITORS, allowed_origins=(), **options)
+    return GraphQLEndpoint(runner, VISITORS, sockets, body_bytes_max=1_000, explorer=None, closing=asyncio.Event())
+
+
+class Wire:
+    """The server's side of one ASGI call: what a client sends goes in, what it would read comes out."""
+
+    def __init__(self, scope: dict[str, Any], **options: Any) -> None:
+        self.sent: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self.received: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        scope |= {"asgi": {"version": "3.0"}, "path": "/graphql", "query_string": b"", "state": {"request_id": "r"}}
+        self.call = asyncio.create_task(endpoint(**options)(scope, self.received.get, self.sent.put))  # type: ignore[arg-type]
+
+    async def take(self) -> dict[str, Any]:
+        async with asyncio.timeout(5):
+            return await self.sent.get()
+
+    async def over(self) -> None:
+        async with asyncio.timeout(5):
+            await self.call
+
+
+@contextlib.asynccontextmanager
+async def posted(query: str, accept: str = "application/json") -> AsyncIterator[Wire]:
+    headers = {"content-type": "application/json", "accept": accept}
+    raw = [(name.encode(), value.encode()) for name, value in headers.items()]
+    wire = Wire({"type": "http", "method": "POST", "headers": raw})
+    wire.received.put_nowait({"type": "http.request", "body": json.dumps({"query": query}).encode()})
+    yield wire
+    await wire.over()
+
+
+async def test_a_query_stops_when_its_client_goes() -> None:
+    async with posted("{ slow }") as wire:
+        await until("query began")
+        wire.received.put_nowait({"type": "http.disconnect"})
+
+    assert log == ["query began", "query cancelled"]
+
+
+async def test_a_mutation_goes_on_when_its_client_goes() -> None:
+    async with posted("mutation { slow }") as wire:
+        await until("mutation began")
+        wire.received.put_nowait({"type": "http.disconnect"})
+    await until("mutation ended")
+
+    assert log == ["mutation began", "mutation ended"]
+
+
+@pytest.mark.parametrize("accept", ["text/event-stream", "multipart/mixed;subscriptionSpec=1.0, application/json"])
+async def test_a_source_closes_when_the_reader_of_its_stream_goes(accept: str) -> None:
+    async with posted("subscription { ticks }", accept) as wire:
+        assert (await wire.take())["status"] == 200
+        while b'"ticks":1' not in (await wire.take())["body"]:
+            pass
+        wire.received.put_nowait({"type": "http.disconnect"})
+
+    assert log == ["ticks began", "ticks closed"]
+
+
+@pytest.mark.parametrize("accept", ["text/event-stream", "multipart/mixed;subscriptionSpec=1.0, application/json"])
+async def test_no_stream_outlives_its_credential(accept: str) -> None:
+    lifetime_s[0] = 0.05
+    async with posted("subscription { ticks }", accept):
+        await until("ticks closed")
+
+
+# -- sockets --------------------------------------------------------------------------------------------------
+
+
+@contextlib.asynccontextmanager
+async def connected(**options: Any) -> AsyncIterator[Wire]:
+    wire = Wire({"type": "websocket", "headers": [], "subprotocols": ["graphql-transport-ws"]}, **options)
+    wire.received.put_nowait({"type": "websocket.connect"})
+    assert (await wire.take())["type"] == "websocket.accept"
+    say(wire, type="connection_init")
+    assert json.loads((await wire.take())["text"]) == {"type": "connection_ack"}
+    yield wire
+    wire.received.put_nowait({"type": "websocket.disconnect", "code": 1006})
+    await wire.over()
+
+
+def say(wire: Wire, **message: Any) -> None:
+    wire.received.put_nowait({"type": "websocket.receive", "text": json.dumps(message)})
+
+
+async def test_sources_close_when_the_client_of_a_socket_goes() -> None:
+    async with connected() as wire:
+        for number in "123":
+            say(wire, type="subscribe", id=number, payload={"query": "subscription { ticks }"})
+        for _ in range(3):
+            assert json.loads((await wire.take())["text"])["payload"] == {"data": {"ticks": 1}}
+
+    assert sorted(log) == ["ticks began"] * 3 + ["ticks closed"] * 3
+
+
+async def test_a_source_closes_when_its_client_completes() -> None:
+    async with connected() as wire:
+        say(wire, type="subscribe", id="1", payload={"query": "subscription { ticks }"})
+        await wire.take()
+        say(wire, type="complete", id="1")
+        await until("ticks closed")
+
+
+async def test_operations_on_a_socket_are_bounded_also_while_they_end() -> None:
+    async with connected(operations_max=2) as wire:
+        for number in "123":
+            say(wire, type="subscribe", id=number, payload={"query": "subscription { ticks }"})
+        answers = [json.loads((await wire.take())["text"]) for _ in range(3)]
+        say(wire, type="complete", id="1")
+        await until("ticks closed")
+        say(wire, type="subscribe", id="4", payload={"query": "subscription { ticks }"})
+        again = json.loads((await wire.take())["text"])
+
+    refused = [answer for answer in answers if answer["type"] == "error"]
+    assert [answer["id"] for answer in refused] == ["3"]
+    assert refused[0]["payload"][0]["extensions"] == {"code": "TOO_MANY_OPERATIONS"}
+    assert again["type"] == "next"
+
+
+async def test_no_socket_outlives_its_credential() -> None:
+    lifetime_s[0] = 0.05
+    async with connected() as wire:
+        say(wire, type="subscribe", id="1", payload={"query": "subscription { ticks }"})
+        await wire.take()
+        closed = await wire.take()
+
+    assert (closed["type"], closed["code"], closed["reason"]) == (
+        "websocket.close",
+        4401,
+        "The credential has expired",
+    )
+    assert log == ["ticks began", "ticks closed"]
