@@ -13,6 +13,7 @@ import asyncio
 import logging
 import re
 import time
+from collections.abc import Iterable
 from types import SimpleNamespace, TracebackType
 from typing import Any, Self
 
@@ -72,6 +73,9 @@ class Gateway:
 
     Idle connections are kept for `keep_alive_s` only: a server that closes one at the moment it is used again
     leaves a charge unclear, so the default stays below the 5 s after which the least patient servers close.
+
+    A customer is sent only to pages on the host of `base_url`, on one of `page_hosts`, or on hosts below them. An
+    answer that names another is not believed, whoever could write it.
     """
 
     def __init__(
@@ -85,6 +89,7 @@ class Gateway:
         connections_max: int = 100,
         reply_bytes_max: int = 1_000_000,
         dns_cache_s: int = 60,
+        page_hosts: Iterable[str] = (),
         logger_name: str = "epoint",
     ) -> None:
         self._merchant = merchant
@@ -95,6 +100,7 @@ class Gateway:
         self._connections_max = connections_max
         self._reply_bytes_max = reply_bytes_max
         self._dns_cache_s = dns_cache_s
+        self._page_hosts = (str(URL(self._base_url).host), *page_hosts)
         self._log = logging.getLogger(logger_name)
         self._session: aiohttp.ClientSession | None = None
 
@@ -144,6 +150,7 @@ class Gateway:
                 raise TimeoutError  # A kept connection could take the request before any timer runs.
             status, body = await self._post(self._session, url, form, limit_s, call)
             reply = _read_reply(operation, status, body)
+            self._check_page(operation.name, getattr(reply, "redirect_url", None))
             outcome, call.trace_id = "answered", reply.trace_id or call.trace_id
             return reply
         except GatewayUnclearError:
@@ -175,6 +182,18 @@ class Gateway:
             if len(body) > self._reply_bytes_max:
                 raise _OversizedError
         return bytes(body)
+
+    def _check_page(self, operation: str, page: str | None) -> None:
+        """Raise GatewayUnclearError for a page where nobody should type a card number."""
+        if not page:
+            return
+        try:
+            url = URL(page)
+        except ValueError:
+            raise GatewayUnclearError(operation, "the page for the customer has no readable address") from None
+        ours = any(url.host == host or (url.host or "").endswith(f".{host}") for host in self._page_hosts)
+        if url.user or not ours or url.scheme not in ("https", URL(self._base_url).scheme):
+            raise GatewayUnclearError(operation, "the page for the customer is not on EPoint's host")
 
     def _record(self, operation: str, outcome: str, call: _Call) -> None:
         # Four facts and no more: data, signatures, card numbers and bodies stay out of logs.

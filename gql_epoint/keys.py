@@ -1,6 +1,6 @@
-"""Secret keys: made here, shown once, and kept only as hashes.
+"""Secret keys and client tokens: made here, shown once, and kept only as hashes.
 
-A key is 256 random bits, so one round of SHA-256 is as good as a slow hash, and a digest may be looked up in a
+Each is 256 random bits, so one round of SHA-256 is as good as a slow hash, and a digest may be looked up in a
 table: whoever can choose what to present still cannot choose its digest.
 """
 
@@ -20,6 +20,7 @@ DEVELOPMENT_KEY = "sk_sandbox_development"
 """The key of sandbox mode, known to everybody. Nothing else accepts it."""
 
 _PREFIX = "sk_live_"
+_CLIENT_PREFIX = "ct_"
 _SECRET_BYTES = 32
 _SECRET_LENGTH = 43  # 256 bits in base 62
 _CHECKSUM_LENGTH = 6  # 32 bits in base 62
@@ -57,14 +58,22 @@ DEVELOPMENT = SecretKey(
 
 def new_secret_key(random: Callable[[int], bytes]) -> str:
     """Make a key: `sk_live_`, 256 bits from `random`, and a checksum by which scanners know a leaked one."""
-    secret = _base62(int.from_bytes(random(_SECRET_BYTES), "big"), _SECRET_LENGTH)
-    return f"{_PREFIX}{secret}_{_checksum(secret)}"
+    return _new(_PREFIX, random)
+
+
+def new_client_token(random: Callable[[int], bytes]) -> str:
+    """Make a client token in the same way; it starts with `ct_`."""
+    return _new(_CLIENT_PREFIX, random)
 
 
 def is_intact(key: str) -> bool:
     """Tell whether `key` has the form of a key and its checksum fits: a typo or a cut shows here."""
-    secret, _, checksum = key.removeprefix(_PREFIX).partition("_")
-    return key.startswith(_PREFIX) and len(secret) == _SECRET_LENGTH and checksum == _checksum(secret)
+    return _is_intact(_PREFIX, key)
+
+
+def is_client_token(text: str) -> bool:
+    """Tell whether `text` has the form of a client token, so that nothing else has to be looked up."""
+    return _is_intact(_CLIENT_PREFIX, text)
 
 
 def digest_of(key: str) -> str:
@@ -134,6 +143,16 @@ def _parse_key(entry: str, number: int) -> SecretKey:
         )
     except ValueError as exc:
         raise ValueError(f"entry {number} cannot be used: {exc}") from None
+
+
+def _new(prefix: str, random: Callable[[int], bytes]) -> str:
+    secret = _base62(int.from_bytes(random(_SECRET_BYTES), "big"), _SECRET_LENGTH)
+    return f"{prefix}{secret}_{_checksum(secret)}"
+
+
+def _is_intact(prefix: str, text: str) -> bool:
+    secret, _, checksum = text.removeprefix(prefix).partition("_")
+    return text.startswith(prefix) and len(secret) == _SECRET_LENGTH and checksum == _checksum(secret)
 
 
 def _checksum(secret: str) -> str:

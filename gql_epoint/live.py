@@ -48,9 +48,12 @@ class Live:
                 watcher.ring()
 
     @contextlib.contextmanager
-    def watch(self, stream_id: str) -> Iterator[Watcher]:
-        """Watch a stream (or FEED) while the block runs. Enter before reading the state, or a change is missed."""
-        watcher = Watcher()
+    def watch(self, stream_id: str, watcher: Watcher | None = None) -> Iterator[Watcher]:
+        """Watch a stream (or FEED) while the block runs. Enter before reading the state, or a change is missed.
+
+        With `watcher` one bell rings for several streams.
+        """
+        watcher = watcher or Watcher()
         self._watchers.setdefault(stream_id, set()).add(watcher)
         try:
             yield watcher

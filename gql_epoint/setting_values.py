@@ -12,6 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
 _PRIVATE_KEY_LENGTH_MIN = 16  # EPoint gives out 24 to 44 characters; what is shorter is a placeholder.
 
 
@@ -94,6 +96,26 @@ def parse_host(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9.:_-]{1,253}", text):
         raise ValueError("must be an address or name to listen on, such as 127.0.0.1 or 0.0.0.0, without a port")
     return text
+
+
+def parse_hosts(text: str) -> frozenset[str]:
+    """Read names of hosts, separated by commas."""
+    hosts = frozenset(host.strip().lower() for host in text.split(",") if host.strip())
+    if not all(re.fullmatch(r"[a-z0-9.-]{1,253}", host) for host in hosts):
+        raise ValueError(
+            "must be names of hosts separated by commas, such as shop.example, without https:// or paths"
+        )
+    return hosts
+
+
+def parse_networks(text: str) -> tuple[Network, ...]:
+    """Read addresses and networks, separated by commas."""
+    try:
+        return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
+    except ValueError:
+        raise ValueError(
+            "must be addresses or networks separated by commas, such as 10.0.0.5 or 10.0.0.0/8"
+        ) from None
 
 
 def whole_number(low: int, high: int, unit: str) -> Callable[[str], int]:

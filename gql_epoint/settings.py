@@ -17,6 +17,7 @@ import msgspec
 from gql_epoint.errors import ConfigurationError
 from gql_epoint.keys import DEVELOPMENT, SecretKey, parse_keys
 from gql_epoint.setting_values import (
+    Network,
     Secret,
     is_loopback,
     one_of,
@@ -24,6 +25,8 @@ from gql_epoint.setting_values import (
     parse_flag,
     parse_gateway_url,
     parse_host,
+    parse_hosts,
+    parse_networks,
     parse_origins,
     parse_path,
     parse_private_key,
@@ -64,6 +67,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     documents_only: bool
     persisted_queries: bool
     callback_bytes_max: int
+    return_hosts: frozenset[str]
+    page_hosts: frozenset[str]
+    trusted_proxies: tuple[Network, ...]
+    key_requests_per_minute: int
+    token_requests_per_minute: int
+    address_requests_per_minute: int
+    token_streams_max: int
+    address_connections_max: int
     log_level: str
     simulator_port: int
 
@@ -284,6 +295,69 @@ SETTINGS: tuple[Setting, ...] = (
         parse=whole_number(1_000, 10_000_000, " bytes"),
         default="65536",
         help="The longest callback from EPoint that is read, in bytes.",
+    ),
+    Setting(
+        name="GQL_EPOINT_RETURN_HOSTS",
+        field="return_hosts",
+        parse=parse_hosts,
+        default="",
+        help="Hosts that return URLs may name, separated by commas, such as shop.example; unset, any.",
+    ),
+    Setting(
+        name="GQL_EPOINT_PAGE_HOSTS",
+        field="page_hosts",
+        parse=parse_hosts,
+        default="",
+        help="Hosts besides EPoint's own on which its payment pages may be; customers are sent to no other.",
+    ),
+    Setting(
+        name="GQL_EPOINT_TRUSTED_PROXIES",
+        field="trusted_proxies",
+        parse=parse_networks,
+        default="",
+        help="Addresses or networks of proxies whose X-Forwarded-For is believed, separated by commas.",
+    ),
+    Setting(
+        name="GQL_EPOINT_KEY_REQUESTS_PER_MINUTE",
+        field="key_requests_per_minute",
+        parse=whole_number(0, 10_000_000, ""),
+        default="60000",
+        sandbox_default="0",
+        help="How many requests one secret key may send to one node; 0 is no limit.",
+    ),
+    Setting(
+        name="GQL_EPOINT_TOKEN_REQUESTS_PER_MINUTE",
+        field="token_requests_per_minute",
+        parse=whole_number(0, 10_000_000, ""),
+        default="120",
+        sandbox_default="0",
+        help="How many requests one client token may send to one node; 0 is no limit.",
+    ),
+    Setting(
+        name="GQL_EPOINT_ADDRESS_REQUESTS_PER_MINUTE",
+        field="address_requests_per_minute",
+        parse=whole_number(0, 10_000_000, ""),
+        default="600",
+        sandbox_default="0",
+        help="How many requests without a secret key one address may send to one node; 0 is no limit. Behind a "
+        "proxy, set GQL_EPOINT_TRUSTED_PROXIES, or all customers count as one.",
+    ),
+    Setting(
+        name="GQL_EPOINT_TOKEN_STREAMS_MAX",
+        field="token_streams_max",
+        parse=whole_number(0, 1_000_000, ""),
+        default="10",
+        sandbox_default="0",
+        help="How many requests and event streams of one client token may be open at once; 0 is no limit.",
+    ),
+    Setting(
+        name="GQL_EPOINT_ADDRESS_CONNECTIONS_MAX",
+        field="address_connections_max",
+        parse=whole_number(0, 1_000_000, ""),
+        default="200",
+        sandbox_default="0",
+        help="How many requests, event streams and WebSockets of one address may be open at once, those with a "
+        "secret key in a header not counted; 0 is no limit.",
     ),
     Setting(
         name="GQL_EPOINT_LOG_LEVEL",

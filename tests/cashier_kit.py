@@ -16,10 +16,21 @@ import aiohttp
 import msgspec
 
 from gql_epoint.cashier import Cashier
-from gql_epoint.cashier.commands import Call, PaymentOrder, RefundOrder, SaveCardOrder, TransactionBy
+from gql_epoint.cashier.commands import (
+    Call,
+    CheckoutOrder,
+    Confirmation,
+    NewCheckout,
+    PaymentOrder,
+    RefundOrder,
+    Result,
+    SaveCardOrder,
+    TransactionBy,
+)
 from gql_epoint.cashier.desk import Books, Defaults
 from gql_epoint.epoint import PAY, PayRequest, seal
 from gql_epoint.gateway import Gateway, Merchant
+from gql_epoint.ledger.checkout import CheckoutPurpose, CheckoutState, PaymentMethodType
 from gql_epoint.ledger.transaction import Event, Refund, SavedCard, Transaction, TransactionOperation
 from gql_epoint.live import Live
 from gql_epoint.simulator.server import RunningSimulator, running
@@ -98,6 +109,21 @@ class Shop:
         if card_number is not None:
             await self.hosted_page(reply.redirect_url, card_number)
         return reply.transaction
+
+    async def checkout(self, **changes: Any) -> NewCheckout:
+        """Make a checkout of 10 AZN with a fresh order and key; `changes` are fields of CheckoutOrder, or `key`."""
+        call, order = a_checkout(**changes)
+        return (await self.cashier.checkouts.create(call, order)).value
+
+    async def confirm(
+        self, checkout_id: str, *, card: str | None = None, key: str | None = None, language: str | None = None
+    ) -> Result[CheckoutState]:
+        """Confirm a checkout as a browser does, on the hosted page or with a saved card."""
+        method = PaymentMethodType.SAVED_CARD if card else PaymentMethodType.HOSTED_PAGE
+        call = a_call("confirmCheckout", owner=checkout_id, actor=checkout_id, input_hash=f"{method} {card}")
+        call = msgspec.structs.replace(call, key=key or call.key)
+        chosen = Confirmation(method=method, saved_card_id=card, language=language)
+        return await self.cashier.checkouts.confirm(call, checkout_id, chosen)
 
     async def refund(self, transaction: Transaction, amount: str | None = None, **call: Any) -> Refund:
         """Refund a transaction."""
@@ -189,6 +215,19 @@ def payment(**changes: Any) -> tuple[Call, PaymentOrder]:
         "description": "A test",
     }
     return a_call(call.pop("mutation", "pay"), **call), PaymentOrder(**(order | changes))
+
+
+def a_checkout(**changes: Any) -> tuple[Call, CheckoutOrder]:
+    """Return a valid checkout with a fresh order, changed in what the test is about."""
+    call = {name: changes.pop(name) for name in ("key", "input_hash") if name in changes}
+    order = {
+        "purpose": CheckoutPurpose.PAYMENT,
+        "order_id": f"order-{next(_numbers)}",
+        "amount": Decimal("10.00"),
+        "currency": "AZN",
+        "description": "A test",
+    }
+    return a_call("createCheckout", **call), CheckoutOrder(**(order | changes))
 
 
 def signed(fields: dict[str, Any]) -> bytes:

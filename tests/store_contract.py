@@ -18,6 +18,13 @@ import pytest
 from gql_epoint.epoint.bank_codes import FailureCategory
 from gql_epoint.errors import StoreUnavailableError
 from gql_epoint.ledger import ids
+from gql_epoint.ledger.checkout import (
+    Checkout,
+    CheckoutPurpose,
+    ClientOperation,
+    ClientToken,
+    PaymentMethodType,
+)
 from gql_epoint.ledger.transaction import (
     CallbackRecord,
     Disposition,
@@ -129,6 +136,34 @@ def an_idempotency(**changes: Any) -> IdempotencyRecord:
     return IdempotencyRecord(**(values | changes))
 
 
+def a_checkout(**changes: Any) -> Checkout:
+    """Return a checkout with only what it must have."""
+    values: dict[str, Any] = {
+        "id": an_id("co"),
+        "purpose": CheckoutPurpose.SAVE_CARD,
+        "version": 1,
+        "order_id": "order-1",
+        "methods": frozenset({PaymentMethodType.HOSTED_PAGE}),
+        "created_at": START,
+        "updated_at": START,
+        "expires_at": LATER,
+        "attempts_max": 5,
+    }
+    return Checkout(**(values | changes))
+
+
+def a_token(checkout_id: str, **changes: Any) -> ClientToken:
+    """Return a client token."""
+    values: dict[str, Any] = {
+        "digest": f"{next(_numbers):064x}",
+        "checkout_id": checkout_id,
+        "operations": frozenset({ClientOperation.READ, ClientOperation.CONFIRM}),
+        "created_at": START,
+        "expires_at": LATER,
+    }
+    return ClientToken(**(values | changes))
+
+
 FAILURE = Failure(
     category=FailureCategory.INSUFFICIENT_FUNDS,
     message="Kartda kifayət qədər balans yoxdur",
@@ -171,6 +206,7 @@ FULL_TRANSACTION = a_transaction(
         trace_id="t1",
         last_confirmed_at=LATER,
     ),
+    checkout_id="co_1",
 )
 FULL_REFUND = a_refund(
     FULL_TRANSACTION.id,
@@ -195,6 +231,7 @@ FULL_CARD = a_card(
     call_deadline=LATER,
     ask_at=LATER,
     asks=2,
+    checkout_id="co_1",
 )
 FULL_CALLBACK = a_callback(
     body='{"status":"success"}',
@@ -220,7 +257,27 @@ FULL_EVENT = an_event(
     saved_card_id=FULL_CARD.id,
     callback_id=FULL_CALLBACK.id,
 )
+FULL_CHECKOUT = a_checkout(
+    purpose=CheckoutPurpose.PAYMENT,
+    version=3,
+    order_id="Sifariş № 1",
+    methods=frozenset(PaymentMethodType),
+    attempts=2,
+    amount=Decimal("9999999.99"),
+    currency="AZN",
+    description="Təsvir",
+    save_card=True,
+    split_user="i000000002",
+    split_amount=Decimal("0.01"),
+    saved_card_ids=("card_2", "card_1"),
+    language="az",
+    success_url="https://shop.example/paid",
+    error_url="https://shop.example/failed",
+    metadata='{"a":"\\u0000"}',
+    canceled_at=LATER,
+)
 _MINIMAL_TRANSACTION = a_transaction()
+_MINIMAL_CHECKOUT = a_checkout()
 
 # How each kind of row is written, changed and read back.
 Row = Any
@@ -231,12 +288,15 @@ INSERT: dict[type, Callable[[Unit, Row], Awaitable[None]]] = {
     CallbackRecord: lambda unit, row: unit.insert_callback(row),
     Event: lambda unit, row: unit.insert_event(row),
     IdempotencyRecord: lambda unit, row: unit.insert_idempotency(row),
+    Checkout: lambda unit, row: unit.insert_checkout(row),
+    ClientToken: lambda unit, row: unit.insert_client_token(row),
 }
 SAVE: dict[type, Callable[[Unit, Row], Awaitable[None]]] = {
     Transaction: lambda unit, row: unit.save_transaction(row),
     Refund: lambda unit, row: unit.save_refund(row),
     SavedCard: lambda unit, row: unit.save_saved_card(row),
     CallbackRecord: lambda unit, row: unit.save_callback(row),
+    Checkout: lambda unit, row: unit.save_checkout(row),
 }
 READ: dict[type, Callable[[Reader, Row], Awaitable[Row]]] = {
     Transaction: lambda reader, row: reader.transaction(row.id),
@@ -245,6 +305,8 @@ READ: dict[type, Callable[[Reader, Row], Awaitable[Row]]] = {
     CallbackRecord: lambda reader, row: reader.callback(row.id),
     Event: lambda reader, row: reader.event(row.stream_id, row.sequence),
     IdempotencyRecord: lambda reader, row: reader.idempotency(row.owner, row.mutation, row.key),
+    Checkout: lambda reader, row: reader.checkout(row.id),
+    ClientToken: lambda reader, row: reader.client_token(row.digest),
 }
 
 
@@ -294,6 +356,9 @@ class StoreContract:
             (FULL_EVENT,),
             (an_event("tr_1"),),
             (an_idempotency(),),
+            (FULL_CHECKOUT,),
+            (_MINIMAL_CHECKOUT,),
+            (_MINIMAL_CHECKOUT, a_token(_MINIMAL_CHECKOUT.id)),
         ],
         ids=lambda rows: type(rows[-1]).__name__,
     )
@@ -315,8 +380,18 @@ class StoreContract:
             (a_card(id=FULL_CARD.id), FULL_CARD),
             (FULL_CARD, a_card(id=FULL_CARD.id)),
             (a_callback(id=FULL_CALLBACK.id), FULL_CALLBACK),
+            (a_checkout(id=FULL_CHECKOUT.id), FULL_CHECKOUT),
+            (FULL_CHECKOUT, a_checkout(id=FULL_CHECKOUT.id)),
         ],
-        ids=["transaction", "transaction emptied", "card", "card emptied", "callback"],
+        ids=[
+            "transaction",
+            "transaction emptied",
+            "card",
+            "card emptied",
+            "callback",
+            "checkout",
+            "checkout emptied",
+        ],
     )
     async def test_saving_replaces_every_field(self, store: Store, before: Row, after: Row) -> None:
         """What is saved is what is read, nulls included."""
@@ -448,8 +523,18 @@ class StoreContract:
                 {"gateway": GatewayReference(transaction_id="te1")},
             ),
             ({"gateway_order_id": "A-1"}, {"gateway_order_id": "A-1"}),
+            (
+                {"order_id": "A-1", "holds_order": True, "checkout_id": "co_1"},
+                {"order_id": "A-2", "holds_order": True, "checkout_id": "co_1"},
+            ),
         ],
-        ids=["payment of an order", "payout of an order", "EPoint's transaction", "EPoint's order"],
+        ids=[
+            "payment of an order",
+            "payout of an order",
+            "EPoint's transaction",
+            "EPoint's order",
+            "attempt of a checkout",
+        ],
     )
     async def test_second_of_its_kind_is_refused(
         self, store: Store, one: dict[str, Any], other: dict[str, Any]
@@ -576,6 +661,67 @@ class StoreContract:
 
         assert await store.read(lambda reader: reader.order_holder("A-1", payout=False)) == payment
         assert await store.read(lambda reader: reader.order_holder("A-1", payout=True)) == payout
+
+    @pytest.mark.parametrize(
+        ("attempts", "expected"),
+        [
+            (["FAILED", "SUCCESS", "FAILED"], 1),
+            (["RETURNED", "FAILED"], 0),
+            (["FAILED", "REQUIRES_ACTION held", "FAILED"], 1),
+            (["FAILED", "FAILED"], 1),
+            (["REQUIRES_REVIEW", "SUCCESS held"], 1),
+        ],
+        ids=str,
+    )
+    async def test_attempt_of_a_checkout_is_the_one_that_counts(
+        self, store: Store, attempts: Sequence[str], expected: int
+    ) -> None:
+        """The paid one, else the live one, else the latest; those of other checkouts do not count."""
+        rows = []
+        for number, attempt in enumerate(attempts):
+            status, _, held = attempt.partition(" ")
+            rows.append(
+                a_transaction(
+                    order_id=f"A-{number}", checkout_id="co_1", status=Status(status), holds_order=bool(held)
+                )
+            )
+        await insert(store, *rows, a_transaction(checkout_id="co_2", status=Status.SUCCESS))
+
+        assert await store.read(lambda reader: reader.checkout_transaction("co_1")) == rows[expected]
+        assert await store.write(lambda unit: unit.checkout_transaction("co_1")) == rows[expected]
+        assert await store.read(lambda reader: reader.checkout_transaction("co_3")) is None
+
+    @pytest.mark.parametrize(
+        ("states", "expected"), [(["ACTIVE", "PENDING"], 0), (["REJECTED", "PENDING"], 1)], ids=str
+    )
+    async def test_card_of_a_checkout_is_the_saved_one(
+        self, store: Store, states: Sequence[str], expected: int
+    ) -> None:
+        """The card that was saved, else the latest registration."""
+        rows = [a_card(checkout_id="co_1", status=SavedCardStatus(status)) for status in states]
+        await insert(store, *rows, a_card(checkout_id="co_2", status=SavedCardStatus.ACTIVE))
+
+        assert await store.read(lambda reader: reader.checkout_card("co_1")) == rows[expected]
+
+    async def test_token_needs_its_checkout_and_is_unique(self, store: Store) -> None:
+        """A token opens one thing, and two tokens cannot be the same."""
+        checkout = a_checkout()
+        token = a_token(checkout.id)
+        with pytest.raises(Exception, match=r"(?i)foreign"):
+            await insert(store, token)
+        await insert(store, checkout, token)
+        with pytest.raises(Exception, match=r"(?i)unique|duplicate"):
+            await insert(store, token)
+
+    async def test_change_of_a_checkout_wakes_its_watchers(self, store: Store) -> None:
+        """A cancellation has no event, and is heard of all the same."""
+        heard: list[Wakeup] = []
+        store.on_commit(heard.extend)
+        checkout = a_checkout()
+        await insert(store, checkout)
+        await store.write(lambda unit: unit.save_checkout(msgspec.structs.replace(checkout, version=2)))
+
+        assert heard == [Wakeup(checkout.id, 2)]
 
     async def test_card_of_a_name_is_the_usable_one_and_a_registration_the_waiting_one(self, store: Store) -> None:
         """EPoint may give one name to several registrations."""

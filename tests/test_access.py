@@ -9,7 +9,12 @@ from typing import Any
 
 import pytest
 import strawberry
-from graphql import GraphQLError, parse, specified_rules, validate
+from graphql import (
+    GraphQLError,
+    parse,
+    specified_rules,
+    validate,
+)
 
 from gql_epoint.schema import build_schema
 from gql_epoint.schema.access import (
@@ -23,6 +28,7 @@ from gql_epoint.schema.access import (
     read_requirements,
 )
 from gql_epoint.schema.context import RequestContext
+from gql_epoint.schema.enums import ClientOperation
 from gql_epoint.schema.guards import one_money_field_rule
 
 SCHEMA = build_schema()
@@ -81,6 +87,15 @@ ROOTS: dict[str, tuple[str, Scope | None]] = {
         f'mutation {{ resolveRefund(input: {{{RESOLVE}, refundId: "re_1"}}) {{ replayed }} }}',
         Scope.LEDGER_RESOLVE,
     ),
+    "Mutation.createCheckout": (
+        f"mutation {{ createCheckout({PAY}) {{ replayed }} }}",
+        Scope.PAYMENTS_WRITE,
+    ),
+    "Mutation.createClientToken": (
+        'mutation { createClientToken(input: {checkoutId: "co_1"}) { errors { code } } }',
+        Scope.PAYMENTS_WRITE,
+    ),
+    "Mutation.cancelCheckout": ('mutation { cancelCheckout(id: "co_1") { replayed } }', Scope.PAYMENTS_WRITE),
     "Subscription.transactionUpdated": (
         f"subscription {{ transactionUpdated({BY}) {{ kind }} }}",
         Scope.PAYMENTS_READ,
@@ -92,13 +107,30 @@ ROOTS: dict[str, tuple[str, Scope | None]] = {
     "Subscription.events": ("subscription { events { cursor } }", Scope.PAYMENTS_READ),
 }
 
+CONFIRM = f"confirmCheckout(input: {{{INPUT}, method: {{hostedPage: {{}}}}}}) {{ replayed }}"
+
+# What is for browsers alone, and the operation that a token must have been made for.
+BROWSER_ROOTS: dict[str, tuple[str, ClientOperation]] = {
+    "Query.checkout": ("{ checkout { id } }", ClientOperation.READ),
+    "Mutation.confirmCheckout": (f"mutation {{ {CONFIRM} }}", ClientOperation.CONFIRM),
+    "Subscription.checkoutUpdated": ("subscription { checkoutUpdated { kind } }", ClientOperation.SUBSCRIBE),
+}
+DOCUMENTS = {name: document for name, (document, _) in (ROOTS | BROWSER_ROOTS).items()}  # type: ignore[operator]
+
 
 def a_key(*scopes: Scope) -> Credential:
     """A secret key with these scopes."""
     return Credential(name="shop", level=AuthLevel.SECRET_KEY, scopes=frozenset(scopes))
 
 
-A_TOKEN = Credential(name="checkout", level=AuthLevel.CLIENT_TOKEN)
+def a_token(*operations: ClientOperation) -> Credential:
+    """A client token made for these operations."""
+    return Credential(
+        name="co_1", level=AuthLevel.CLIENT_TOKEN, checkout_id="co_1", operations=frozenset(operations)
+    )
+
+
+A_TOKEN = a_token(*ClientOperation)
 EVERY_KEY = a_key(*Scope)
 
 
@@ -128,13 +160,13 @@ def test_the_table_has_every_root_field() -> None:
     """A new field fails here by name until its access is tested."""
     roots = (GRAPHQL.query_type, GRAPHQL.mutation_type, GRAPHQL.subscription_type)
 
-    assert set(ROOTS) == {f"{root.name}.{name}" for root in roots if root for name in root.fields}
+    assert set(DOCUMENTS) == {f"{root.name}.{name}" for root in roots if root for name in root.fields}
 
 
-@pytest.mark.parametrize("name", ROOTS)
+@pytest.mark.parametrize("name", DOCUMENTS)
 async def test_nobody_gets_in_without_a_credential(name: str) -> None:
     """Each root field is refused, once, with the code that says why."""
-    errors = await run(ROOTS[name][0], None)
+    errors = await run(DOCUMENTS[name], None)
 
     assert [error.extensions for error in errors] == [{"code": "UNAUTHENTICATED"}]
 
@@ -303,11 +335,14 @@ def test_interfaces_ask_for_what_their_fields_ask_for() -> None:
 
 # -- one money-moving field per operation -----------------------------------------------------------------
 
-MONEY = {name.removeprefix("Mutation.") for name in ROOTS if name.startswith("Mutation.")} - {
+MONEY = {name.removeprefix("Mutation.") for name in DOCUMENTS if name.startswith("Mutation.")} - {
     "saveCard",
     "refreshTransaction",
     "resolveTransaction",
     "resolveRefund",
+    "createCheckout",
+    "createClientToken",
+    "cancelCheckout",
 }
 REFUND_FIELD = f"refund({REFUND}) {{ replayed }}"
 PAY_FIELD = f"pay({PAY}) {{ replayed }}"

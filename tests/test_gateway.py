@@ -213,10 +213,40 @@ async def test_replies_are_typed_by_their_operation() -> None:
     """The row decides how a reply is read."""
     body = b'{"status":"success","transaction":"te001","redirect_url":"https://epoint.az/pay"}'
     request = PayRequest(amount=Decimal("1.00"), currency="AZN", language="az", order_id="1")
-    async with serving(reply(body)) as server, gateway_to(server.url) as gateway:
+    async with serving(reply(body)) as server, gateway_to(server.url, page_hosts=["epoint.az"]) as gateway:
         answer: RedirectReply = await gateway.call(PAY, request)
 
     assert answer == RedirectReply(status="success", transaction="te001", redirect_url="https://epoint.az/pay")
+
+
+@pytest.mark.parametrize(
+    ("page", "believed"),
+    [
+        ("https://epoint.az/pay/1", True),
+        ("https://secure.epoint.az/pay/1", True),
+        ("http://127.0.0.1:9999/pay", True),
+        ("http://epoint.az/pay", True),
+        ("https://epoint.az.evil.example/pay", False),
+        ("https://evilepoint.az/pay", False),
+        ("https://epoint.az@evil.example/pay", False),
+        ("https://user@epoint.az/pay", False),
+        ("javascript:alert(1)", False),
+        ("//epoint.az/pay", False),
+        ("/pay", False),
+    ],
+)
+async def test_customers_are_sent_to_pages_of_epoint_only(page: str, believed: bool) -> None:
+    """Whoever could write an answer could else collect card numbers. Plain http is for a gateway on plain http."""
+    body = json.dumps({"status": "success", "transaction": "te001", "redirect_url": page}).encode()
+    request = PayRequest(amount=Decimal("1.00"), currency="AZN", language="az", order_id="1")
+    async with serving(reply(body)) as server, gateway_to(server.url, page_hosts=["epoint.az"]) as gateway:
+        if believed:
+            assert (await gateway.call(PAY, request)).redirect_url == page
+            return
+        with pytest.raises(GatewayUnclearError) as caught:
+            await gateway.call(PAY, request)
+
+    assert page not in str(caught.value)
 
 
 # ---------------------------------------------------------------------------------------------------------

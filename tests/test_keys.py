@@ -12,7 +12,9 @@ from gql_epoint.keys import (
     Scope,
     SecretKey,
     digest_of,
+    is_client_token,
     is_intact,
+    new_client_token,
     new_secret_key,
     parse_keys,
 )
@@ -35,6 +37,16 @@ def test_a_new_key_has_a_prefix_256_bits_and_a_checksum() -> None:
     assert made == "sk_live_" + "0" * 43 + "_" + made[-6:]
     assert is_intact(made)
     assert new_secret_key(lambda count: b"\xff" * count) != made
+
+
+def test_a_client_token_is_made_in_the_same_way() -> None:
+    """And is never taken for a key, nor a key for it."""
+    made = new_client_token(zeros)
+
+    assert made == "ct_" + "0" * 43 + "_" + new_secret_key(zeros)[-6:]
+    assert (is_client_token(made), is_intact(made)) == (True, False)
+    assert not is_client_token(new_secret_key(zeros))
+    assert not is_client_token(made.replace("00", "01", 1))
 
 
 @pytest.mark.parametrize("change", ["cut", "typo", "prefix"])

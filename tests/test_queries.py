@@ -16,6 +16,8 @@ SORTED_IN_MEMORY = {
     "transaction_by_order",
     "saved_card_by_card_id",
     "registration_by_card_id",
+    "checkout_transaction",
+    "checkout_card",
     "transactions_of_order_by_update",
     "transactions_of_order_by_update_backwards",
 }

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gql_epoint.ledger.checkout import Checkout, ClientToken
 from gql_epoint.ledger.transaction import (
     CallbackRecord,
     Event,
@@ -28,7 +29,15 @@ from gql_epoint.store.rows import (
     to_microseconds,
     to_minor_units,
 )
-from tests.store_contract import FULL_CALLBACK, FULL_CARD, FULL_EVENT, FULL_REFUND, FULL_TRANSACTION, a_transaction
+from tests.store_contract import (
+    FULL_CALLBACK,
+    FULL_CARD,
+    FULL_CHECKOUT,
+    FULL_EVENT,
+    FULL_REFUND,
+    FULL_TRANSACTION,
+    a_transaction,
+)
 
 TABLES: dict[str, type[msgspec.Struct]] = {
     "transactions": Transaction,
@@ -37,6 +46,8 @@ TABLES: dict[str, type[msgspec.Struct]] = {
     "callbacks": CallbackRecord,
     "events": Event,
     "idempotency": IdempotencyRecord,
+    "checkouts": Checkout,
+    "client_tokens": ClientToken,
 }
 
 
@@ -53,7 +64,7 @@ def test_table_has_the_columns_of_its_struct(table: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [FULL_TRANSACTION, FULL_REFUND, FULL_CARD, FULL_CALLBACK, FULL_EVENT, a_transaction()]
+    "value", [FULL_TRANSACTION, FULL_REFUND, FULL_CARD, FULL_CALLBACK, FULL_EVENT, FULL_CHECKOUT, a_transaction()]
 )
 def test_row_holds_only_what_a_database_knows(value: msgspec.Struct) -> None:
     """Integers, text and nulls, by the names of the columns; and back."""
@@ -67,7 +78,7 @@ def test_row_holds_only_what_a_database_knows(value: msgspec.Struct) -> None:
 
 def test_full_examples_are_full() -> None:
     """A new field must get a value in the examples, or its round trip would prove nothing."""
-    for value in (FULL_TRANSACTION, FULL_REFUND, FULL_CARD, FULL_CALLBACK, FULL_EVENT):
+    for value in (FULL_TRANSACTION, FULL_REFUND, FULL_CARD, FULL_CALLBACK, FULL_EVENT, FULL_CHECKOUT):
         missing = {name for name, item in RowCodec(type(value)).to_row(value).items() if item is None}
         assert missing <= {"position"}  # given by the store
 

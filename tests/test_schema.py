@@ -26,6 +26,7 @@ from graphql import build_schema as read_schema
 
 from gql_epoint import errors
 from gql_epoint.epoint.bank_codes import FailureCategory
+from gql_epoint.ledger import checkout
 from gql_epoint.ledger import transaction as ledger
 from gql_epoint.schema import build_schema, enums, schema_text
 from gql_epoint.schema.access import READ, Scope
@@ -59,6 +60,7 @@ QUERIES = {
     "events",
     "node",
     "gatewayStatus",
+    "checkout",
 }
 MUTATIONS = {
     "pay",
@@ -73,8 +75,12 @@ MUTATIONS = {
     "refreshTransaction",
     "resolveTransaction",
     "resolveRefund",
+    "createCheckout",
+    "createClientToken",
+    "cancelCheckout",
+    "confirmCheckout",
 }
-SUBSCRIPTIONS = {"transactionUpdated", "savedCardUpdated", "events"}
+SUBSCRIPTIONS = {"transactionUpdated", "savedCardUpdated", "events", "checkoutUpdated"}
 
 
 def roots(schema: GraphQLSchema) -> Iterator[tuple[str, Any]]:
@@ -162,6 +168,10 @@ def test_nothing_is_a_float() -> None:
         (enums.SavedCardStatus, ledger.SavedCardStatus),
         (enums.EventSource, ledger.EventSource),
         (enums.CallbackDisposition, ledger.Disposition),
+        (enums.CheckoutPurpose, checkout.CheckoutPurpose),
+        (enums.CheckoutStatus, checkout.CheckoutStatus),
+        (enums.PaymentMethodType, checkout.PaymentMethodType),
+        (enums.ClientOperation, checkout.ClientOperation),
         (ErrorCode, errors.ErrorCode),
     ],
 )

@@ -112,6 +112,11 @@ WRONG = [
         "GQL_EPOINT_ALLOWED_ORIGINS: must be a list of origins",
     ),
     ({"GQL_EPOINT_BODY_BYTES_MAX": "lots"}, "GQL_EPOINT_BODY_BYTES_MAX: must be a whole number from 1000 to"),
+    ({"GQL_EPOINT_RETURN_HOSTS": "https://shop.example"}, "GQL_EPOINT_RETURN_HOSTS: must be names of hosts"),
+    ({"GQL_EPOINT_PAGE_HOSTS": "a.example/x"}, "GQL_EPOINT_PAGE_HOSTS: must be names of hosts"),
+    ({"GQL_EPOINT_TRUSTED_PROXIES": "proxy"}, "GQL_EPOINT_TRUSTED_PROXIES: must be addresses or networks"),
+    ({"GQL_EPOINT_TRUSTED_PROXIES": "10.0.0.1/8"}, "GQL_EPOINT_TRUSTED_PROXIES: must be addresses or networks"),
+    ({"GQL_EPOINT_TOKEN_STREAMS_MAX": "-1"}, "GQL_EPOINT_TOKEN_STREAMS_MAX: must be a whole number from 0"),
     ({"GQL_EPOINT_LOG_LEVEL": "loud"}, "GQL_EPOINT_LOG_LEVEL: must be one of DEBUG, INFO, WARNING, ERROR"),
 ]
 

@@ -17,8 +17,9 @@ import pytest
 from gql_epoint.cashier import Cashier
 from gql_epoint.cashier.commands import CardBy, RefundOrder, Result, TransactionBy
 from gql_epoint.cashier.desk import Books, Defaults
-from gql_epoint.errors import ExceedsRefundableError, InProgressError, OrderConflictError
+from gql_epoint.errors import ExceedsRefundableError, InProgressError, OrderConflictError, RefusedError
 from gql_epoint.gateway import Gateway
+from gql_epoint.ledger.checkout import CheckoutState, CheckoutStatus
 from gql_epoint.ledger.transaction import (
     Disposition,
     Event,
@@ -33,7 +34,7 @@ from gql_epoint.simulator.server import running
 from gql_epoint.simulator.settings import SimulatorSettings
 from gql_epoint.store.postgres import PostgresLimits, PostgresStore
 from gql_epoint.store.protocol import Page
-from tests.cashier_kit import APPROVED, MERCHANT, Clock, Shop, a_call, payment, success_of
+from tests.cashier_kit import APPROVED, DECLINED, MERCHANT, Clock, Shop, a_call, payment, success_of
 from tests.postgres import new_database
 
 PATIENCE_S = 10.0
@@ -270,3 +271,57 @@ async def test_card_saved_elsewhere_is_adopted_once(nodes: tuple[Shop, Shop]) ->
 
     assert {result.value.status for result in results} == {Status.SUCCESS}
     assert [card.card_id for card in cards] == [saved.card_id]
+
+
+async def test_fifty_confirmations_on_both_nodes_make_one_attempt(nodes: tuple[Shop, Shop]) -> None:
+    """Each with a key of its own: the checkout's row is locked, so one starts it and all others get it."""
+    made = await nodes[0].checkout()
+    checkout_id = made.state.checkout.id
+    results = await asyncio.gather(*(nodes[number % 2].confirm(checkout_id) for number in range(50)))
+
+    assert [result.replayed for result in results].count(False) == 1
+    assert len({result.value.transaction.id for result in results if result.value.transaction}) == 1
+    assert results[0].value.checkout.attempts == 1
+    assert nodes[0].requests("pay") == 1
+
+
+async def test_cancellation_and_confirmation_on_two_nodes_agree(nodes: tuple[Shop, Shop]) -> None:
+    """No attempt starts after the cancellation, and none is lost before it."""
+    one, two = nodes
+    for _ in range(10):
+        checkout_id = (await one.checkout()).state.checkout.id
+        confirmed, _canceled = await asyncio.gather(
+            one.confirm(checkout_id), two.cashier.checkouts.cancel(checkout_id), return_exceptions=True
+        )
+        state = await two.cashier.checkouts.state(checkout_id)
+
+        assert state is not None
+        assert state.status is CheckoutStatus.CANCELED
+        assert (state.transaction is None) == isinstance(confirmed, RefusedError)
+
+
+async def test_token_of_one_node_opens_the_other_and_its_watcher_hears_at_once(nodes: tuple[Shop, Shop]) -> None:
+    """Two attempts and the payment are made on one node, and the stream on the other one follows."""
+    one, two = nodes
+    made = await one.checkout()
+    assert made.issued is not None
+    assert await two.cashier.checkouts.find_token(made.issued.secret) == made.issued.token
+    seen: list[CheckoutState] = []
+
+    async def watch() -> None:
+        async for _, state in two.cashier.watching.checkout(made.state.checkout.id):
+            seen.append(state)
+
+    watching = asyncio.create_task(watch())
+    async with asyncio.timeout(PATIENCE_S):
+        while not seen:
+            await asyncio.sleep(0.01)
+        for card_number in (DECLINED, APPROVED):
+            started = (await one.confirm(made.state.checkout.id)).value.transaction
+            assert started is not None
+            assert started.redirect_url is not None
+            await one.hosted_page(started.redirect_url, card_number)
+            await one.cashier.lookup.refresh(TransactionBy(id=started.id), "test")
+        await watching
+
+    assert seen[-1].status is CheckoutStatus.COMPLETE

@@ -10,6 +10,7 @@ import pytest
 
 from gql_epoint.cashier.commands import RefundOrder, SaveCardOrder, TransactionBy
 from gql_epoint.cashier.validation import (
+    ReturnPages,
     check_call,
     check_note,
     check_save_card,
@@ -21,6 +22,7 @@ from gql_epoint.ledger.transaction import TransactionOperation
 from tests.cashier_kit import a_call, payment
 
 INVALID = ErrorCode.INVALID_INPUT
+LIVE, SANDBOX = ReturnPages(sandbox=False), ReturnPages(sandbox=True)
 SPLIT: dict[str, Any] = {
     "operation": TransactionOperation.SPLIT_PAY,
     "split_user": "i000000002",
@@ -86,7 +88,7 @@ def test_bad_payment_is_refused_by_field(changes: dict[str, Any], code: ErrorCod
     """The path names the field, and the sentence can be shown to a developer as it is."""
     _, order = payment(**changes)
     with pytest.raises(RefusedError) as refused:
-        checked_payment(order, sandbox=False)
+        checked_payment(order, pages=LIVE)
 
     assert (refused.value.code, refused.value.path) == (code, ("input", *field.split(".")))
     assert refused.value.message.endswith(".")
@@ -111,7 +113,7 @@ def test_good_payment_passes_unchanged(changes: dict[str, Any]) -> None:
     """The limits themselves are allowed."""
     _, order = payment(**changes)
 
-    assert checked_payment(order, sandbox=False) == order
+    assert checked_payment(order, pages=LIVE) == order
 
 
 @pytest.mark.parametrize(
@@ -121,14 +123,14 @@ def test_amount_gets_the_places_of_its_currency(given: str, kept: str) -> None:
     """Every spelling of an amount is the same amount, exactly."""
     _, order = payment(amount=Decimal(given))
 
-    assert str(checked_payment(order, sandbox=False).amount) == kept
+    assert str(checked_payment(order, pages=LIVE).amount) == kept
 
 
 def test_plain_http_is_for_the_sandbox() -> None:
     """A shop on a developer's machine has no certificate."""
     _, order = payment(success_url="http://localhost:3000/thanks")
 
-    assert checked_payment(order, sandbox=True) == order
+    assert checked_payment(order, pages=SANDBOX) == order
 
 
 @pytest.mark.parametrize(
@@ -157,10 +159,37 @@ def test_bad_refund_and_registration_are_refused() -> None:
     with pytest.raises(RefusedError) as reason:
         checked_refund(RefundOrder(transaction=TransactionBy(id="tr_1"), reason="x" * 1001))
     with pytest.raises(RefusedError) as url:
-        check_save_card(SaveCardOrder(error_url="nowhere"), sandbox=True)
+        check_save_card(SaveCardOrder(error_url="nowhere"), pages=SANDBOX)
 
     assert [refused.value.path[1:] for refused in (amount, reason, url)] == [
         ("amount", "amount"),
         ("reason",),
         ("returnUrls", "error"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("url", "allowed"),
+    [
+        ("https://shop.example/paid?order=1", True),
+        ("https://SHOP.example:8443/", True),
+        ("https://evil.example/", False),
+        ("https://shop.example.evil.example/", False),
+        ("https://sub.shop.example/", False),
+        ("http://shop.example/", False),
+    ],
+)
+def test_customers_are_sent_to_listed_hosts_only(url: str, allowed: bool) -> None:
+    """Where a list is given, no request can send a customer elsewhere."""
+    pages = ReturnPages(sandbox=False, hosts=frozenset({"shop.example"}))
+    _, order = payment(success_url=url)
+    if allowed:
+        assert checked_payment(order, pages=pages) == order
+        return
+    for check in (
+        lambda: checked_payment(order, pages=pages),
+        lambda: check_save_card(SaveCardOrder(success_url=url), pages=pages),
+    ):
+        with pytest.raises(RefusedError) as caught:
+            check()
+        assert (caught.value.code, caught.value.path[-1]) == (ErrorCode.URL_NOT_ALLOWED, "success")

@@ -65,9 +65,19 @@ class Subscription:
 
 
 SCHEMA = strawberry.Schema(query=Query, mutation=Mutation, subscription=Subscription)
+
+
+async def _request_context(_request: Any) -> Any:
+    return context()
+
+
+async def _nobody(_payload: Any) -> None:
+    return None
+
+
 VISITORS: Any = SimpleNamespace(
-    of_request=lambda _request: context(),
-    of_socket=lambda _payload: None,
+    of_request=_request_context,
+    of_socket=_nobody,
     context=lambda *_: context(),
     seconds_left=lambda _credential: lifetime_s[0],
 )
@@ -274,7 +284,7 @@ async def test_no_socket_outlives_its_credential() -> None:
 
     assert (closed["type"], closed["code"], closed["reason"]) == (
         "websocket.close",
-        4403,
+        4401,
         "The credential has expired",
     )
     assert log == ["ticks began", "ticks closed"]

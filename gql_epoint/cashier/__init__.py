@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from gql_epoint.cashier.callbacks import CallbackDesk
 from gql_epoint.cashier.cards import CardDesk
+from gql_epoint.cashier.checkouts import CheckoutDesk
 from gql_epoint.cashier.desk import Books
 from gql_epoint.cashier.lookup import Lookup
 from gql_epoint.cashier.payments import PaymentDesk
@@ -26,6 +27,7 @@ class Cashier:
         self.lookup = Lookup(books)
         self.cards = CardDesk(books)
         self.payments = PaymentDesk(books, self.cards)
+        self.checkouts = CheckoutDesk(books, self.payments, self.cards)
         self.refunds = RefundDesk(books, self.lookup)
         self.resolutions = ResolutionDesk(books)
         self.callbacks = CallbackDesk(books)

@@ -6,6 +6,7 @@ from gql_epoint.cashier.callbacks import apply_unmatched_card
 from gql_epoint.cashier.commands import Call, CardBy, PaymentOrder, Result, SaveCardOrder
 from gql_epoint.cashier.desk import (
     Books,
+    Gate,
     by_api,
     by_gateway,
     by_reconciler,
@@ -36,11 +37,16 @@ class CardDesk:
     def __init__(self, books: Books) -> None:
         self._books = books
 
-    async def start(self, call: Call, order: SaveCardOrder) -> Result[SavedCard]:
-        """Open a card registration once. The same call again returns its card as it is by then."""
+    async def start(
+        self, call: Call, order: SaveCardOrder, gate: Gate[SavedCard] | None = None
+    ) -> Result[SavedCard]:
+        """Open a card registration once. The same call again returns its card as it is by then.
+
+        `gate` may refuse a new one, or name the one to go on with; the key is then bound to that one.
+        """
         check_call(call)
-        check_save_card(order, sandbox=self._books.sandbox)
-        card, replayed = await self._books.write(lambda unit: self._begin(unit, call, order))
+        check_save_card(order, pages=self._books.return_pages)
+        card, replayed = await self._books.write(lambda unit: self._begin(unit, call, order, gate))
         if replayed:
             return Result(value=card, replayed=True)
         return await self._books.own(self._call(card, call, order))
@@ -94,7 +100,13 @@ class CardDesk:
         return card
 
     async def expect(
-        self, unit: Unit, by: Provenance, *, transaction_id: str | None = None, for_payout: bool = False
+        self,
+        unit: Unit,
+        by: Provenance,
+        *,
+        transaction_id: str | None = None,
+        for_payout: bool = False,
+        checkout_id: str | None = None,
     ) -> SavedCard:
         """Record a card that EPoint is about to be asked for."""
         card = SavedCard(
@@ -106,15 +118,24 @@ class CardDesk:
             updated_at=unit.now,
             transaction_id=transaction_id,
             call_deadline=None if transaction_id else unit.now + self._books.deadline,
+            checkout_id=checkout_id,
         )
         await unit.insert_saved_card(card)
         await unit.insert_event(card_event(card, None, by))
         return card
 
-    async def _begin(self, unit: Unit, call: Call, order: SaveCardOrder) -> tuple[SavedCard, bool]:
+    async def _begin(
+        self, unit: Unit, call: Call, order: SaveCardOrder, gate: Gate[SavedCard] | None
+    ) -> tuple[SavedCard, bool]:
         object_id = await earlier_object(unit, call)
         if object_id is None:
-            card = await self.expect(unit, by_api(unit, call.actor), for_payout=order.for_payout)
+            waiting = await gate(unit) if gate is not None else None
+            if waiting is not None:
+                await use_key(unit, call, waiting.id)
+                return waiting, True
+            card = await self.expect(
+                unit, by_api(unit, call.actor), for_payout=order.for_payout, checkout_id=order.checkout_id
+            )
             await use_key(unit, call, card.id)
             return card, False
         earlier = await unit.saved_card(object_id)

@@ -8,6 +8,13 @@ from typing import Generic, TypeVar
 import msgspec
 
 from gql_epoint.errors import RefusedError
+from gql_epoint.ledger.checkout import (
+    CheckoutPurpose,
+    CheckoutState,
+    ClientOperation,
+    ClientToken,
+    PaymentMethodType,
+)
 from gql_epoint.ledger.transaction import TransactionOperation
 
 T = TypeVar("T")
@@ -16,8 +23,8 @@ T = TypeVar("T")
 class Call(msgspec.Struct, frozen=True, kw_only=True):
     """Who asks for what, once: the identity of a request for idempotency and for the history.
 
-    `owner` is the merchant and not the credential, so that rotating keys cannot charge twice. `actor` is the
-    name of the credential. `input_hash` names the coerced input without its key.
+    `owner` is the merchant, or the checkout of a browser, and never the credential: rotating those cannot charge
+    twice. `actor` is the name of the credential. `input_hash` names the coerced input without its key.
     """
 
     owner: str
@@ -58,6 +65,7 @@ class PaymentOrder(msgspec.Struct, frozen=True, kw_only=True):
     split_user: str | None = None
     split_amount: Decimal | None = None
     card: CardBy | None = None
+    checkout_id: str | None = None
 
 
 class SaveCardOrder(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,6 +76,7 @@ class SaveCardOrder(msgspec.Struct, frozen=True, kw_only=True):
     language: str | None = None
     success_url: str | None = None
     error_url: str | None = None
+    checkout_id: str | None = None
 
 
 class RefundOrder(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,3 +95,47 @@ class Result(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     value: T
     replayed: bool = False
     error: RefusedError | None = None
+
+
+class CheckoutOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """A checkout as the merchant orders it. Without `methods`, the hosted page and the cards that are offered."""
+
+    purpose: CheckoutPurpose
+    order_id: str
+    amount: Decimal | None = None
+    currency: str | None = None
+    description: str | None = None
+    save_card: bool = False
+    split_user: str | None = None
+    split_amount: Decimal | None = None
+    methods: frozenset[PaymentMethodType] | None = None
+    saved_card_ids: tuple[str, ...] = ()
+    language: str | None = None
+    success_url: str | None = None
+    error_url: str | None = None
+    metadata: str | None = None
+    ttl_s: int = 900
+    attempts_max: int = 5
+    client_operations: frozenset[ClientOperation] = frozenset(ClientOperation)
+
+
+class Confirmation(msgspec.Struct, frozen=True, kw_only=True):
+    """What a browser may choose: how to pay, and a language."""
+
+    method: PaymentMethodType
+    saved_card_id: str | None = None
+    language: str | None = None
+
+
+class IssuedToken(msgspec.Struct, frozen=True, kw_only=True):
+    """A client token and its secret, which is known only here and now."""
+
+    secret: str
+    token: ClientToken
+
+
+class NewCheckout(msgspec.Struct, frozen=True, kw_only=True):
+    """A checkout as it is now, and the token that came with it; a repeated request gets none."""
+
+    state: CheckoutState
+    issued: IssuedToken | None = None

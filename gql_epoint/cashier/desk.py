@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from gql_epoint.cashier.validation import ReturnPages
 from gql_epoint.errors import ErrorCode, GatewayError, RefusedError, StoreUnavailableError
 from gql_epoint.gateway import Gateway
 from gql_epoint.ledger import ids
@@ -30,6 +31,10 @@ T = TypeVar("T")
 
 _RETRY_S = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0)
 _SAVES_CARD = frozenset({TransactionOperation.PAY_AND_SAVE_CARD, TransactionOperation.SPLIT_PAY_AND_SAVE_CARD})
+
+
+Gate = Callable[[Unit], Awaitable[T | None]]
+"""Asked before something new is recorded: raises to refuse it, or names what to go on with instead."""
 
 
 class Defaults(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +63,7 @@ class Books:
         sandbox: bool,
         defaults: Defaults,
         random: Callable[[int], bytes],
+        return_hosts: frozenset[str] = frozenset(),
         call_limit_s: float = 30.0,
         deadline_s: float = 40.0,
         poll_s: float = 5.0,
@@ -68,6 +74,7 @@ class Books:
         self.live = live
         self.private_key = private_key
         self.sandbox = sandbox
+        self.return_pages = ReturnPages(sandbox=sandbox, hosts=return_hosts)
         self.defaults = defaults
         self.random = random
         self.call_limit_s = call_limit_s

@@ -11,6 +11,7 @@ from gql_epoint.cashier.cards import CardDesk
 from gql_epoint.cashier.commands import Call, PaymentOrder, Result
 from gql_epoint.cashier.desk import (
     Books,
+    Gate,
     by_api,
     by_gateway,
     by_reconciler,
@@ -54,22 +55,28 @@ class PaymentDesk:
         self._books = books
         self._cards = cards
 
-    async def start(self, call: Call, order: PaymentOrder) -> Result[Transaction]:
+    async def start(
+        self, call: Call, order: PaymentOrder, gate: Gate[Transaction] | None = None
+    ) -> Result[Transaction]:
         """Run an operation once. The same call again returns its transaction as it is by then.
+
+        `gate` may refuse a new transaction, or name the one to go on with; the key is then bound to that one.
 
         Raises RefusedError and its kin; then nothing is recorded and the key is not used.
         """
         check_call(call)
-        order = checked_payment(order, sandbox=self._books.sandbox)
+        order = checked_payment(order, pages=self._books.return_pages)
         if order.card is not None and await self._books.read(lambda reader: earlier_object(reader, call)) is None:
             await self._cards.adopt_if_unknown(order.card)
         started_at = monotonic()
-        begun = await self._books.write(lambda unit: self._begin(unit, call, order))
+        begun = await self._books.write(lambda unit: self._begin(unit, call, order, gate))
         if begun.replayed:
             return Result(value=begun.transaction, replayed=True)
         return await self._books.own(self._call(begun, call, order, started_at))
 
-    async def _begin(self, unit: Unit, call: Call, order: PaymentOrder) -> _Begun:
+    async def _begin(
+        self, unit: Unit, call: Call, order: PaymentOrder, gate: Gate[Transaction] | None = None
+    ) -> _Begun:
         object_id = await earlier_object(unit, call)
         if object_id is not None:
             transaction = await unit.transaction(object_id)
@@ -77,7 +84,11 @@ class PaymentDesk:
             if is_overdue(transaction.call_deadline, unit.now):
                 transaction = await settle_lost(unit, transaction)
             return _Begun(transaction=transaction, replayed=True)
-        await _refuse_conflict(unit, order)
+        waiting = await gate(unit) if gate is not None else None
+        if waiting is not None:
+            await use_key(unit, call, waiting.id)
+            return _Begun(transaction=waiting, replayed=True)
+        await refuse_conflict(unit, order)
         card = await self._cards.usable(unit, order)
         transaction = Transaction(
             id=self._books.new_id(ids.TRANSACTION, unit),
@@ -98,12 +109,15 @@ class PaymentDesk:
             metadata=order.metadata,
             saved_card_id=card.id if card else None,
             call_deadline=unit.now + self._books.deadline,
+            checkout_id=order.checkout_id,
         )
         if order.operation in (
             TransactionOperation.PAY_AND_SAVE_CARD,
             TransactionOperation.SPLIT_PAY_AND_SAVE_CARD,
         ):
-            saved = await self._cards.expect(unit, by_api(unit, call.actor), transaction_id=transaction.id)
+            saved = await self._cards.expect(
+                unit, by_api(unit, call.actor), transaction_id=transaction.id, checkout_id=order.checkout_id
+            )
             transaction = msgspec.structs.replace(transaction, saved_card_id=saved.id)
         await unit.insert_transaction(transaction)
         await unit.insert_event(first_event(transaction, by_api(unit, call.actor)))
@@ -170,7 +184,8 @@ async def _settle(unit: Unit, change: Change) -> Transaction:
     return transaction
 
 
-async def _refuse_conflict(unit: Unit, order: PaymentOrder) -> None:
+async def refuse_conflict(unit: Unit, order: PaymentOrder) -> None:
+    """Raise OrderConflictError if another payment of this order is live or paid."""
     payout = order.operation is TransactionOperation.PAYOUT
     holder = await unit.order_holder(order.order_id, payout=payout)
     if holder is not None and holder.call_deadline is not None and holder.call_deadline <= unit.now:

@@ -36,17 +36,22 @@ _AZN_ONLY = frozenset(
 _DESCRIBED = frozenset({TransactionOperation.PAY_AND_SAVE_CARD, TransactionOperation.SPLIT_PAY_AND_SAVE_CARD})
 
 
+class ReturnPages(msgspec.Struct, frozen=True, kw_only=True):
+    """Where customers may be sent afterwards: to `hosts`, or anywhere if there are none; by http in a sandbox."""
+
+    sandbox: bool
+    hosts: frozenset[str] = frozenset()
+
+
 def check_call(call: Call) -> None:
     """Refuse an idempotency key that is too short to be unique, or not plain ASCII."""
     if not _KEY.fullmatch(call.key):
         raise invalid("must be 16 to 255 visible ASCII characters; a UUID is fine", "idempotencyKey")
 
 
-def checked_payment(order: PaymentOrder, *, sandbox: bool) -> PaymentOrder:
+def checked_payment(order: PaymentOrder, *, pages: ReturnPages) -> PaymentOrder:
     """Return the order with exact amounts, or refuse it."""
-    if not order.order_id.strip():
-        raise invalid("must not be blank", "orderId")
-    _text(order.order_id, ORDER_ID_MAX, "orderId", _CONTROL)
+    check_order_id(order.order_id)
     amount = _amount(order.amount, order.currency, "amount", "amount")
     if order.currency != "AZN" and order.operation in _AZN_ONLY:
         raise RefusedError(
@@ -57,8 +62,8 @@ def checked_payment(order: PaymentOrder, *, sandbox: bool) -> PaymentOrder:
     if order.operation in _DESCRIBED and not (order.description or "").strip():
         raise invalid("must not be blank: EPoint refuses to save a card without a description", "description")
     _text(order.description, DESCRIPTION_MAX, "description", _CONTROL_BUT_LINES)
-    _urls(order.success_url, order.error_url, sandbox=sandbox)
-    _metadata(order.metadata)
+    _urls(order.success_url, order.error_url, pages)
+    check_metadata(order.metadata)
     split_amount = order.split_amount
     if split_amount is not None:
         if not (order.split_user or "").strip():
@@ -70,10 +75,28 @@ def checked_payment(order: PaymentOrder, *, sandbox: bool) -> PaymentOrder:
     return msgspec.structs.replace(order, amount=amount, split_amount=split_amount)
 
 
-def check_save_card(order: SaveCardOrder, *, sandbox: bool) -> None:
+def check_order_id(order_id: str) -> None:
+    """Refuse an order id that is blank or too long, or would not be found again."""
+    if not order_id.strip():
+        raise invalid("must not be blank", "orderId")
+    _text(order_id, ORDER_ID_MAX, "orderId", _CONTROL)
+
+
+def check_metadata(metadata: str | None) -> None:
+    """Refuse metadata that is no JSON object, or too long."""
+    if metadata is None:
+        return
+    if not metadata.startswith("{"):
+        raise invalid("must be a JSON object", "metadata")
+    size = len(metadata.encode("utf-8", "surrogatepass"))
+    if size > METADATA_BYTES_MAX:
+        raise invalid(f"must have at most {METADATA_BYTES_MAX} bytes as JSON; it has {size}", "metadata")
+
+
+def check_save_card(order: SaveCardOrder, *, pages: ReturnPages) -> None:
     """Refuse a card registration that EPoint could not take."""
     _text(order.description, DESCRIPTION_MAX, "description", _CONTROL_BUT_LINES)
-    _urls(order.success_url, order.error_url, sandbox=sandbox)
+    _urls(order.success_url, order.error_url, pages)
 
 
 def checked_refund(order: RefundOrder) -> RefundOrder:
@@ -123,13 +146,13 @@ def _text(value: str | None, length_max: int, field: str, forbidden: re.Pattern[
         raise invalid("must not contain control characters", *field.split("."))
 
 
-def _urls(success: str | None, error: str | None, *, sandbox: bool) -> None:
+def _urls(success: str | None, error: str | None, pages: ReturnPages) -> None:
     for name, url in (("success", success), ("error", error)):
         if url is not None:
-            _url(url, name, sandbox=sandbox)
+            _url(url, name, pages)
 
 
-def _url(url: str, name: str, *, sandbox: bool) -> None:
+def _url(url: str, name: str, pages: ReturnPages) -> None:
     path = ("returnUrls", name)
     try:
         parts = urlsplit(url)
@@ -138,20 +161,16 @@ def _url(url: str, name: str, *, sandbox: bool) -> None:
         well_formed = False
     if not well_formed or len(url) > URL_MAX or not re.fullmatch(r"[\x21-\x7e]+", url) or "\\" in url:
         raise invalid(f"must be an absolute URL of at most {URL_MAX} ASCII characters", *path)
-    if parts.scheme not in (("https", "http") if sandbox else ("https",)):
+    if parts.scheme not in (("https", "http") if pages.sandbox else ("https",)):
         raise RefusedError(
             ErrorCode.URL_NOT_ALLOWED, f"returnUrls.{name} must start with https://.", ("input", *path)
         )
-
-
-def _metadata(metadata: str | None) -> None:
-    if metadata is None:
-        return
-    if not metadata.startswith("{"):
-        raise invalid("must be a JSON object", "metadata")
-    size = len(metadata.encode("utf-8", "surrogatepass"))
-    if size > METADATA_BYTES_MAX:
-        raise invalid(f"must have at most {METADATA_BYTES_MAX} bytes as JSON; it has {size}", "metadata")
+    if pages.hosts and parts.hostname not in pages.hosts:
+        raise RefusedError(
+            ErrorCode.URL_NOT_ALLOWED,
+            f"returnUrls.{name} names a host that customers may not be sent to: see GQL_EPOINT_RETURN_HOSTS.",
+            ("input", *path),
+        )
 
 
 def invalid(problem: str, *path: str) -> RefusedError:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
 from typing import TypeVar
 
+from gql_epoint.cashier.checkouts import read_state
 from gql_epoint.cashier.commands import CardBy, TransactionBy
 from gql_epoint.cashier.desk import Books
 from gql_epoint.cashier.lookup import find_saved_card, find_transaction
 from gql_epoint.errors import ErrorCode, RefusedError
+from gql_epoint.ledger.checkout import CheckoutState
 from gql_epoint.ledger.transaction import Event, SavedCard, SavedCardStatus, Transaction
 from gql_epoint.live import FEED
 from gql_epoint.store.protocol import Reader
@@ -55,6 +58,33 @@ class Watching:
             after_version,
         ):
             yield item
+
+    async def checkout(self, checkout_id: str) -> AsyncIterator[tuple[bool, CheckoutState]]:
+        """Yield a checkout whenever it, its attempt or its card changes; end when nothing more is expected.
+
+        What is yielded never goes back; states in between may be skipped. The checkout must exist.
+        """
+        seen: tuple[object, ...] | None = None
+        with contextlib.ExitStack() as bells:
+            watcher = bells.enter_context(self._books.live.watch(checkout_id))
+            watched = {checkout_id}
+            while True:
+                state = await self._books.read(lambda reader: read_state(reader, checkout_id))
+                assert state is not None
+                attempts = {attempt.id for attempt in (state.transaction, state.card) if attempt} - watched
+                if attempts:
+                    # Registered before the row is read again, so that no change can fall between the two.
+                    for stream_id in attempts:
+                        bells.enter_context(self._books.live.watch(stream_id, watcher))
+                    watched |= attempts
+                    continue
+                if state.mark != seen:
+                    yield seen is None, state
+                    seen = state.mark
+                    if state.is_over:
+                        return
+                left_s = (state.checkout.expires_at - state.as_of).total_seconds()
+                await watcher.wait(min(self._books.poll_s, left_s) if left_s > 0 else self._books.poll_s)
 
     async def events(self, after: int) -> AsyncIterator[Event]:
         """Yield every event after a position, in commit order, for ever."""

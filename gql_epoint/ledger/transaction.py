@@ -142,6 +142,7 @@ class Transaction(msgspec.Struct, frozen=True, kw_only=True):
     asks: int = 0
     failure: Failure | None = None
     gateway: GatewayReference = GatewayReference()
+    checkout_id: str | None = None
 
     @property
     def refundable_amount(self) -> Decimal:
@@ -202,6 +203,7 @@ class SavedCard(msgspec.Struct, frozen=True, kw_only=True):
     call_deadline: datetime | None = None
     ask_at: datetime | None = None
     asks: int = 0
+    checkout_id: str | None = None
 
 
 class EventSource(StrEnum):

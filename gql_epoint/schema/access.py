@@ -26,7 +26,7 @@ from graphql import (
 from strawberry.extensions import SchemaExtension
 from strawberry.schema_directive import Location
 
-from gql_epoint.schema.enums import value
+from gql_epoint.schema.enums import ClientOperation, value
 
 _DEFINITION = "strawberry-definition"
 
@@ -101,14 +101,28 @@ ANYBODY = Auth(level=AuthLevel.CLIENT_TOKEN, exact=strawberry.UNSET)
 
 READ = needs(Scope.PAYMENTS_READ)
 
+BROWSER = Auth(level=AuthLevel.CLIENT_TOKEN, exact=True)
+"""The declaration of a root field for client tokens alone; it takes the operation that its root stands for."""
+
 
 class Credential(msgspec.Struct, frozen=True, kw_only=True):
-    """Proof of who is calling, already verified. `name` is the actor that events record."""
+    """Proof of who is calling, already verified. `name` is the actor that events record.
+
+    A client token has the `checkout_id` that it is bound to, its `operations`, and the `digest` to find it by.
+    """
 
     name: str
     level: AuthLevel
     scopes: frozenset[Scope] = frozenset()
     expires_at: datetime | None = None
+    checkout_id: str | None = None
+    operations: frozenset[ClientOperation] = frozenset()
+    digest: str | None = None
+
+    @property
+    def is_browser(self) -> bool:
+        """Whether the caller may see only what a customer may see."""
+        return self.level is AuthLevel.CLIENT_TOKEN
 
 
 class Requirement(msgspec.Struct, frozen=True, kw_only=True):
@@ -172,22 +186,27 @@ class AccessRule(ValidationRule):
         super().__init__(context)
         self._requirements = requirements
         self._credential = credential
+        schema = context.schema
         self._roots = {
-            root.name
-            for root in (
-                context.schema.query_type,
-                context.schema.mutation_type,
-                context.schema.subscription_type,
+            root.name: operation
+            for root, operation in (
+                (schema.query_type, ClientOperation.READ),
+                (schema.mutation_type, ClientOperation.CONFIRM),
+                (schema.subscription_type, ClientOperation.SUBSCRIBE),
             )
             if root is not None
         }
         self._reported: set[tuple[str, str]] = set()
 
     def enter_field(self, node: FieldNode, *_: Any) -> None:
-        """Compare one field with the credential; fields of introspection are open to all."""
+        """Compare one field with the credential; fields of introspection are open to all but client tokens."""
         parent = self.context.get_parent_type()
         name = node.name.value
-        if parent is None or name.startswith("__") or (parent.name, name) in self._reported:
+        if parent is None or (parent.name, name) in self._reported:
+            return
+        if name.startswith("__"):
+            if name != "__typename" and self._credential is not None and self._credential.is_browser:
+                self._refuse(node, parent.name, "FORBIDDEN", "Introspection is off for client tokens.")
             return
         asked = self._requirements.get((parent.name, name), ())
         if self._credential is None:
@@ -198,6 +217,11 @@ class AccessRule(ValidationRule):
             if not requirement.met_by(self._credential):
                 self._refuse(node, parent.name, "FORBIDDEN", f"{parent.name}.{name} needs {requirement}.")
                 return
+        if any(requirement.exact for requirement in asked) and self._credential.is_browser:
+            operation = self._roots.get(parent.name)
+            if operation is not None and operation not in self._credential.operations:
+                message = f"{parent.name}.{name} needs a client token that was made for {operation.value}."
+                self._refuse(node, parent.name, "FORBIDDEN", message)
 
     def _refuse(self, node: FieldNode, type_name: str, code: str, message: str) -> None:
         self._reported.add((type_name, node.name.value))

@@ -37,6 +37,8 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Decimal):
         written = format_decimal(value)
         return written.rstrip("0").rstrip(".") if "." in written else written
+    if isinstance(value, list) and all(isinstance(item, Enum | str) for item in value):
+        return [_plain(item) for item in value]
     if isinstance(value, dict | list):
         # Metadata: the standard library writes integers of any size, which msgspec refuses.
         return json.dumps(value, sort_keys=True, allow_nan=False)

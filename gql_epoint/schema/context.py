@@ -30,8 +30,7 @@ class Place:
 class RequestContext:
     """Made by the web layer for each operation, and passed as Strawberry's context value.
 
-    `credential` is verified and unexpired, or None. `merchant` owns idempotency keys, whatever the credential:
-    rotating keys must not charge twice.
+    `credential` is verified and unexpired, or None.
     """
 
     cashier: Cashier
@@ -46,6 +45,11 @@ class RequestContext:
         """The credential; the access rule lets nobody in without one."""
         assert self.credential is not None
         return self.credential
+
+    @property
+    def owner(self) -> str:
+        """Who owns idempotency keys: the merchant or a checkout, never a credential, so rotation charges once."""
+        return self.caller.checkout_id or self.merchant
 
 
 Info = _Info[RequestContext, None]

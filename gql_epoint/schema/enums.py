@@ -190,3 +190,51 @@ class UpdateKind(Enum):
 
     SNAPSHOT = value("SNAPSHOT", description="The first message: the state when the subscription began.")
     CHANGE = value("CHANGE", description="A newer version.")
+
+
+@strawberry.enum(description="What a checkout is for.")
+class CheckoutPurpose(Enum):
+    """What a checkout is for."""
+
+    PAYMENT = value("PAYMENT", description="To pay an amount, and to save the card as well if `saveCard` says so.")
+    SAVE_CARD = value("SAVE_CARD", description="To save a card for later payments; nothing is paid.")
+    SAVE_CARD_FOR_PAYOUT = value(
+        "SAVE_CARD_FOR_PAYOUT", description="To save a card for payouts, and only for them; nothing is paid."
+    )
+
+
+@strawberry.enum(description="Where a checkout stands. Read `transaction.status` to know about the money.")
+class CheckoutStatus(Enum):
+    """Where a checkout stands."""
+
+    OPEN = value(
+        "OPEN",
+        description="It can be confirmed, or an attempt is under way; that keeps it open past `expiresAt`.",
+    )
+    COMPLETE = value("COMPLETE", description="Paid, or the card is saved. A refund does not change that.")
+    EXPIRED = value("EXPIRED", description="Its time is over, and nothing was paid.")
+    CANCELED = value(
+        "CANCELED",
+        description=(
+            "The shop canceled it: no attempt can start. One that was under way may still succeed and make it "
+            "COMPLETE."
+        ),
+    )
+
+
+@strawberry.enum(description="A way to pay, or to have a card saved.")
+class PaymentMethodType(Enum):
+    """A way to pay."""
+
+    HOSTED_PAGE = value("HOSTED_PAGE", description="On EPoint's page, to which the customer is sent.")
+    SAVED_CARD = value("SAVED_CARD", description="With a saved card that the checkout offers.")
+    WIDGET = value("WIDGET", description="With EPoint's widget, inside the shop's page. Not offered yet.")
+
+
+@strawberry.enum(description="What a client token is good for.")
+class ClientOperation(Enum):
+    """What a client token is good for."""
+
+    CONFIRM = value("CONFIRM", description="The mutation `confirmCheckout`.")
+    READ = value("READ", description="The query `checkout`.")
+    SUBSCRIBE = value("SUBSCRIBE", description="The subscription `checkoutUpdated`.")

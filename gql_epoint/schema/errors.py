@@ -30,6 +30,12 @@ class ErrorCode(Enum):
         "IDEMPOTENCY_IN_PROGRESS",
         description="The first request with this key is not answered. Repeat it a little later.",
     )
+    CHECKOUT_NOT_OPEN = value(
+        "CHECKOUT_NOT_OPEN", description="The checkout is complete, expired or canceled: see `Checkout.status`."
+    )
+    ATTEMPT_LIMIT_REACHED = value(
+        "ATTEMPT_LIMIT_REACHED", description="The checkout has no attempt left. Only the shop can make a new one."
+    )
     ORDER_ALREADY_PAID = value(
         "ORDER_ALREADY_PAID",
         description="The order has been paid (or paid out): see `OrderConflictError.transaction`.",
@@ -39,6 +45,9 @@ class ErrorCode(Enum):
         description=(
             "A payment of this order is under way: go on with the `nextAction` of `OrderConflictError.transaction`."
         ),
+    )
+    METHOD_NOT_ALLOWED = value(
+        "METHOD_NOT_ALLOWED", description="The checkout does not offer this way to pay, or cannot."
     )
     CURRENCY_NOT_SUPPORTED = value("CURRENCY_NOT_SUPPORTED", description="Not this currency for this operation.")
     URL_NOT_ALLOWED = value("URL_NOT_ALLOWED", description="A return URL is not one that customers may be sent to.")

@@ -31,6 +31,8 @@ _KNOWN: tuple[tuple[type[Exception], str, str], ...] = (
 
 # graphql-core quotes the whole value in some of its errors, and values hold names and card ids.
 _QUOTED_VALUE = re.compile(r"(, found|; found|\. Found): .*", re.DOTALL)
+# A browser has its documents; guessing helps only whoever explores what it is not shown.
+_SUGGESTION = re.compile(r" Did you mean .*", re.DOTALL)
 
 
 class MaskingExtension(SchemaExtension):
@@ -59,17 +61,20 @@ def mask_result(result: Any, context: Any) -> None:
     errors = getattr(result, "errors", None)
     if errors:
         request_id = getattr(context, "request_id", "")
-        result.errors = [mask(error, request_id) for error in errors]
+        credential = getattr(context, "credential", None)
+        suggest = credential is None or not credential.is_browser
+        result.errors = [mask(error, request_id, suggest=suggest) for error in errors]
 
 
-def mask(error: GraphQLError, request_id: str) -> GraphQLError:
+def mask(error: GraphQLError, request_id: str, *, suggest: bool = True) -> GraphQLError:
     """Return what a client may see of an error; logs the unexpected ones."""
     cause = error.original_error
     deliberate = error
     while isinstance(cause, GraphQLError):
         deliberate, cause = cause, cause.original_error
     if cause is None:
-        return _replace(error, _QUOTED_VALUE.sub(".", error.message), deliberate.extensions or error.extensions)
+        message = error.message if suggest else _SUGGESTION.sub("", error.message)
+        return _replace(error, _QUOTED_VALUE.sub(".", message), deliberate.extensions or error.extensions)
     if isinstance(cause, RefusedError):
         return _replace(error, cause.message, {"code": cause.code.value})
     for kind, code, message in _KNOWN:

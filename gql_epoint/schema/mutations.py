@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import strawberry
 
-from gql_epoint.cashier.commands import Call, Result
-from gql_epoint.errors import ErrorCode, RefusedError
+from gql_epoint.cashier.commands import Result
 from gql_epoint.ledger import transaction as ledger
 from gql_epoint.ledger.transaction import TransactionOperation
-from gql_epoint.schema.access import Scope, needs
-from gql_epoint.schema.canonical import input_hash
+from gql_epoint.schema.access import Scope
 from gql_epoint.schema.context import Info
 from gql_epoint.schema.enums import Resolution
-from gql_epoint.schema.errors import UserError, to_user_error
-from gql_epoint.schema.guards import MOVES_MONEY
+from gql_epoint.schema.errors import UserError
 from gql_epoint.schema.inputs import (
     PayAndSaveCardInput,
     PayInput,
@@ -31,15 +27,8 @@ from gql_epoint.schema.inputs import (
     SplitPayWithSavedCardInput,
     TransactionBy,
 )
+from gql_epoint.schema.running import ERRORS, REPLAYED, argument, attempt, mutation, run
 from gql_epoint.schema.types import Refund, SavedCard, Transaction
-
-T = TypeVar("T")
-
-_REPLAYED = (
-    "Whether the idempotency key was used before: nothing was done now, and the object is shown as it is now."
-)
-_ERRORS = "Why nothing was done; or, next to an object, what went wrong with EPoint. Empty if all is well."
-_TWICE = "Never moves money twice: repeat it with the same key after a timeout. One such field per operation."
 
 
 @strawberry.type(description="What became of a request about a transaction.")
@@ -49,8 +38,8 @@ class TransactionPayload:
     transaction: Transaction | None = strawberry.field(
         description="The transaction as it is now; null if the request was refused."
     )
-    replayed: bool = strawberry.field(description=_REPLAYED)
-    errors: list[UserError] = strawberry.field(description=_ERRORS)
+    replayed: bool = strawberry.field(description=REPLAYED)
+    errors: list[UserError] = strawberry.field(description=ERRORS)
 
 
 @strawberry.type(description="What became of a request about a saved card.")
@@ -60,8 +49,8 @@ class SavedCardPayload:
     saved_card: SavedCard | None = strawberry.field(
         description="The saved card as it is now; null if the request was refused."
     )
-    replayed: bool = strawberry.field(description=_REPLAYED)
-    errors: list[UserError] = strawberry.field(description=_ERRORS)
+    replayed: bool = strawberry.field(description=REPLAYED)
+    errors: list[UserError] = strawberry.field(description=ERRORS)
 
 
 @strawberry.type(description="What became of a request about a refund.")
@@ -71,23 +60,11 @@ class RefundPayload:
     refund: Refund | None = strawberry.field(
         description="The refund as it is now; null if the request was refused."
     )
-    replayed: bool = strawberry.field(description=_REPLAYED)
-    errors: list[UserError] = strawberry.field(description=_ERRORS)
+    replayed: bool = strawberry.field(description=REPLAYED)
+    errors: list[UserError] = strawberry.field(description=ERRORS)
 
 
-def _mutation(description: str, scope: Scope, *, moves_money: bool = False) -> Any:
-    return strawberry.mutation(
-        description=f"{description} {_TWICE}" if moves_money else description,
-        directives=[needs(scope)],
-        metadata={MOVES_MONEY: moves_money},
-    )
-
-
-def _argument(description: str) -> Any:
-    return strawberry.argument(description=description)
-
-
-_PAYMENT = _argument("What to pay.")
+_PAYMENT = argument("What to pay.")
 
 
 @strawberry.type(
@@ -99,7 +76,7 @@ _PAYMENT = _argument("What to pay.")
 class Mutation:
     """What changes something."""
 
-    @_mutation(
+    @mutation(
         "Start a payment on EPoint's page. Send the customer to `transaction.nextAction`.",
         Scope.PAYMENTS_WRITE,
         moves_money=True,
@@ -108,7 +85,7 @@ class Mutation:
         """Start a payment on EPoint's page."""
         return await _pay(info, input, TransactionOperation.PAY)
 
-    @_mutation(
+    @mutation(
         (
             "Charge a saved card, without the customer. The transaction is decided when this returns, or "
             "INDETERMINATE."
@@ -124,7 +101,7 @@ class Mutation:
         """Charge a saved card."""
         return await _pay(info, input, TransactionOperation.PAY_WITH_SAVED_CARD)
 
-    @_mutation(
+    @mutation(
         "Start a payment on EPoint's page that also saves the card: see `transaction.savedCard`.",
         Scope.PAYMENTS_WRITE,
         moves_money=True,
@@ -137,17 +114,17 @@ class Mutation:
         """Start a payment that saves the card."""
         return await _pay(info, input, TransactionOperation.PAY_AND_SAVE_CARD)
 
-    @_mutation(
+    @mutation(
         "Start saving a card on EPoint's page, without a payment. Send the customer to `savedCard.nextAction`.",
         Scope.PAYMENTS_WRITE,
     )
     async def save_card(
         self,
         info: Info,
-        input: Annotated[SaveCardInput, _argument("What to save it for.")],  # noqa: A002
+        input: Annotated[SaveCardInput, argument("What to save it for.")],  # noqa: A002
     ) -> SavedCardPayload:
         """Start saving a card."""
-        result, errors = await _run(
+        result, errors = await run(
             info, input, lambda call: info.context.cashier.cards.start(call, input.to_order())
         )
         return SavedCardPayload(
@@ -156,7 +133,7 @@ class Mutation:
             errors=errors,
         )
 
-    @_mutation(
+    @mutation(
         "Start a payment on EPoint's page of which a part goes to another merchant.",
         Scope.PAYMENTS_WRITE,
         moves_money=True,
@@ -169,7 +146,7 @@ class Mutation:
         """Start a split payment."""
         return await _pay(info, input, TransactionOperation.SPLIT_PAY)
 
-    @_mutation(
+    @mutation(
         "Charge a saved card, without the customer; a part goes to another merchant.",
         Scope.PAYMENTS_WRITE,
         moves_money=True,
@@ -182,7 +159,7 @@ class Mutation:
         """Charge a saved card and split the payment."""
         return await _pay(info, input, TransactionOperation.SPLIT_PAY_WITH_SAVED_CARD)
 
-    @_mutation(
+    @mutation(
         "Start a payment on EPoint's page that also saves the card; a part goes to another merchant.",
         Scope.PAYMENTS_WRITE,
         moves_money=True,
@@ -195,7 +172,7 @@ class Mutation:
         """Start a split payment that saves the card."""
         return await _pay(info, input, TransactionOperation.SPLIT_PAY_AND_SAVE_CARD)
 
-    @_mutation(
+    @mutation(
         (
             "Send the merchant's money to a card that was saved for payouts. Decided when this returns, or "
             "INDETERMINATE."
@@ -206,12 +183,12 @@ class Mutation:
     async def payout(
         self,
         info: Info,
-        input: Annotated[PayoutInput, _argument("What to pay out.")],  # noqa: A002
+        input: Annotated[PayoutInput, argument("What to pay out.")],  # noqa: A002
     ) -> TransactionPayload:
         """Send money to a saved card."""
         return await _pay(info, input, TransactionOperation.PAYOUT)
 
-    @_mutation(
+    @mutation(
         (
             "Give a payment back to the customer: all that is left of it, or a part. All refunds together never "
             "exceed it."
@@ -222,87 +199,58 @@ class Mutation:
     async def refund(
         self,
         info: Info,
-        input: Annotated[RefundInput, _argument("What to refund.")],  # noqa: A002
+        input: Annotated[RefundInput, argument("What to refund.")],  # noqa: A002
     ) -> RefundPayload:
         """Give money back."""
         return _refund(
-            *await _run(info, input, lambda call: info.context.cashier.refunds.start(call, input.to_order()))
+            *await run(info, input, lambda call: info.context.cashier.refunds.start(call, input.to_order()))
         )
 
-    @_mutation(
+    @mutation(
         "Ask EPoint for the truth now, and record it. Adopts an EPoint transaction that was made elsewhere.",
         Scope.PAYMENTS_WRITE,
     )
     async def refresh_transaction(
-        self, info: Info, by: Annotated[TransactionBy, _argument("Which transaction.")]
+        self, info: Info, by: Annotated[TransactionBy, argument("Which transaction.")]
     ) -> TransactionPayload:
         """Ask get-status now."""
         actor = info.context.caller.name
-        return _transaction(*await _attempt(lambda: info.context.cashier.lookup.refresh(by.to_name(), actor)))
+        return _transaction(*await attempt(lambda: info.context.cashier.lookup.refresh(by.to_name(), actor)))
 
-    @_mutation(
+    @mutation(
         "Settle by hand a transaction that is INDETERMINATE or in REQUIRES_REVIEW. Calls nobody, moves no money.",
         Scope.LEDGER_RESOLVE,
     )
     async def resolve_transaction(
         self,
         info: Info,
-        input: Annotated[ResolveTransactionInput, _argument("The finding.")],  # noqa: A002
+        input: Annotated[ResolveTransactionInput, argument("The finding.")],  # noqa: A002
     ) -> TransactionPayload:
         """Settle a transaction."""
         decide = info.context.cashier.resolutions.transaction
         succeeded = input.resolution is Resolution.SUCCEEDED
         return _transaction(
-            *await _run(info, input, lambda call: decide(call, input.transaction_id, succeeded, input.note))
+            *await run(info, input, lambda call: decide(call, input.transaction_id, succeeded, input.note))
         )
 
-    @_mutation(
+    @mutation(
         "Settle by hand a refund that is INDETERMINATE. Calls nobody, moves no money.",
         Scope.LEDGER_RESOLVE,
     )
     async def resolve_refund(
         self,
         info: Info,
-        input: Annotated[ResolveRefundInput, _argument("The finding.")],  # noqa: A002
+        input: Annotated[ResolveRefundInput, argument("The finding.")],  # noqa: A002
     ) -> RefundPayload:
         """Settle a refund."""
         decide = info.context.cashier.resolutions.refund
         succeeded = input.resolution is Resolution.SUCCEEDED
-        return _refund(*await _run(info, input, lambda call: decide(call, input.refund_id, succeeded, input.note)))
+        return _refund(*await run(info, input, lambda call: decide(call, input.refund_id, succeeded, input.note)))
 
 
 async def _pay(info: Info, order: Any, operation: TransactionOperation) -> TransactionPayload:
     start = info.context.cashier.payments.start
-    return _transaction(*await _run(info, order, lambda call: start(call, order.to_order(operation))))
-
-
-async def _run(
-    info: Info, request: Any, work: Callable[[Call], Awaitable[Result[T]]]
-) -> tuple[Result[T] | None, list[UserError]]:
-    return await _attempt(lambda: work(_call(info, request)))
-
-
-async def _attempt(work: Callable[[], Awaitable[Result[T]]]) -> tuple[Result[T] | None, list[UserError]]:
-    """Return the result, if any, and everything that the caller is told beside it."""
-    try:
-        result = await work()
-    except RefusedError as refusal:
-        return None, [to_user_error(refusal)]
-    return result, [to_user_error(result.error)] if result.error else []
-
-
-def _call(info: Info, request: Any) -> Call:
-    try:
-        hashed = input_hash(request)
-    except ValueError:
-        raise RefusedError(ErrorCode.INVALID_INPUT, "A text is not valid Unicode.", ("input",)) from None
-    return Call(
-        owner=info.context.merchant,
-        actor=info.context.caller.name,
-        mutation=info.field_name,
-        key=request.idempotency_key,
-        input_hash=hashed,
-    )
+    return _transaction(*await run(info, order, lambda call: start(call, order.to_order(operation))))
 
 
 def _transaction(result: Result[ledger.Transaction] | None, errors: list[UserError]) -> TransactionPayload:

@@ -15,6 +15,7 @@ from gql_epoint.epoint.operations import StatusReply
 from gql_epoint.ledger import ids
 from gql_epoint.ledger import transaction as ledger
 from gql_epoint.schema.access import ANYBODY, READ, AuthLevel, Scope
+from gql_epoint.schema.checkout_types import find_checkout
 from gql_epoint.schema.connections import (
     BY_ID,
     BY_TIME,
@@ -238,6 +239,7 @@ class Query:
             ids.REFUND: find_refund,
             ids.SAVED_CARD: find_saved_card,
             ids.CALLBACK: find_callback,
+            ids.CHECKOUT: find_checkout,
         }.get(prefix)
         found: Node | None = await find(info, object_id) if find else None
         return found

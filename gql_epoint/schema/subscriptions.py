@@ -80,7 +80,7 @@ class Subscription:
     ) -> AsyncGenerator[TransactionUpdate, None]:
         """Watch a transaction."""
         place = _VersionPlace(info, after_version)
-        async with _closing(info.context.cashier.watching.transaction(by.to_name(), place.ask_after)) as stream:
+        async with closing(info.context.cashier.watching.transaction(by.to_name(), place.ask_after)) as stream:
             async for is_first, known in stream:
                 if place.moves_to(known.version):
                     yield TransactionUpdate(kind=place.kind(is_first), transaction=Transaction.of(known))
@@ -100,7 +100,7 @@ class Subscription:
     ) -> AsyncGenerator[SavedCardUpdate, None]:
         """Watch a saved card."""
         place = _VersionPlace(info, after_version)
-        async with _closing(info.context.cashier.watching.saved_card(by.to_name(), place.ask_after)) as stream:
+        async with closing(info.context.cashier.watching.saved_card(by.to_name(), place.ask_after)) as stream:
             async for is_first, known in stream:
                 if place.moves_to(known.version):
                     yield SavedCardUpdate(kind=place.kind(is_first), saved_card=SavedCard.of(known))
@@ -118,7 +118,7 @@ class Subscription:
         place = info.context.place
         resumed = FEED.decode(place.resume_after, LAST_EVENT_ID)
         position = int(resumed or FEED.decode(after, "after") or 0)
-        async with _closing(info.context.cashier.watching.events(position)) as stream:
+        async with closing(info.context.cashier.watching.events(position)) as stream:
             async for known in stream:
                 place.event_id = FEED.encode(str(known.position))
                 yield EventMessage(cursor=place.event_id, event=to_event(known))
@@ -148,6 +148,6 @@ class _VersionPlace:
         return UpdateKind.SNAPSHOT if beginning else UpdateKind.CHANGE
 
 
-def _closing(stream: Any) -> aclosing[Any]:
-    # A subscriber that leaves must be taken off the bell at once, not when the garbage collector comes by.
+def closing(stream: Any) -> aclosing[Any]:
+    """Take a subscriber that leaves off the bell at once, not when the garbage collector comes by."""
     return aclosing(cast("AsyncGenerator[Any, None]", stream))

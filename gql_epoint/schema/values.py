@@ -11,6 +11,7 @@ from strawberry.scalars import ID
 
 from gql_epoint.ledger import transaction as ledger
 from gql_epoint.schema.access import READ, Pii
+from gql_epoint.schema.declines import shown_to_browsers
 from gql_epoint.schema.enums import Currency, FailureCategory
 from gql_epoint.schema.scalars import Url
 
@@ -56,10 +57,11 @@ class Failure:
     )
 
     @classmethod
-    def of(cls, failure: ledger.Failure | None) -> Self | None:
-        """Build it from the ledger's value."""
+    def of(cls, failure: ledger.Failure | None, *, for_browser: bool = False) -> Self | None:
+        """Build it from the ledger's value, or from what a browser may know of it."""
         if failure is None:
             return None
+        failure = shown_to_browsers(failure) if for_browser else failure
         return cls(
             category=FailureCategory(failure.category.value),
             bank_code=failure.bank_code,

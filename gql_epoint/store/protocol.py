@@ -14,6 +14,7 @@ from typing import Protocol, TypeVar
 
 import msgspec
 
+from gql_epoint.ledger.checkout import Checkout, ClientToken
 from gql_epoint.ledger.transaction import (
     CallbackRecord,
     Disposition,
@@ -62,7 +63,7 @@ class IdempotencyRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Wakeup(msgspec.Struct, frozen=True):
-    """Something committed: the stream that changed and its newest version."""
+    """Something committed: the stream that changed and its newest version, 0 where only the change is known."""
 
     stream_id: str
     version: int
@@ -122,11 +123,21 @@ class Reader(Protocol):
 
     async def idempotency(self, owner: str, mutation: str, key: str) -> IdempotencyRecord | None: ...
 
+    async def checkout(self, checkout_id: str) -> Checkout | None: ...
+
+    async def checkout_transaction(self, checkout_id: str) -> Transaction | None:
+        """The paid attempt of a checkout, else the one that is live, else the latest."""
+
+    async def checkout_card(self, checkout_id: str) -> SavedCard | None:
+        """The card that a checkout has saved, else its latest registration."""
+
+    async def client_token(self, digest: str) -> ClientToken | None: ...
+
 
 class Unit(Reader, Protocol):
     """One unit of work: everything written through it commits together or not at all.
 
-    `transaction` and its kin lock the row until the unit ends, where the database needs that.
+    `transaction`, `checkout` and their kin lock the row until the unit ends, where the database needs that.
     """
 
     async def insert_transaction(self, transaction: Transaction) -> None: ...
@@ -139,6 +150,12 @@ class Unit(Reader, Protocol):
     async def save_callback(self, record: CallbackRecord) -> None: ...
     async def insert_event(self, event: Event) -> None: ...
     async def insert_idempotency(self, record: IdempotencyRecord) -> None: ...
+    async def insert_checkout(self, checkout: Checkout) -> None: ...
+
+    async def save_checkout(self, checkout: Checkout) -> None:
+        """Write it, and wake whoever watches it here; other nodes hear of its attempts, and look now and then."""
+
+    async def insert_client_token(self, token: ClientToken) -> None: ...
 
     async def claim_transactions_to_ask(self, limit: int, lease: timedelta) -> Sequence[Transaction]:
         """Take transactions whose get-status is due; nobody else gets them until the lease is over."""
@@ -165,4 +182,4 @@ class Store(Protocol):
     async def write(self, work: Callable[[Unit], Awaitable[T]]) -> T: ...
     async def read(self, work: Callable[[Reader], Awaitable[T]]) -> T: ...
     def on_commit(self, listener: Callable[[Sequence[Wakeup]], None]) -> None:
-        """Call `listener` on the event loop, at least once, after each commit that holds events."""
+        """Call `listener` on the event loop, at least once, after each commit of events or a changed checkout."""

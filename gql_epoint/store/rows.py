@@ -1,21 +1,20 @@
 """Turn ledger structs into flat rows and back, by the types of their fields.
 
 A nested struct becomes columns with its field's name as prefix (`failure_message`). Values are stored as
-SQLite can compare and sum them: money in minor units, times in microseconds, truth values as 0 and 1.
+SQLite can compare and sum them: money in minor units, times in microseconds, truth values as 0 and 1, words
+(of which none holds a space) in one text.
 """
 
 from __future__ import annotations
 
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgspec
-
-from gql_epoint.ledger.transaction import Fact
 
 StructT = TypeVar("StructT", bound=msgspec.Struct)
 
@@ -115,12 +114,16 @@ def _same(value: Any) -> Any:
     return value
 
 
-def _encode_facts(facts: frozenset[Fact]) -> str:
-    return " ".join(sorted(facts))
+def _words(values: Iterable[str]) -> str:
+    return " ".join(values)
 
 
-def _decode_facts(text: str) -> frozenset[Fact]:
-    return frozenset(map(Fact, text.split()))
+def _sorted_words(values: Iterable[str]) -> str:
+    return " ".join(sorted(values))
+
+
+def _read_words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
 
 
 def _converters(hint: Any) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
@@ -130,8 +133,11 @@ def _converters(hint: Any) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
         return to_microseconds, from_microseconds
     if hint is bool:
         return int, bool
-    if hint == frozenset[Fact]:
-        return _encode_facts, _decode_facts
+    if get_origin(hint) is frozenset:
+        (word,) = get_args(hint)
+        return _sorted_words, lambda text: frozenset(map(word, text.split()))
+    if get_origin(hint) is tuple:
+        return _words, _read_words
     if isinstance(hint, type) and issubclass(hint, StrEnum):
         return str, hint
     return _same, _same

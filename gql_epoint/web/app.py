@@ -36,6 +36,7 @@ from gql_epoint.web.request_ids import RequestIds
 from gql_epoint.web.running import Runner
 from gql_epoint.web.single_connection import TOKEN_HEADER
 from gql_epoint.web.sockets import Sockets
+from gql_epoint.web.traffic import Traffic, TrafficLimits
 from gql_epoint.web.visitors import Visitors
 from gql_epoint.web.webhook import webhook
 
@@ -66,6 +67,7 @@ def new_gateway(settings: Settings) -> Gateway:
         merchant,
         base_url=settings.gateway_url,
         total_timeout_s=settings.call_timeout_s,
+        page_hosts=settings.page_hosts,
         logger_name=settings.logger_name,
     )
 
@@ -88,20 +90,21 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
             yield
             await runner.drain()
 
+    doorkeeper = Doorkeeper(settings.secret_keys, cashier.checkouts, clock)
     # A call to EPoint may take all of its own time and still be written down.
     runner = Runner(
         build_schema(),
         deadline_s=settings.call_timeout_s + RECORDING_S + ANSWERING_S,
+        doorkeeper=doorkeeper,
         documents=Documents(
             read_manifest(settings.documents), only=settings.documents_only, apq=settings.persisted_queries
         ),
     )
     visitors = Visitors(
         cashier=cashier,
-        doorkeeper=Doorkeeper(settings.secret_keys),
+        doorkeeper=doorkeeper,
         merchant=settings.public_key,
         sandbox=settings.sandbox,
-        clock=clock,
     )
     graphql = GraphQLEndpoint(
         runner,
@@ -175,6 +178,7 @@ def _cashier(settings: Settings, store: Store, gateway: Gateway) -> Cashier:
             error_url=settings.failed_redirect_url,
         ),
         random=os.urandom,
+        return_hosts=settings.return_hosts,
         call_limit_s=settings.call_timeout_s,
         deadline_s=settings.call_timeout_s + RECORDING_S,
     )
@@ -196,10 +200,23 @@ def _middleware(settings: Settings) -> list[Middleware]:
         allow_methods=["DELETE", "GET", "POST", "PUT"],
         allow_headers=["Authorization", "Content-Type", "Last-Event-ID", TOKEN_HEADER, "X-Request-ID"],
         allow_credentials=False,
-        expose_headers=["X-Request-ID"],
+        expose_headers=["X-Request-ID", "Retry-After"],
         max_age=600,
     )
-    return [Middleware(RequestIds), *([cors] if settings.allowed_origins else [])]
+    # Inside of CORS: a page must be able to read that it asks too often.
+    return [Middleware(RequestIds), *([cors] if settings.allowed_origins else []), _traffic(settings)]
+
+
+def _traffic(settings: Settings) -> Middleware:
+    limits = TrafficLimits(
+        key_requests=settings.key_requests_per_minute,
+        token_requests=settings.token_requests_per_minute,
+        address_requests=settings.address_requests_per_minute,
+        token_streams=settings.token_streams_max,
+        address_connections=settings.address_connections_max,
+        proxies=settings.trusted_proxies,
+    )
+    return Middleware(Traffic, path=GRAPHQL_PATH, limits=limits, keys=settings.secret_keys)
 
 
 async def _to_explorer(_request: Request) -> RedirectResponse:

@@ -2,51 +2,116 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from contextlib import aclosing
+from datetime import datetime
+from typing import Any, TypeVar
 
+from gql_epoint.cashier.checkouts import CheckoutDesk
 from gql_epoint.keys import KeyRing, SecretKey
+from gql_epoint.ledger.checkout import ClientToken
 from gql_epoint.schema.access import AuthLevel, Credential, Scope
+from gql_epoint.schema.enums import ClientOperation
+
+ResultT = TypeVar("ResultT")
 
 
 class WrongCredentialError(Exception):
     """Something was presented, and it opens nothing."""
 
     def __str__(self) -> str:
-        return "The credential is not valid. Send `Authorization: Bearer ` and a secret key."
+        return "The credential is not valid. Send `Authorization: Bearer ` and a secret key or a client token."
+
+
+class ExpiredCredentialError(WrongCredentialError):
+    """A credential that opened a stream is valid no more."""
+
+    def __str__(self) -> str:
+        return "The credential has expired."
 
 
 class Doorkeeper:
-    """Knows the secret keys."""
+    """Knows the secret keys, and asks the books about client tokens."""
 
-    def __init__(self, keys: Iterable[SecretKey]) -> None:
+    def __init__(self, keys: Iterable[SecretKey], checkouts: CheckoutDesk, clock: Callable[[], datetime]) -> None:
         keys = tuple(keys)
         self._ring = KeyRing(keys)
         self._credentials = {key.name: _credential(key) for key in keys}
+        self._checkouts = checkouts
+        self._clock = clock
 
-    def admit(self, authorization: str | None) -> Credential | None:
+    async def admit(self, authorization: str | None) -> Credential | None:
         """Return the credential behind an Authorization header, or None where there is no such header.
 
         Raises WrongCredentialError for everything else: a caller that names itself wrongly is never anonymous.
+        Raises StoreUnavailableError if a client token cannot be looked up.
         """
         if authorization is None:
             return None
         scheme, _, presented = authorization.strip().partition(" ")
-        key = self._ring.find(presented.strip()) if scheme.lower() == "bearer" else None
-        if key is None:
+        if scheme.lower() != "bearer":
             raise WrongCredentialError
-        return self._credentials[key.name]
+        key = self._ring.find(presented.strip())
+        if key is not None:
+            return self._credentials[key.name]
+        token = await self._checkouts.find_token(presented.strip())
+        if token is None:
+            raise WrongCredentialError
+        return _token_credential(token)
 
-    def admit_socket(self, payload: Mapping[str, Any]) -> Credential | None:
+    async def admit_socket(self, payload: Mapping[str, Any]) -> Credential | None:
         """Do the same with the payload of `connection_init`; explorers write the name in the case of a header."""
         found = [value for name, value in payload.items() if name.lower() == "authorization"]
         if not found:
             return None
         if len(found) > 1 or not isinstance(found[0], str):
             raise WrongCredentialError
-        return self.admit(found[0])
+        return await self.admit(found[0])
+
+    def left_s(self, credential: Credential | None) -> float | None:
+        """Return for how long a credential is good; None is for ever."""
+        if credential is None or credential.expires_at is None:
+            return None
+        return max(0.0, (credential.expires_at - self._clock()).total_seconds())
+
+    async def check(self, credential: Credential | None) -> None:
+        """Raise ExpiredCredentialError if a credential that was admitted is valid no more."""
+        if credential is None or credential.digest is None:
+            return
+        if await self._checkouts.current_token(credential.digest) is None:
+            raise ExpiredCredentialError
+
+    async def while_valid(
+        self, results: AsyncGenerator[ResultT, None], credential: Credential | None
+    ) -> AsyncGenerator[ResultT, None]:
+        """Pass results on, each after another look at the credential; raise ExpiredCredentialError at its end."""
+        async with aclosing(results):
+            while True:
+                try:
+                    async with asyncio.timeout(self.left_s(credential)) as limit:
+                        result = await anext(results)
+                except StopAsyncIteration:
+                    return
+                except TimeoutError:
+                    if limit.expired():
+                        raise ExpiredCredentialError from None
+                    raise
+                await self.check(credential)
+                yield result
 
 
 def _credential(key: SecretKey) -> Credential:
     scopes = frozenset(Scope[scope.name] for scope in key.scopes)
     return Credential(name=key.name, level=AuthLevel.SECRET_KEY, scopes=scopes)
+
+
+def _token_credential(token: ClientToken) -> Credential:
+    return Credential(
+        name=token.checkout_id,  # what events should tell: the token itself says nothing to anybody
+        level=AuthLevel.CLIENT_TOKEN,
+        expires_at=token.expires_at,
+        checkout_id=token.checkout_id,
+        operations=frozenset(ClientOperation(operation.value) for operation in token.operations),
+        digest=token.digest,
+    )

@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+SAYING_SO_S = 1.0
+"""What a stream may last longer than its credential, so that the last thing on it can say why it ends."""
+
 _ALLOW = "DELETE, GET, POST, PUT"
 _FORMS = f"{GRAPHQL_RESPONSE}, {JSON}, {EVENT_STREAM}"
 
@@ -85,7 +88,7 @@ class GraphQLEndpoint:
             raise Refusal(405, "GraphQL is spoken by GET and POST.", "METHOD_NOT_ALLOWED", Allow=_ALLOW)
         if self._explorer is not None and _opens_a_page(request, accept):
             return HTMLResponse(self._explorer, headers={**EXPLORER_HEADERS, "Vary": "Accept"})
-        context = self._visitors.of_request(request)
+        context = await self._visitors.of_request(request)
         token = request.headers.get(TOKEN_HEADER) or request.query_params.get("token")
         if token or request.method in ("DELETE", "PUT"):
             return await self._respond_single(request, accept, context, token or "")
@@ -134,6 +137,8 @@ class GraphQLEndpoint:
             )
         results = self._runner.results(asked, context, allowed)
         lasts_s = self._visitors.seconds_left(context.credential)
+        if lasts_s is not None:
+            lasts_s += SAYING_SO_S
         return stream_response(results, framing_for(accept.stream), context.place, self._closing, lasts_s=lasts_s)
 
 

@@ -21,6 +21,7 @@ from strawberry.types.graphql import OperationType
 
 from gql_epoint.schema.masking import mask
 from gql_epoint.web.asking import Asked
+from gql_epoint.web.credentials import Doorkeeper, ExpiredCredentialError
 from gql_epoint.web.documents import DocumentError, Documents
 
 if TYPE_CHECKING:
@@ -49,8 +50,16 @@ class OtherTypeError(Exception):
 class Runner:
     """Runs operations against a schema. No query or mutation takes longer than `deadline_s`."""
 
-    def __init__(self, schema: BaseSchema, *, deadline_s: float, documents: Documents | None = None) -> None:
+    def __init__(
+        self,
+        schema: BaseSchema,
+        *,
+        deadline_s: float,
+        documents: Documents | None = None,
+        doorkeeper: Doorkeeper | None = None,
+    ) -> None:
         self._schema = schema
+        self._doorkeeper = doorkeeper
         self._documents = documents or Documents()
         self._deadline_s = deadline_s
         self._under_way: set[asyncio.Task[Any]] = set()
@@ -79,14 +88,32 @@ class Runner:
     async def results(
         self, asked: Asked, context: RequestContext, allowed: frozenset[OperationType] = AT_ONCE
     ) -> AsyncGenerator[ExecutionResult, None]:
-        """Yield each result of an operation; subscriptions are always allowed. Close the generator to stop it."""
+        """Yield each result of an operation; subscriptions are always allowed. Close the generator to stop it.
+
+        A credential that is valid no more ends it with an error of the code UNAUTHENTICATED.
+        """
+        try:
+            if self._doorkeeper is not None:
+                await self._doorkeeper.check(context.credential)
+            async with contextlib.aclosing(self._results(asked, context, allowed)) as results:
+                async for result in results:
+                    yield result
+        except ExpiredCredentialError as exc:
+            yield failed(str(exc), "UNAUTHENTICATED")
+
+    async def _results(
+        self, asked: Asked, context: RequestContext, allowed: frozenset[OperationType]
+    ) -> AsyncGenerator[ExecutionResult, None]:
         try:
             yield await self.answer(asked, context, allowed)
         except OtherTypeError as exc:
             if exc.operation_type is OperationType.MUTATION:
                 yield failed("Mutations are sent by POST.", "METHOD_NOT_ALLOWED")
                 return
-            async with contextlib.aclosing(self._subscription(asked, context)) as stream:
+            subscription = self._subscription(asked, context)
+            if self._doorkeeper is not None:
+                subscription = self._doorkeeper.while_valid(subscription, context.credential)
+            async with contextlib.aclosing(subscription) as stream:
                 async for result in stream:
                     yield result
 
@@ -151,6 +178,11 @@ def failed(message: str, code: str) -> PreExecutionError:
 def is_request_error(result: ExecutionResult) -> bool:
     """Whether nothing ran: such a result has errors without a path, and no `data`."""
     return result.data is None and any(error.path is None for error in result.errors or ())
+
+
+def is_unauthenticated(result: ExecutionResult) -> bool:
+    """Whether a result says that its credential is valid no more."""
+    return any((error.extensions or {}).get("code") == "UNAUTHENTICATED" for error in result.errors or ())
 
 
 def formatted(result: ExecutionResult) -> dict[str, Any]:

@@ -18,6 +18,7 @@ Payload = dict[str, Any] | None
 class CloseCode(IntEnum):
     """Why a connection was closed; the meanings are the protocol's."""
 
+    GOING_AWAY = 1001
     TRY_AGAIN_LATER = 1013
     BAD_MESSAGE = 4400
     UNAUTHORIZED = 4401

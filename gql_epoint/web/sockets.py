@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING
 from starlette.websockets import WebSocket, WebSocketDisconnect
 from strawberry.http.websocket_origin import is_same_origin, normalize_allowed_origins, normalize_origin
 
+from gql_epoint.errors import StoreUnavailableError
 from gql_epoint.web.asking import Asked
 from gql_epoint.web.credentials import WrongCredentialError
-from gql_epoint.web.running import Runner, failed, formatted, is_request_error
+from gql_epoint.web.running import Runner, failed, formatted, is_request_error, is_unauthenticated
 from gql_epoint.web.socket_messages import (
     SUBPROTOCOL,
     Ack,
@@ -53,7 +54,7 @@ CONNECTIONS_PER_CREDENTIAL_MAX = 1_000
 
 _TOO_LATE = Close(CloseCode.INITIALISATION_TIMEOUT, "Connection initialisation timeout")
 _TOO_MANY = Close(CloseCode.TRY_AGAIN_LATER, "Too many connections")
-_EXPIRED = Close(CloseCode.FORBIDDEN, "The credential has expired")
+_EXPIRED = Close(CloseCode.UNAUTHORIZED, "The credential has expired")
 
 
 class Sockets:
@@ -171,9 +172,11 @@ class _Connection:
             raise Close(CloseCode.TOO_MANY_INITIALISATIONS, "Too many initialisation requests")
         self._initialised = True
         try:
-            self._credential = self._sockets.visitors.of_socket(payload)
+            self._credential = await self._sockets.visitors.of_socket(payload)
         except WrongCredentialError:
             raise Close(CloseCode.FORBIDDEN, "Forbidden") from None
+        except StoreUnavailableError:
+            raise Close(CloseCode.TRY_AGAIN_LATER, "Try again later") from None
         self._count()
         left_s = self._sockets.visitors.seconds_left(self._credential)
         self._until = None if left_s is None else asyncio.get_running_loop().time() + left_s
@@ -224,6 +227,9 @@ class _Connection:
         context = self._sockets.visitors.context(self._credential, request_id)
         async with contextlib.aclosing(self._sockets.runner.results(asked, context)) as results:
             async for result in results:
+                if self._credential is not None and is_unauthenticated(result):
+                    await self._close(_EXPIRED)
+                    return
                 if is_request_error(result):
                     await self._fail(operation_id, result)
                     return

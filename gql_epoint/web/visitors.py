@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from datetime import datetime
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 from starlette.requests import HTTPConnection
 
 from gql_epoint.cashier import Cashier
+from gql_epoint.errors import StoreUnavailableError
 from gql_epoint.schema.access import Credential
 from gql_epoint.schema.context import Place, RequestContext
 from gql_epoint.web.credentials import Doorkeeper, WrongCredentialError
@@ -23,25 +23,25 @@ class Visitors(msgspec.Struct, frozen=True, kw_only=True):
     doorkeeper: Doorkeeper
     merchant: str
     sandbox: bool
-    clock: Callable[[], datetime]
 
     def seconds_left(self, credential: Credential | None) -> float | None:
         """Return how long a connection may go on with this credential; None is for ever."""
-        if credential is None or credential.expires_at is None:
-            return None
-        return max(0.0, (credential.expires_at - self.clock()).total_seconds())
+        return self.doorkeeper.left_s(credential)
 
-    def of_request(self, request: HTTPConnection) -> RequestContext:
+    async def of_request(self, request: HTTPConnection) -> RequestContext:
         """Return the context of one request. Raises Refusal 401 if its credential is wrong."""
         try:
-            credential = self.doorkeeper.admit(request.headers.get("authorization"))
+            credential = await self.doorkeeper.admit(request.headers.get("authorization"))
         except WrongCredentialError as exc:
             raise Refusal(401, str(exc), "UNAUTHENTICATED", WWW_Authenticate="Bearer") from None
+        except StoreUnavailableError:
+            message = "The service cannot reach its database. Try again a little later."
+            raise Refusal(503, message, "SERVICE_UNAVAILABLE", Retry_After="1") from None
         return self.context(credential, request.state.request_id, request.headers.get("last-event-id"))
 
-    def of_socket(self, payload: Mapping[str, Any]) -> Credential | None:
+    async def of_socket(self, payload: Mapping[str, Any]) -> Credential | None:
         """Return the credential in the payload of `connection_init`. Raises WrongCredentialError."""
-        return self.doorkeeper.admit_socket(payload)
+        return await self.doorkeeper.admit_socket(payload)
 
     def context(
         self, credential: Credential | None, request_id: str, resume_after: str | None = None

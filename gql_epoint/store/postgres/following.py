@@ -98,7 +98,11 @@ class Follower:
             if rows:
                 nothing = False
                 self._position = rows[-1]["position"]
-                self._tell([Wakeup(row["stream_id"], row["sequence"]) for row in rows])
+                checkouts = {row["checkout_id"] for row in rows if row["checkout_id"]}
+                self._tell(
+                    [Wakeup(row["stream_id"], row["sequence"]) for row in rows]
+                    + [Wakeup(checkout_id, 0) for checkout_id in checkouts]
+                )
         if nothing:
             self._time.seen(await self._connection.fetchval(READING["now"].sql))
 

@@ -150,5 +150,22 @@ SELECT coalesce(max(position), 0) AS position FROM events WHERE position IS NOT 
 -- name: number_events
 SELECT number_events(:limit) AS numbered;
 
+-- An attempt of a checkout wakes whoever watches the checkout, on every node.
+
 -- name: numbered_after
-SELECT stream_id, sequence, position FROM events WHERE position > :after ORDER BY position LIMIT :limit;
+SELECT stream_id, sequence, position, coalesce(
+  (SELECT checkout_id FROM transactions WHERE id = stream_id), (SELECT checkout_id FROM saved_cards WHERE id = stream_id)
+) AS checkout_id FROM events WHERE position > :after ORDER BY position LIMIT :limit;
+
+-- name: checkout
+SELECT * FROM checkouts WHERE id = :id {lock};
+
+-- name: checkout_transaction
+SELECT * FROM transactions WHERE checkout_id = :checkout_id
+ORDER BY status IN ('SUCCESS', 'RETURNED') DESC, holds_order DESC, id DESC LIMIT 1 {lock};
+
+-- name: checkout_card
+SELECT * FROM saved_cards WHERE checkout_id = :checkout_id ORDER BY status = 'ACTIVE' DESC, id DESC LIMIT 1 {lock};
+
+-- name: client_token
+SELECT * FROM client_tokens WHERE digest = :digest;

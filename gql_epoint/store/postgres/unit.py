@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from gql_epoint.ledger.checkout import Checkout, ClientToken
 from gql_epoint.ledger.transaction import CallbackRecord, Disposition, Event, Refund, SavedCard, Transaction
 from gql_epoint.store.postgres.connecting import LostRaceError
 from gql_epoint.store.postgres.statements import Statement, statement
@@ -22,6 +23,8 @@ SAVED_CARD = RowCodec(SavedCard)
 CALLBACK = RowCodec(CallbackRecord)
 EVENT = RowCodec(Event)
 IDEMPOTENCY = RowCodec(IdempotencyRecord)
+CHECKOUT = RowCodec(Checkout)
+CLIENT_TOKEN = RowCodec(ClientToken)
 
 _INSERT_TRANSACTION = statement(TRANSACTION.insert("transactions"))
 _SAVE_TRANSACTION = statement(TRANSACTION.update("transactions"))
@@ -31,6 +34,8 @@ _SAVE_SAVED_CARD = statement(SAVED_CARD.update("saved_cards"))
 _INSERT_CALLBACK, _SAVE_CALLBACK = statement(CALLBACK.insert("callbacks")), statement(CALLBACK.update("callbacks"))
 _INSERT_EVENT = statement(EVENT.insert("events"))
 _INSERT_IDEMPOTENCY = statement(IDEMPOTENCY.insert("idempotency"))
+_INSERT_CHECKOUT, _SAVE_CHECKOUT = statement(CHECKOUT.insert("checkouts")), statement(CHECKOUT.update("checkouts"))
+_INSERT_CLIENT_TOKEN = statement(CLIENT_TOKEN.insert("client_tokens"))
 
 
 class PostgresUnit:
@@ -196,6 +201,30 @@ class PostgresUnit:
 
     async def insert_idempotency(self, record: IdempotencyRecord) -> None:
         await self._execute(_INSERT_IDEMPOTENCY, IDEMPOTENCY.to_row(record))
+
+    # -- checkouts ----------------------------------------------------------------------------------------
+
+    async def checkout(self, checkout_id: str) -> Checkout | None:
+        return await self._one(CHECKOUT, "checkout", id=checkout_id)
+
+    async def checkout_transaction(self, checkout_id: str) -> Transaction | None:
+        return await self._one(TRANSACTION, "checkout_transaction", checkout_id=checkout_id)
+
+    async def checkout_card(self, checkout_id: str) -> SavedCard | None:
+        return await self._one(SAVED_CARD, "checkout_card", checkout_id=checkout_id)
+
+    async def client_token(self, digest: str) -> ClientToken | None:
+        return await self._one(CLIENT_TOKEN, "client_token", digest=digest)
+
+    async def insert_checkout(self, checkout: Checkout) -> None:
+        await self._execute(_INSERT_CHECKOUT, CHECKOUT.to_row(checkout))
+
+    async def save_checkout(self, checkout: Checkout) -> None:
+        await self._execute(_SAVE_CHECKOUT, CHECKOUT.to_row(checkout))
+        self._wakeups.append(Wakeup(checkout.id, checkout.version))
+
+    async def insert_client_token(self, token: ClientToken) -> None:
+        await self._execute(_INSERT_CLIENT_TOKEN, CLIENT_TOKEN.to_row(token))
 
     # -----------------------------------------------------------------------------------------------------
 

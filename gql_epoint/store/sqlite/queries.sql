@@ -143,3 +143,16 @@ SELECT coalesce(max(position), 0) + 1 AS position FROM events WHERE position IS 
 
 -- name: idempotency
 SELECT * FROM idempotency WHERE owner = :owner AND mutation = :mutation AND key = :key;
+
+-- name: checkout
+SELECT * FROM checkouts WHERE id = :id;
+
+-- name: checkout_transaction
+SELECT * FROM transactions WHERE checkout_id = :checkout_id
+ORDER BY status IN ('SUCCESS', 'RETURNED') DESC, holds_order DESC, id DESC LIMIT 1;
+
+-- name: checkout_card
+SELECT * FROM saved_cards WHERE checkout_id = :checkout_id ORDER BY status = 'ACTIVE' DESC, id DESC LIMIT 1;
+
+-- name: client_token
+SELECT * FROM client_tokens WHERE digest = :digest;

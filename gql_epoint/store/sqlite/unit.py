@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from gql_epoint.ledger.checkout import Checkout, ClientToken
 from gql_epoint.ledger.transaction import CallbackRecord, Disposition, Event, Refund, SavedCard, Transaction
 from gql_epoint.store.protocol import IdempotencyRecord, Page, TransactionFilter, Wakeup
 from gql_epoint.store.queries import load_queries
@@ -23,6 +24,8 @@ SAVED_CARD = RowCodec(SavedCard)
 CALLBACK = RowCodec(CallbackRecord)
 EVENT = RowCodec(Event)
 IDEMPOTENCY = RowCodec(IdempotencyRecord)
+CHECKOUT = RowCodec(Checkout)
+CLIENT_TOKEN = RowCodec(ClientToken)
 
 _INSERT_TRANSACTION, _SAVE_TRANSACTION = TRANSACTION.insert("transactions"), TRANSACTION.update("transactions")
 _INSERT_REFUND, _SAVE_REFUND = REFUND.insert("refunds"), REFUND.update("refunds")
@@ -30,6 +33,8 @@ _INSERT_SAVED_CARD, _SAVE_SAVED_CARD = SAVED_CARD.insert("saved_cards"), SAVED_C
 _INSERT_CALLBACK, _SAVE_CALLBACK = CALLBACK.insert("callbacks"), CALLBACK.update("callbacks")
 _INSERT_EVENT = EVENT.insert("events")
 _INSERT_IDEMPOTENCY = IDEMPOTENCY.insert("idempotency")
+_INSERT_CHECKOUT, _SAVE_CHECKOUT = CHECKOUT.insert("checkouts"), CHECKOUT.update("checkouts")
+_INSERT_CLIENT_TOKEN = CLIENT_TOKEN.insert("client_tokens")
 
 
 class SqliteUnit:
@@ -170,6 +175,30 @@ class SqliteUnit:
 
     async def insert_idempotency(self, record: IdempotencyRecord) -> None:
         self._connection.execute(_INSERT_IDEMPOTENCY, IDEMPOTENCY.to_row(record))
+
+    # -- checkouts ----------------------------------------------------------------------------------------
+
+    async def checkout(self, checkout_id: str) -> Checkout | None:
+        return self._one(CHECKOUT, "checkout", id=checkout_id)
+
+    async def checkout_transaction(self, checkout_id: str) -> Transaction | None:
+        return self._one(TRANSACTION, "checkout_transaction", checkout_id=checkout_id)
+
+    async def checkout_card(self, checkout_id: str) -> SavedCard | None:
+        return self._one(SAVED_CARD, "checkout_card", checkout_id=checkout_id)
+
+    async def client_token(self, digest: str) -> ClientToken | None:
+        return self._one(CLIENT_TOKEN, "client_token", digest=digest)
+
+    async def insert_checkout(self, checkout: Checkout) -> None:
+        self._connection.execute(_INSERT_CHECKOUT, CHECKOUT.to_row(checkout))
+
+    async def save_checkout(self, checkout: Checkout) -> None:
+        self._connection.execute(_SAVE_CHECKOUT, CHECKOUT.to_row(checkout))
+        self._wakeups.append(Wakeup(checkout.id, checkout.version))
+
+    async def insert_client_token(self, token: ClientToken) -> None:
+        self._connection.execute(_INSERT_CLIENT_TOKEN, CLIENT_TOKEN.to_row(token))
 
     # -----------------------------------------------------------------------------------------------------
 

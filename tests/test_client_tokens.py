@@ -1,0 +1,261 @@
+"""Credentials on every transport: each root field for each of them, and streams that end with their token."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import aiohttp
+import pytest
+
+from gql_epoint.keys import DEVELOPMENT_KEY, SecretKey, digest_of
+from gql_epoint.keys import Scope as KeyScope
+from gql_epoint.schema.access import Scope
+from gql_epoint.schema.enums import ClientOperation
+from tests.cases import World
+from tests.checkout_kit import WATCH, browser, confirm, create, expire, forget, token
+from tests.service import Client, Service, start_service
+from tests.test_access import BROWSER_ROOTS, DOCUMENTS, ROOTS
+
+TIMEOUT_S = 10.0
+REFUSALS = {"FORBIDDEN", "UNAUTHENTICATED"}
+KEYS = {f"only {scope.value}": f"sk_live_only_{scope.value}" for scope in Scope}
+TOKENS = {"token": tuple(ClientOperation), "watching token": (ClientOperation.READ, ClientOperation.SUBSCRIBE)}
+INVALID = ("wrong", "expired token", "forgotten token")
+CREDENTIALS = ("none", *INVALID, *TOKENS, *KEYS, "every scope")
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A service that knows a key for each scope."""
+    keys = [
+        SecretKey(name=f"key-{number}", scopes=frozenset({KeyScope[name.split()[-1]]}), digest=digest_of(secret))
+        for number, (name, secret) in enumerate(KEYS.items())
+    ]
+    lines = ",".join(key.line() for key in keys)
+    service = start_service(tmp_path_factory.mktemp("guarded"), GQL_EPOINT_SECRET_KEYS=lines)
+    yield service
+    service.close()
+
+
+@contextlib.asynccontextmanager
+async def caller(service: Service, name: str) -> AsyncIterator[Client]:
+    """A client with the credential of this name."""
+    async with service.client() as backend:
+        made = await create(backend)
+        secret: str | None = {"none": None, "wrong": "sk_live_wrong", "every scope": DEVELOPMENT_KEY, **KEYS}.get(
+            name
+        )
+        if "token" in name:
+            operations = TOKENS.get(name, TOKENS["token"])
+            secret = await token(backend, made["checkout"]["id"], *(operation.value for operation in operations))
+            {"expired token": expire, "forgotten token": forget}.get(name, lambda *_: None)(service, secret)
+        async with service.client(secret) as client:
+            yield client
+
+
+def expected(field: str, credential: str) -> set[str]:
+    """What the contract's declaration means for a credential."""
+    if credential == "none" or credential in INVALID:
+        return {"UNAUTHENTICATED"}
+    if credential in TOKENS:
+        allowed = field == "Query.viewer" or (
+            field in BROWSER_ROOTS and BROWSER_ROOTS[field][1] in TOKENS[credential]
+        )
+    else:
+        scope = ROOTS[field][1] if field in ROOTS else None
+        allowed = field in ROOTS and (scope is None or credential in ("every scope", f"only {scope.value}"))
+    return set() if allowed else {"FORBIDDEN"}
+
+
+def refusals(answer: Any) -> set[str]:
+    errors = answer if isinstance(answer, list) else (answer or {}).get("errors") or []
+    return {(error.get("extensions") or {}).get("code") for error in errors} & REFUSALS
+
+
+async def ask_by_post(client: Client, document: str) -> set[str]:
+    return refusals(await client.execute(document))
+
+
+async def ask_by_stream(client: Client, document: str) -> set[str]:
+    """Ask for an event stream and look at its first event; a stream that waits has been let in."""
+    headers = {"Accept": "text/event-stream", **client.authorization}
+    async with client.session.post(client.graphql, json={"query": document}, headers=headers) as response:
+        if response.content_type == "application/json":
+            return refusals(await response.json())
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(1):
+                async for line in response.content:
+                    if line.startswith(b"data: {"):
+                        return refusals(json.loads(line[6:]))
+    return set()
+
+
+async def ask_by_socket(client: Client, document: str) -> set[str]:
+    """Ask over WebSocket; a connection that is refused says so by its close code."""
+    async with client.raw_socket() as socket:
+        payload = {name.lower(): value for name, value in client.authorization.items()}
+        await socket.send_json({"type": "connection_init", "payload": payload})
+        if (await socket.receive(TIMEOUT_S)).type is not aiohttp.WSMsgType.TEXT:
+            assert socket.close_code == 4403
+            return {"UNAUTHENTICATED"}
+        await socket.send_json({"id": "1", "type": "subscribe", "payload": {"query": document}})
+        with contextlib.suppress(TimeoutError):
+            return refusals((await socket.receive_json(timeout=1)).get("payload"))
+    return set()
+
+
+TRANSPORTS: dict[str, tuple[Callable[[Client, str], Awaitable[set[str]]], tuple[str, ...]]] = {
+    "POST": (ask_by_post, ("Query", "Mutation")),
+    "SSE": (ask_by_stream, ("Query", "Mutation", "Subscription")),
+    "WebSocket": (ask_by_socket, ("Query", "Mutation", "Subscription")),
+}
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+@pytest.mark.parametrize("credential", CREDENTIALS)
+async def test_every_root_field_for_every_credential(guarded: Service, credential: str, transport: str) -> None:
+    """The same answer on every transport, and it is the one that schema.graphql declares."""
+    ask, roots = TRANSPORTS[transport]
+    fields = [field for field in DOCUMENTS if field.split(".")[0] in roots]
+    async with caller(guarded, credential) as client:
+        answers = await asyncio.gather(*(ask(client, DOCUMENTS[field]) for field in fields))
+
+    assert dict(zip(fields, answers, strict=True)) == {field: expected(field, credential) for field in fields}
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_what_opens_nothing_has_one_answer(guarded: Service, method: str) -> None:
+    """A token that was never made, one that has expired and one that is gone: the same bytes."""
+    answers = set()
+    for name in INVALID:
+        async with caller(guarded, name) as client:
+            asked: Any = {"params" if method == "GET" else "json": {"query": "{ viewer { level } }"}}
+            async with client.session.request(
+                method, client.graphql, headers=client.authorization, **asked
+            ) as response:
+                answers.add((response.status, await response.read(), response.headers.get("WWW-Authenticate")))
+
+    assert len(answers) == 1
+    assert next(iter(answers))[0] == 401
+
+
+async def test_card_of_another_customer_and_no_card_have_one_answer(service: Service, client: Client) -> None:
+    """Byte for byte: a browser cannot find out which cards exist."""
+    document = (
+        'mutation ($m: PaymentMethodInput!) { confirmCheckout(input: {idempotencyKey: "0123456789abcdef", '
+        "method: $m}) { replayed checkout { id } errors { __typename code message path } } }"
+    )
+    mine = await World(service=service, client=client, number=9_000_002).saved_card()
+    theirs = await World(service=service, client=client, number=9_000_003).saved_card()
+    answers = set()
+    async with browser(service, client, savedCardIds=[mine]) as page:
+        for card in (theirs, "card_nonsense", "tr_1", ""):
+            body = {"query": document, "variables": {"m": {"savedCard": card}}}
+            async with page.session.post(page.graphql, json=body, headers=page.authorization) as response:
+                answers.add((response.status, await response.read()))
+
+    assert len(answers) == 1
+    assert b"NOT_FOUND" in next(iter(answers))[1]
+
+
+async def test_viewer_of_a_token_says_how_long_it_works(service: Service, client: Client) -> None:
+    """Level and time, and no scope."""
+    payload = await create(client)
+    async with service.client(payload["clientToken"]["secret"]) as page:
+        viewer = (await page.data("{ viewer { level scopes sandbox expiresAt } }"))["viewer"]
+
+    assert viewer == {
+        "level": "CLIENT_TOKEN",
+        "scopes": [],
+        "sandbox": True,
+        "expiresAt": payload["clientToken"]["expiresAt"],
+    }
+
+
+async def test_each_token_opens_its_own_checkout(service: Service, client: Client) -> None:
+    """There is no id to put another one in."""
+    one, other = await create(client), await create(client)
+    for payload in (one, other):
+        async with service.client(payload["clientToken"]["secret"]) as page:
+            assert (await page.data("{ checkout { id } }"))["checkout"] == {"id": payload["checkout"]["id"]}
+
+
+async def test_secret_is_stored_nowhere(service: Service, client: Client) -> None:
+    """Only its hash is, and no log line has it."""
+    payload = await create(client)
+    secret = payload["clientToken"]["secret"]
+    async with service.client(secret) as page:
+        await confirm(page)
+    files = [path for path in service.directory.iterdir() if path.is_file()]
+
+    assert files
+    assert [path.name for path in files if secret.encode() in path.read_bytes()] == []
+
+
+# The end of a token ----------------------------------------------------------------------------------------------
+
+
+async def _close_code(socket: aiohttp.ClientWebSocketResponse) -> int | None:
+    async with asyncio.timeout(TIMEOUT_S):
+        while (await socket.receive()).type not in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED):
+            pass
+    return socket.close_code
+
+
+async def test_socket_closes_when_its_token_expires(service: Service, client: Client) -> None:
+    """With 4401, whether anything is running on it or not."""
+    secret = (await create(client))["clientToken"]["secret"]
+    expire(service, secret, datetime.now(UTC) + timedelta(seconds=1.5))
+    async with service.client(secret) as page, page.socket() as quiet, page.socket() as busy:
+        await busy.send_json({"id": "1", "type": "subscribe", "payload": {"query": WATCH}})
+        assert (await busy.receive_json(timeout=TIMEOUT_S))["type"] == "next"
+
+        assert await _close_code(busy) == 4401
+        assert await _close_code(quiet) == 4401
+
+
+async def test_stream_ends_when_its_token_expires(service: Service, client: Client) -> None:
+    """An error that says why, and then the regular end, though nothing has changed."""
+    secret = (await create(client))["clientToken"]["secret"]
+    expire(service, secret, datetime.now(UTC) + timedelta(seconds=1.5))
+    async with service.client(secret) as page:
+        payloads = [payload async for payload in page.stream(WATCH)]
+
+    assert payloads[0]["data"]["checkoutUpdated"]["kind"] == "SNAPSHOT"
+    assert [error["extensions"]["code"] for error in payloads[-1]["errors"]] == ["UNAUTHENTICATED"]
+    assert len(payloads) == 2
+
+
+@pytest.mark.parametrize("sse", [False, True], ids=["WebSocket", "SSE"])
+async def test_token_is_looked_at_before_each_message(service: Service, client: Client, sse: bool) -> None:
+    """Whoever's token is taken away hears nothing more of what happens then."""
+    payload = await create(client)
+    secret = payload["clientToken"]["secret"]
+    async with service.client(secret) as page:
+        stream = page.stream(WATCH) if sse else page.subscribe(WATCH)
+        first = await anext(stream)
+        assert first["data"]["checkoutUpdated"]["kind"] == "SNAPSHOT"
+        async with service.client(await token(client, payload["checkout"]["id"], "CONFIRM")) as another:
+            forget(service, secret)
+            await confirm(another)
+        if sse:
+            assert [error["extensions"]["code"] for error in (await anext(stream))["errors"]] == ["UNAUTHENTICATED"]
+        else:
+            with pytest.raises((TypeError, aiohttp.WSMessageTypeError)):
+                await anext(stream)
+        await stream.aclose()  # type: ignore[attr-defined]
+
+
+async def test_query_on_an_old_socket_needs_a_valid_token(service: Service, client: Client) -> None:
+    """What opened the socket is not enough for what is asked later."""
+    secret = (await create(client))["clientToken"]["secret"]
+    async with service.client(secret) as page, page.socket() as socket:
+        forget(service, secret)
+        await socket.send_json({"id": "1", "type": "subscribe", "payload": {"query": "{ checkout { id } }"}})
+
+        assert await _close_code(socket) == 4401
