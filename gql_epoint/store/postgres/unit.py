@@ -197,6 +197,13 @@ class PostgresUnit:
     async def insert_idempotency(self, record: IdempotencyRecord) -> None:
         await self._execute(_INSERT_IDEMPOTENCY, IDEMPOTENCY.to_row(record))
 
+    # -- the sweep ----------------------------------------------------------------------------------------
+
+    async def reconcile_lag(self) -> float:
+        now = to_microseconds(self.now)
+        rows = await self._rows("oldest_due", now=now)
+        return max((now - row["due"] for row in rows if row["due"] is not None), default=0) / 1_000_000
+
     # -----------------------------------------------------------------------------------------------------
 
     async def _execute(self, query: Statement, row: Mapping[str, Any]) -> None:
