@@ -112,6 +112,8 @@ WRONG = [
         "GQL_EPOINT_ALLOWED_ORIGINS: must be a list of origins",
     ),
     ({"GQL_EPOINT_BODY_BYTES_MAX": "lots"}, "GQL_EPOINT_BODY_BYTES_MAX: must be a whole number from 1000 to"),
+    ({"GQL_EPOINT_DIE_AT": "pay.recorded"}, "GQL_EPOINT_DIE_AT: is for tests of crashes and works in sandbox"),
+    ({"GQL_EPOINT_DIE_AT": "lunch"}, "GQL_EPOINT_DIE_AT: must be one of pay.recording, pay.recorded"),
     ({"GQL_EPOINT_LOG_LEVEL": "loud"}, "GQL_EPOINT_LOG_LEVEL: must be one of DEBUG, INFO, WARNING, ERROR"),
 ]
 

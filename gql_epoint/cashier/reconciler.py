@@ -23,6 +23,7 @@ from gql_epoint.ledger.schedule import JITTER_BYTES, after_ask, jitter, spread
 from gql_epoint.ledger.transaction import SavedCard, Transaction
 from gql_epoint.ledger.transitions import apply_silence
 from gql_epoint.ledger.words import Heard, said
+from gql_epoint.points import reached
 from gql_epoint.store.protocol import Reader, Unit
 
 T = TypeVar("T")
@@ -109,15 +110,20 @@ class Reconciler:
             cards = await unit.overdue_cards(BATCH)
             for card in cards:
                 await settle_lost_card(unit, card)
-            return len(transactions) + len(refunds) + len(cards)
+            settled = len(transactions) + len(refunds) + len(cards)
+            if settled:
+                reached("sweep.settling")
+            return settled
 
         while await self._books.write(work):
-            pass
+            reached("sweep.settled")
 
     async def _ask_batch(
         self, claim: Callable[[Unit], Awaitable[Sequence[T]]], ask: Callable[[T], Awaitable[None]]
     ) -> int:
         claimed = await self._books.write(claim)
+        if claimed:
+            reached("sweep.claimed")
         # What fails here is asked again when its lease is over; the others of the batch must not suffer for it.
         results = await asyncio.gather(*map(ask, claimed), return_exceptions=True)
         for result in results:
@@ -132,6 +138,7 @@ class Reconciler:
                 reply = await self._books.gateway.call(
                     GET_STATUS, status_request(transaction), timeout_s=self._ask_limit_s
                 )
+        reached("sweep.asked")
 
         async def work(unit: Unit) -> None:
             known = await unit.transaction(transaction.id)
@@ -144,8 +151,10 @@ class Reconciler:
             await record(unit, change)
             ask_at = spread(scheduled.ask_at, unit.now, self._books.random(JITTER_BYTES))
             await unit.save_transaction(msgspec.structs.replace(scheduled, ask_at=ask_at))
+            reached("sweep.applying")
 
         await self._books.write_answer(work)
+        reached("sweep.applied")
 
     async def _ask_card(self, card: SavedCard) -> None:
         reply: CardStatusReply | None = None
@@ -154,6 +163,7 @@ class Reconciler:
                 reply = await self._books.gateway.call(
                     CARD_STATUS, CardStatusRequest(card_id=card.card_id), timeout_s=self._ask_limit_s
                 )
+        reached("sweep.card_asked")
 
         async def work(unit: Unit) -> None:
             known = await unit.saved_card(card.id)
@@ -167,3 +177,4 @@ class Reconciler:
             await unit.save_saved_card(msgspec.structs.replace(scheduled, ask_at=ask_at))
 
         await self._books.write_answer(work)
+        reached("sweep.card_applied")
