@@ -16,6 +16,7 @@ import msgspec
 
 from gql_epoint.errors import ConfigurationError
 from gql_epoint.keys import DEVELOPMENT, SecretKey, parse_keys
+from gql_epoint.points import POINTS
 from gql_epoint.setting_values import (
     Network,
     Secret,
@@ -77,6 +78,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     address_connections_max: int
     log_level: str
     simulator_port: int
+    die_at: str | None
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Settings:
@@ -373,6 +375,13 @@ SETTINGS: tuple[Setting, ...] = (
         default="8081",
         help="The port of the local EPoint simulator.",
     ),
+    Setting(
+        name="GQL_EPOINT_DIE_AT",
+        field="die_at",
+        parse=lambda text: one_of(*POINTS)(text) if text else None,
+        default="",
+        help="For tests of crashes, in the sandbox only: end like a power cut at this point of a use case.",
+    ),
 )
 
 
@@ -423,6 +432,8 @@ def _sandbox_problems(settings: Settings) -> Iterator[ConfigurationError]:
 
 
 def _live_problems(settings: Settings) -> Iterator[ConfigurationError]:
+    if settings.die_at is not None:
+        yield ConfigurationError("GQL_EPOINT_DIE_AT", "is for tests of crashes and works in sandbox mode only")
     if settings.private_key.reveal() == DOCUMENTATION_PRIVATE_KEY:
         yield ConfigurationError(
             "EPOINT_PRIVATE_KEY",

@@ -1005,6 +1005,29 @@ class StoreContract:
             [transactions[1]],
         ]
 
+    @pytest.mark.parametrize(
+        "make",
+        [
+            lambda due: [a_transaction(ask_at=due)],
+            lambda due: [a_transaction(call_deadline=due)],
+            lambda due: [owner := a_transaction(), a_refund(owner.id, call_deadline=due)],
+            lambda due: [a_card(ask_at=due)],
+            lambda due: [a_card(call_deadline=due)],
+        ],
+    )
+    async def test_lag_is_how_long_the_oldest_work_has_waited(
+        self, store: Store, make: Callable[[datetime], list[Any]]
+    ) -> None:
+        """Questions and deadlines of every kind count; what is not due yet does not."""
+        future = datetime.now(UTC) + timedelta(hours=1)
+        await insert(store, *make(future), a_transaction())
+        idle = await store.read(lambda reader: reader.reconcile_lag())
+        await insert(store, *make(datetime.now(UTC) - timedelta(minutes=5)), a_card(ask_at=datetime.now(UTC)))
+        late = await store.read(lambda reader: reader.reconcile_lag())
+
+        assert idle == 0.0
+        assert 299.0 < late < 330.0
+
     # The end ------------------------------------------------------------------------------------------------------
 
     async def test_closed_store_refuses_at_once(self, store: Store) -> None:

@@ -21,8 +21,9 @@ LAYERS = ["cli", "web", "schema", "cashier", "gateway", "live", "store", "ledger
 LEAVES = {
     "errors": set[str](),
     "keys": set[str](),
+    "points": set[str](),
     "setting_values": set[str](),
-    "settings": {"errors", "keys", "setting_values"},
+    "settings": {"errors", "keys", "points", "setting_values"},
 }
 
 # What is next to each other and must not know each other, though the order above would let it.

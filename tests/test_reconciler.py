@@ -4,17 +4,47 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from gql_epoint.cashier.commands import CardBy, SaveCardOrder, TransactionBy
+from gql_epoint.cashier.reconciler import BATCH
+from gql_epoint.epoint.operations import Operation, ReplyT, RequestT
 from gql_epoint.errors import ErrorCode, RefusedError
-from gql_epoint.ledger.transaction import EventSource, SavedCardStatus, Status, Transaction, TransactionOperation
+from gql_epoint.gateway import Gateway
+from gql_epoint.ledger.schedule import JITTER_BYTES, spread
+from gql_epoint.ledger.transaction import (
+    EventSource,
+    SavedCardStatus,
+    Status,
+    Transaction,
+    TransactionOperation,
+)
 from gql_epoint.store.protocol import Wakeup
 from tests.cashier_kit import APPROVED, Shop, a_call, open_shop, payment, success_of
+
+
+class WatchedGateway(Gateway):
+    """A gateway that writes down what it is asked, and how much of it at the same time."""
+
+    def __init__(self, real: Gateway) -> None:
+        self._real = real
+        self.heard: list[str] = []
+        self.at_once = self.at_once_max = 0
+
+    async def call(
+        self, operation: Operation[RequestT, ReplyT], request: RequestT, *, timeout_s: float | None = None
+    ) -> ReplyT:
+        self.heard.append(operation.name)
+        self.at_once += 1
+        self.at_once_max = max(self.at_once, self.at_once_max)
+        try:
+            return await self._real.call(operation, request, timeout_s=timeout_s)
+        finally:
+            self.at_once -= 1
 
 
 @pytest.fixture
@@ -95,18 +125,86 @@ async def test_answer_after_the_deadline_is_applied_as_news(shop: Shop) -> None:
 
 
 async def test_questions_come_at_growing_distances(shop: Shop) -> None:
-    """5 s, 15 s, 1 min, 5 min, 15 min, 1 h, then hourly to the end of the day."""
+    """5 s, 15 s, 1 min, 5 min, 15 min, 1 h, then hourly to the end of the day; each up to a tenth longer."""
     transaction = await shop.pay()
     distances = []
     for _ in range(9):
         before = await shop.transaction(transaction.id)
         assert before.ask_at is not None
-        distances.append(round((before.ask_at - shop.clock()).total_seconds()))
+        distances.append((before.ask_at - shop.clock()).total_seconds())
         shop.clock.ahead += before.ask_at - shop.clock()
         await shop.cashier.reconciler.ask_due()
 
-    assert distances == [5, 15, 60, 300, 900, 3600, 3600, 3600, 3600]
+    documented = [5, 15, 60, 300, 900, 3600, 3600, 3600, 3600]
+    # A little of each distance has passed by the time that it is measured.
+    assert all(base - 1 < distance <= base * 1.1 for base, distance in zip(documented, distances, strict=True))
+    assert distances != pytest.approx(documented, rel=0.0001)
     assert shop.requests("get_status") == 9
+
+
+async def test_card_is_asked_about_at_growing_distances(shop: Shop) -> None:
+    """The same for a registration that waits."""
+    card = (await shop.cashier.cards.start(a_call("saveCard"), SaveCardOrder())).value
+    distances = []
+    for _ in range(4):
+        before = await shop.card(card.id)
+        assert before.ask_at is not None
+        distances.append((before.ask_at - shop.clock()).total_seconds())
+        shop.clock.ahead += before.ask_at - shop.clock()
+        await shop.cashier.reconciler.ask_due()
+
+    documented = [5, 15, 60, 300]
+    assert all(base - 1 < distance <= base * 1.1 for base, distance in zip(documented, distances, strict=True))
+
+
+async def test_payment_whose_epoint_id_is_unknown_is_found_by_its_order(shop: Shop) -> None:
+    """The answer to a charge is lost, and with it EPoint's id: the order id that it was sent leads to it."""
+    lost = await charge(shop, "A-1", "drop")
+    assert (lost.status, lost.gateway.transaction_id) == (Status.INDETERMINATE, None)
+    await shop.later(seconds=6)
+    found = await shop.transaction(lost.id)
+
+    (at_epoint,) = (t for t in shop.simulator.state.books.transactions if t.order_id == "A-1")
+    assert (found.status, found.gateway.transaction_id) == (Status.SUCCESS, at_epoint.transaction)
+
+
+async def test_batch_is_bounded_and_cards_do_not_wait_behind_payments(shop: Shop) -> None:
+    """EPoint never has more than a batch of questions at a time, and each batch of payments lets cards in."""
+    transactions = [await shop.pay() for _ in range(BATCH + 5)]
+    card = (await shop.cashier.cards.start(a_call("saveCard"), SaveCardOrder())).value
+    gateway = shop.cashier.books.gateway = WatchedGateway(shop.cashier.books.gateway)
+    await shop.later(seconds=6)
+
+    assert gateway.heard == ["get_status"] * BATCH + ["card_status"] + ["get_status"] * 5
+    assert gateway.at_once_max == BATCH
+    assert shop.requests("get_status") == len(transactions)
+    assert (await shop.card(card.id)).asks == 1
+
+
+async def test_lag_shows_a_sweep_that_does_not_come_round(shop: Shop) -> None:
+    """Work that is due and not done is measured; a sweep brings it back to nothing."""
+    assert await shop.cashier.reconciler.lag() == 0.0
+    await shop.pay()
+    shop.clock.ahead += timedelta(seconds=65)
+    waiting = await shop.cashier.reconciler.lag()
+    await shop.later(seconds=0)
+
+    assert 59.0 < waiting < 75.0
+    assert await shop.cashier.reconciler.lag() == 0.0
+
+
+def test_jitter_never_asks_early_and_adds_a_tenth_at_most() -> None:
+    """The documented distance is the least; nothing to ask stays nothing, and what is due stays due."""
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    later = now + timedelta(seconds=100)
+
+    assert spread(later, now, bytes(JITTER_BYTES)) == later
+    assert spread(later, now, b"\x80" + bytes(JITTER_BYTES - 1)) == later + timedelta(seconds=5)
+    most = spread(later, now, b"\xff" * JITTER_BYTES)
+    assert most is not None
+    assert timedelta(seconds=9.9) < most - later <= timedelta(seconds=10)
+    assert spread(None, now, b"\xff" * JITTER_BYTES) is None
+    assert spread(now, now, b"\xff" * JITTER_BYTES) == now
 
 
 async def test_nothing_is_asked_once_it_is_final(shop: Shop) -> None:

@@ -117,6 +117,8 @@ WRONG = [
     ({"GQL_EPOINT_TRUSTED_PROXIES": "proxy"}, "GQL_EPOINT_TRUSTED_PROXIES: must be addresses or networks"),
     ({"GQL_EPOINT_TRUSTED_PROXIES": "10.0.0.1/8"}, "GQL_EPOINT_TRUSTED_PROXIES: must be addresses or networks"),
     ({"GQL_EPOINT_TOKEN_STREAMS_MAX": "-1"}, "GQL_EPOINT_TOKEN_STREAMS_MAX: must be a whole number from 0"),
+    ({"GQL_EPOINT_DIE_AT": "pay.recorded"}, "GQL_EPOINT_DIE_AT: is for tests of crashes and works in sandbox"),
+    ({"GQL_EPOINT_DIE_AT": "lunch"}, "GQL_EPOINT_DIE_AT: must be one of pay.recording, pay.recorded"),
     ({"GQL_EPOINT_LOG_LEVEL": "loud"}, "GQL_EPOINT_LOG_LEVEL: must be one of DEBUG, INFO, WARNING, ERROR"),
 ]
 

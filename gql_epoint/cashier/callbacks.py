@@ -26,6 +26,7 @@ from gql_epoint.ledger.transaction import (
 )
 from gql_epoint.ledger.transitions import Change
 from gql_epoint.ledger.words import Heard, said
+from gql_epoint.points import reached
 from gql_epoint.store.protocol import Reader, Unit
 
 _encoder = msgspec.json.Encoder()
@@ -47,7 +48,9 @@ class CallbackDesk:
         could be recorded.
         """
         callback = read_callback(self._books.private_key, content_type, raw)
+        reached("callback.verified")
         disposition = await self._books.write(lambda unit: self._apply(unit, callback))
+        reached("callback.recorded")
         self._books.something_to_ask.set()
         return disposition
 
@@ -84,6 +87,7 @@ class CallbackDesk:
                 saved_card_id=card.id if card else transaction.saved_card_id if transaction else None,
             )
         )
+        reached("callback.recording")
         return disposition
 
 

@@ -28,6 +28,7 @@ from gql_epoint.ledger import ids
 from gql_epoint.ledger.cards import CARD_STATUS_WORDS, CardNews, apply_card, card_event, open_card
 from gql_epoint.ledger.transaction import Provenance, SavedCard, SavedCardStatus, TransactionOperation
 from gql_epoint.ledger.words import said
+from gql_epoint.points import reached
 from gql_epoint.store.protocol import Unit
 
 
@@ -49,6 +50,7 @@ class CardDesk:
         card, replayed = await self._books.write(lambda unit: self._begin(unit, call, order, gate))
         if replayed:
             return Result(value=card, replayed=True)
+        reached("card.recorded")
         return await self._books.own(self._call(card, call, order))
 
     async def adopt_if_unknown(self, by: CardBy) -> None:
@@ -66,8 +68,10 @@ class CardDesk:
             reply = await self._books.gateway.call(CARD_STATUS, CardStatusRequest(card_id=card_id))
         except GatewayError:
             return
+        reached("card_adoption.asked")
         if reply.status in CARD_STATUS_WORDS:
             await self._books.write(lambda unit: self._adopt(unit, card_id, reply))
+            reached("card_adoption.recorded")
 
     async def usable(self, unit: Unit, order: PaymentOrder) -> SavedCard | None:
         """Return the card an order names, or None if only EPoint knows it.
@@ -137,6 +141,7 @@ class CardDesk:
                 unit, by_api(unit, call.actor), for_payout=order.for_payout, checkout_id=order.checkout_id
             )
             await use_key(unit, call, card.id)
+            reached("card.recording")
             return card, False
         earlier = await unit.saved_card(object_id)
         assert earlier is not None
@@ -153,12 +158,15 @@ class CardDesk:
                 lambda unit: _refuse(unit, card.id, by_gateway(unit, call.actor))
             )
             return Result(value=after, error=gateway_is_away(exc))
+        reached("card.answered")
         if reply.status != "success" or not reply.redirect_url:
             after = await self._books.write_answer(
                 lambda unit: _refuse(unit, card.id, by_gateway(unit, call.actor))
             )
             return Result(value=after, error=gateway_said_no(said(reply), "to save a card"))
-        return Result(value=await self._books.write_answer(lambda unit: _opened(unit, card.id, reply)))
+        opened = await self._books.write_answer(lambda unit: _opened(unit, card.id, reply))
+        reached("card.settled")
+        return Result(value=opened)
 
     async def _adopt(self, unit: Unit, card_id: str, reply: CardStatusReply) -> None:
         if await unit.saved_card_by_card_id(card_id) is not None:

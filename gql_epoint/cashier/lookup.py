@@ -23,6 +23,7 @@ from gql_epoint.ledger import ids
 from gql_epoint.ledger.transaction import Fact, SavedCard, Status, Transaction, TransactionOperation
 from gql_epoint.ledger.transitions import apply_loss, first_event
 from gql_epoint.ledger.words import Heard, Proves, proves, said
+from gql_epoint.points import reached
 from gql_epoint.store.protocol import Reader, Unit
 
 
@@ -62,6 +63,7 @@ class Lookup:
             reply = await self._books.gateway.call(GET_STATUS, status_request(transaction))
         except GatewayError as exc:
             return Result(value=transaction, error=gateway_is_away(exc))
+        reached("refresh.asked")
 
         async def apply_answer(unit: Unit) -> Transaction:
             now_known = await unit.transaction(transaction.id)
@@ -74,6 +76,7 @@ class Lookup:
             return change.transaction
 
         after = await self._books.write_answer(apply_answer)
+        reached("refresh.applied")
         return Result(
             value=after, error=None if proves_something(reply) else gateway_said_no(said(reply), "to answer")
         )
@@ -90,6 +93,7 @@ class Lookup:
             reply = await self._books.gateway.call(GET_STATUS, StatusRequest(transaction=gateway_transaction_id))
         except GatewayError as exc:
             raise gateway_is_away(exc) from exc
+        reached("adoption.asked")
         if said(reply).status == "server_error":
             raise gateway_said_no(said(reply), "to answer")
         if reply.transaction is None:
@@ -100,7 +104,9 @@ class Lookup:
         if reply.amount is None or reply.amount <= 0 or not fits_currency(reply.amount, told):
             raise RefusedError(ErrorCode.GATEWAY_REFUSED, "EPoint does not say how much this transaction is.", path)
         amount = reply.amount.quantize(Decimal("0.01"))
-        return await self._books.write_answer(lambda unit: self._adopt(unit, reply, amount, told, actor))
+        adopted = await self._books.write_answer(lambda unit: self._adopt(unit, reply, amount, told, actor))
+        reached("adoption.recorded")
+        return adopted
 
     async def _adopt(
         self, unit: Unit, reply: StatusReply, amount: Decimal, currency: str, actor: str
@@ -129,7 +135,9 @@ class Lookup:
             await unit.insert_transaction(known)
             await unit.insert_event(first_event(known, by_api(unit, actor)))
         change = await tell(unit, known, Heard.STATUS, said(reply), by_gateway(unit, actor))
-        return await apply_unmatched(unit, change.transaction)
+        after = await apply_unmatched(unit, change.transaction)
+        reached("adoption.recording")
+        return after
 
 
 async def find_transaction(reader: Reader, by: TransactionBy) -> Transaction | None:

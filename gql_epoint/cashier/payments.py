@@ -35,6 +35,7 @@ from gql_epoint.ledger.transaction import (
 )
 from gql_epoint.ledger.transitions import Change, apply_loss, apply_not_sent, first_event
 from gql_epoint.ledger.words import Heard, is_misconfigured, said
+from gql_epoint.points import reached
 from gql_epoint.store.protocol import Reader, Unit
 
 ATTEMPTS_MAX = 1000
@@ -72,6 +73,7 @@ class PaymentDesk:
         begun = await self._books.write(lambda unit: self._begin(unit, call, order, gate))
         if begun.replayed:
             return Result(value=begun.transaction, replayed=True)
+        reached("pay.recorded")
         return await self._books.own(self._call(begun, call, order, started_at))
 
     async def _begin(
@@ -122,6 +124,7 @@ class PaymentDesk:
         await unit.insert_transaction(transaction)
         await unit.insert_event(first_event(transaction, by_api(unit, call.actor)))
         await use_key(unit, call, transaction.id)
+        reached("pay.recording")
         card_id = card.card_id if card else order.card.card_id if order.card else None
         return _Begun(transaction=transaction, replayed=False, card_id=card_id)
 
@@ -134,6 +137,7 @@ class PaymentDesk:
             after = await self._books.write_answer(lambda unit: _not_sent(unit, transaction.id, call.actor))
             return Result(value=after, error=gateway_is_away())
         try:
+            reached("pay.calling")
             reply = await self._books.gateway.call(
                 transaction.operation.wire, request, timeout_s=self._books.call_limit_s
             )
@@ -142,7 +146,9 @@ class PaymentDesk:
             settle = _lost if lost else _not_sent
             after = await self._books.write_answer(lambda unit: settle(unit, transaction.id, call.actor))
             return Result(value=after, error=None if lost else gateway_is_away())
+        reached("pay.answered")
         change = await self._books.write_answer(lambda unit: _answered(unit, transaction.id, reply, call.actor))
+        reached("pay.settled")
         return Result(value=change.transaction, error=_error_beside(change, reply))
 
 
@@ -151,7 +157,9 @@ async def _answered(unit: Unit, transaction_id: str, reply: Reply, actor: str) -
     assert transaction is not None
     heard = Heard.OPENING if transaction.operation.redirects else Heard.CHARGE
     change = await tell(unit, transaction, heard, said(reply), by_gateway(unit, actor))
-    return msgspec.structs.replace(change, transaction=await apply_unmatched(unit, change.transaction))
+    after = await apply_unmatched(unit, change.transaction)
+    reached("pay.answering")
+    return msgspec.structs.replace(change, transaction=after)
 
 
 async def _not_sent(unit: Unit, transaction_id: str, actor: str) -> Transaction:

@@ -9,6 +9,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import TypeVar
 
+import msgspec
+
 from gql_epoint.cashier.cards import settle_lost_card, tell_card
 from gql_epoint.cashier.desk import Books, by_reconciler, record, tell
 from gql_epoint.cashier.lookup import status_request
@@ -17,27 +19,35 @@ from gql_epoint.cashier.refunds import settle_lost_refund
 from gql_epoint.epoint.operations import CARD_STATUS, GET_STATUS, CardStatusReply, CardStatusRequest, StatusReply
 from gql_epoint.errors import GatewayError, StoreUnavailableError
 from gql_epoint.ledger.cards import CARD_STATUS_WORDS, CardNews, after_card_ask, waited_too_long
-from gql_epoint.ledger.schedule import after_ask
+from gql_epoint.ledger.schedule import JITTER_BYTES, after_ask, jitter, spread
 from gql_epoint.ledger.transaction import SavedCard, Transaction
 from gql_epoint.ledger.transitions import apply_silence
 from gql_epoint.ledger.words import Heard, said
-from gql_epoint.store.protocol import Unit
+from gql_epoint.points import reached
+from gql_epoint.store.protocol import Reader, Unit
 
 T = TypeVar("T")
 
 BATCH = 20
 ASK_LIMIT_S = 10.0
-LEASE = timedelta(seconds=90)
+PAUSE_MAX_S = 15.0
 
 logger = logging.getLogger(__name__)
 
 
 class Reconciler:
-    """The sweep. Several may run over one database: work is claimed in it, so nothing is asked twice."""
+    """The sweep. Several may run over one database: work is claimed in it, so nothing is asked twice.
+
+    A node that claims work and dies keeps it from the others for the length of a lease: the time that EPoint has to
+    answer, and that there is to write the answer down. A question that is asked again all the same changes nothing.
+    """
 
     def __init__(self, books: Books, *, interval_s: float = 1.0) -> None:
         self._books = books
         self._interval_s = interval_s
+        self._ask_limit_s = min(ASK_LIMIT_S, books.call_limit_s)
+        recording = books.deadline - timedelta(seconds=books.call_limit_s)
+        self._lease = timedelta(seconds=self._ask_limit_s) + recording
 
     async def run(self) -> None:
         """Sweep until cancelled; a database or gateway that is away is tried again at the next sweep."""
@@ -46,24 +56,46 @@ class Reconciler:
             group.create_task(self._forever(self.settle_overdue, asyncio.Event()))
             group.create_task(self._forever(self.ask_due, self._books.something_to_ask))
 
+    async def lag(self) -> float:
+        """Return for how many seconds the oldest work of the sweep has waited; 0 if none waits."""
+
+        async def look(reader: Reader) -> float:
+            return await reader.reconcile_lag()
+
+        return await self._books.read(look)
+
     async def _forever(self, sweep: Callable[[], Awaitable[None]], nudge: asyncio.Event) -> None:
+        failures = 0
         while True:
             try:
                 await sweep()
+                failures = 0
             except StoreUnavailableError as exc:
                 logger.warning("The database is away, so nothing was reconciled: %s", exc)
+                failures += 1
             except Exception:
                 # The sweep is what settles lost calls: no bug in one row may end it for all.
                 logger.exception("The sweep failed and will be tried again")
+                failures += 1
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._interval_s):
+                async with asyncio.timeout(self._pause_s(failures)):
                     await nudge.wait()
             nudge.clear()
 
+    def _pause_s(self, failures: int) -> float:
+        """Return when to sweep again: later after each failure in a row, and never in step with other nodes."""
+        pause_s = min(self._interval_s * 2.0 ** min(failures, 10), max(PAUSE_MAX_S, self._interval_s))
+        return pause_s * (1 + jitter(self._books.random(JITTER_BYTES)))
+
     async def ask_due(self) -> None:
-        """Ask EPoint about every transaction and card whose question is due."""
-        await self._ask_all(lambda unit: unit.claim_transactions_to_ask(BATCH, LEASE), self._ask)
-        await self._ask_all(lambda unit: unit.claim_cards_to_ask(BATCH, LEASE), self._ask_card)
+        """Ask EPoint about every transaction and card whose question is due, a batch of each in turn."""
+        more = True
+        while more:
+            transactions = await self._ask_batch(
+                lambda unit: unit.claim_transactions_to_ask(BATCH, self._lease), self._ask
+            )
+            cards = await self._ask_batch(lambda unit: unit.claim_cards_to_ask(BATCH, self._lease), self._ask_card)
+            more = transactions + cards > 0
 
     async def settle_overdue(self) -> None:
         """Record as lost every answer whose deadline passed, whichever process waited for it."""
@@ -78,27 +110,35 @@ class Reconciler:
             cards = await unit.overdue_cards(BATCH)
             for card in cards:
                 await settle_lost_card(unit, card)
-            return len(transactions) + len(refunds) + len(cards)
+            settled = len(transactions) + len(refunds) + len(cards)
+            if settled:
+                reached("sweep.settling")
+            return settled
 
         while await self._books.write(work):
-            pass
+            reached("sweep.settled")
 
-    async def _ask_all(
+    async def _ask_batch(
         self, claim: Callable[[Unit], Awaitable[Sequence[T]]], ask: Callable[[T], Awaitable[None]]
-    ) -> None:
-        while claimed := await self._books.write(claim):
-            results = await asyncio.gather(*map(ask, claimed), return_exceptions=True)
-            for result in results:
-                if isinstance(result, BaseException):
-                    raise result
+    ) -> int:
+        claimed = await self._books.write(claim)
+        if claimed:
+            reached("sweep.claimed")
+        # What fails here is asked again when its lease is over; the others of the batch must not suffer for it.
+        results = await asyncio.gather(*map(ask, claimed), return_exceptions=True)
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+        return len(claimed)
 
     async def _ask(self, transaction: Transaction) -> None:
         reply: StatusReply | None = None
         if transaction.gateway.transaction_id is not None or transaction.gateway_order_id is not None:
             with contextlib.suppress(GatewayError):
                 reply = await self._books.gateway.call(
-                    GET_STATUS, status_request(transaction), timeout_s=ASK_LIMIT_S
+                    GET_STATUS, status_request(transaction), timeout_s=self._ask_limit_s
                 )
+        reached("sweep.asked")
 
         async def work(unit: Unit) -> None:
             known = await unit.transaction(transaction.id)
@@ -109,17 +149,21 @@ class Reconciler:
             unsettled = bool(await unit.unsettled_refunds(known.id))
             scheduled = after_ask(change.transaction, unit.now, unsettled_refunds=unsettled)
             await record(unit, change)
-            await unit.save_transaction(scheduled)
+            ask_at = spread(scheduled.ask_at, unit.now, self._books.random(JITTER_BYTES))
+            await unit.save_transaction(msgspec.structs.replace(scheduled, ask_at=ask_at))
+            reached("sweep.applying")
 
         await self._books.write_answer(work)
+        reached("sweep.applied")
 
     async def _ask_card(self, card: SavedCard) -> None:
         reply: CardStatusReply | None = None
         if card.card_id is not None:
             with contextlib.suppress(GatewayError):
                 reply = await self._books.gateway.call(
-                    CARD_STATUS, CardStatusRequest(card_id=card.card_id), timeout_s=ASK_LIMIT_S
+                    CARD_STATUS, CardStatusRequest(card_id=card.card_id), timeout_s=self._ask_limit_s
                 )
+        reached("sweep.card_asked")
 
         async def work(unit: Unit) -> None:
             known = await unit.saved_card(card.id)
@@ -128,6 +172,9 @@ class Reconciler:
             known = await tell_card(unit, known, news, by_reconciler(unit), reply)
             if waited_too_long(known, unit.now):
                 known = await tell_card(unit, known, CardNews.EXPIRED, by_reconciler(unit))
-            await unit.save_saved_card(after_card_ask(known, unit.now))
+            scheduled = after_card_ask(known, unit.now)
+            ask_at = spread(scheduled.ask_at, unit.now, self._books.random(JITTER_BYTES))
+            await unit.save_saved_card(msgspec.structs.replace(scheduled, ask_at=ask_at))
 
         await self._books.write_answer(work)
+        reached("sweep.card_applied")

@@ -34,6 +34,7 @@ from gql_epoint.ledger.transaction import (
 )
 from gql_epoint.ledger.transitions import apply_refund, reserve_refund
 from gql_epoint.ledger.words import TEMPORARY_FAILURE, failure_from, is_misconfigured, said
+from gql_epoint.points import reached
 from gql_epoint.store.protocol import Unit
 
 
@@ -66,6 +67,7 @@ class RefundDesk:
         begun = await self._books.write(lambda unit: self._begin(unit, call, order))
         if begun.transaction is None:
             return Result(value=begun.refund, replayed=True)
+        reached("refund.reserved")
         return await self._books.own(self._call(begun.refund, begun.transaction, call, order, started_at))
 
     async def _begin(self, unit: Unit, call: Call, order: RefundOrder) -> _Begun:
@@ -96,6 +98,7 @@ class RefundDesk:
         for event in change.events:
             await unit.insert_event(event)
         await use_key(unit, call, refund.id)
+        reached("refund.reserving")
         return _Begun(refund=refund, transaction=change.transaction)
 
     async def _call(
@@ -116,11 +119,13 @@ class RefundDesk:
                 return await self._record(
                     refund.id, RefundStatus.FAILED, TEMPORARY_FAILURE, call, gateway_is_away()
                 )
+            reached("refund.calling")
             reply = await self._books.gateway.call(REFUND, request, timeout_s=self._books.call_limit_s)
         except GatewayError as exc:
             if exc.money_may_have_moved:
                 return await self._record(refund.id, RefundStatus.INDETERMINATE, None, call, None)
             return await self._record(refund.id, RefundStatus.FAILED, TEMPORARY_FAILURE, call, gateway_is_away())
+        reached("refund.answered")
         status, failure = outcome_of(reply)
         error = gateway_said_no(said(reply), "this refund") if is_misconfigured(said(reply)) else None
         return await self._record(refund.id, status, failure, call, error)
@@ -129,9 +134,13 @@ class RefundDesk:
         self, refund_id: str, status: RefundStatus, failure: Failure | None, call: Call, error: RefusedError | None
     ) -> Result[Refund]:
         async def work(unit: Unit) -> Refund:
-            return await settle_refund(unit, refund_id, status, failure, by_gateway(unit, call.actor))
+            settled = await settle_refund(unit, refund_id, status, failure, by_gateway(unit, call.actor))
+            reached("refund.answering")
+            return settled
 
-        return Result(value=await self._books.write_answer(work), error=error)
+        after = await self._books.write_answer(work)
+        reached("refund.settled")
+        return Result(value=after, error=error)
 
 
 async def settle_refund(

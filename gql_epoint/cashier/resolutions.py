@@ -11,6 +11,7 @@ from gql_epoint.errors import ErrorCode, RefusedError
 from gql_epoint.ledger.transaction import EventSource, Provenance, Refund, RefundStatus, Status, Transaction
 from gql_epoint.ledger.transitions import apply_resolution
 from gql_epoint.ledger.words import RESOLVED_AS_FAILED
+from gql_epoint.points import reached
 from gql_epoint.store.protocol import Reader, Unit
 
 
@@ -45,9 +46,12 @@ class ResolutionDesk:
             )
             await record(unit, change)
             await use_key(unit, call, found.id)
+            reached("resolution.recording")
             return Result(value=change.transaction)
 
-        return await self._books.write(work)
+        result = await self._books.write(work)
+        reached("resolution.recorded")
+        return result
 
     async def refund(self, call: Call, refund_id: str, succeeded: bool, note: str) -> Result[Refund]:
         """Settle a refund that is INDETERMINATE."""
@@ -67,9 +71,12 @@ class ResolutionDesk:
             failure = None if succeeded else RESOLVED_AS_FAILED
             settled = await settle_refund(unit, found.id, status, failure, _by_operator(unit, call, note))
             await use_key(unit, call, found.id)
+            reached("resolution.recording")
             return Result(value=settled)
 
-        return await self._books.write(work)
+        result = await self._books.write(work)
+        reached("resolution.recorded")
+        return result
 
 
 def _by_operator(reader: Reader, call: Call, note: str) -> Provenance:

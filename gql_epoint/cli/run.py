@@ -21,6 +21,7 @@ from gql_epoint.cli.parent import exit_with_parent
 from gql_epoint.cli.terminal import complain, say
 from gql_epoint.errors import ConfigurationError
 from gql_epoint.keys import DEVELOPMENT_KEY
+from gql_epoint.points import arm
 from gql_epoint.settings import (
     DOCUMENTATION_PRIVATE_KEY,
     DOCUMENTATION_PUBLIC_KEY,
@@ -44,6 +45,8 @@ def serve(options: argparse.Namespace, environ: dict[str, str]) -> int:
     _log(settings.log_level)
     if options.exit_with_parent:
         exit_with_parent()
+    if settings.die_at is not None:
+        arm(settings.die_at)
     listener = _bind(settings.host, settings.port, "serve --port")
     _run(server.serve(settings, listener, announce=lambda url: say(f"gql-epoint serving on {url}")))
     return 0

@@ -12,6 +12,9 @@ WAIT_LIMIT = timedelta(hours=24)
 # Longer than EPoint keeps anything open; a payment about which nothing was ever proved needs a person.
 SILENCE_LIMIT = timedelta(days=7)
 ASK_DELAYS_S = (5, 15, 60, 300, 900, 3600)
+# A wait is this much longer at the most, so that what stopped together does not come back together.
+JITTER_MAX = 0.1
+JITTER_BYTES = 4
 
 
 AGAINST_PAID = frozenset({Fact.DECLINED, Fact.TIMED_OUT, Fact.NOT_SENT})
@@ -39,6 +42,18 @@ def after_ask(transaction: Transaction, now: datetime, *, unsettled_refunds: boo
     late_delay_s = ASK_DELAYS_S[-1] if age < WAIT_LIMIT else 86_400
     delay_s = ASK_DELAYS_S[transaction.asks + 1] if quick else late_delay_s
     return msgspec.structs.replace(transaction, asks=transaction.asks + 1, ask_at=now + timedelta(seconds=delay_s))
+
+
+def spread(ask_at: datetime | None, now: datetime, random: bytes) -> datetime | None:
+    """Put a question off by a random part of its wait, never before its time; `random` holds JITTER_BYTES bytes."""
+    if ask_at is None or ask_at <= now:
+        return ask_at
+    return ask_at + (ask_at - now) * jitter(random)
+
+
+def jitter(random: bytes) -> float:
+    """Return a number from 0 to JITTER_MAX."""
+    return JITTER_MAX * int.from_bytes(random, "big") / (1 << 8 * len(random))
 
 
 def has_question(known: Transaction, now: datetime) -> bool:

@@ -133,6 +133,9 @@ class Reader(Protocol):
 
     async def client_token(self, digest: str) -> ClientToken | None: ...
 
+    async def reconcile_lag(self) -> float:
+        """For how many seconds the oldest overdue question or deadline has waited; 0 if there is none."""
+
 
 class Unit(Reader, Protocol):
     """One unit of work: everything written through it commits together or not at all.
