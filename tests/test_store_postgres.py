@@ -15,6 +15,7 @@ import asyncpg
 import msgspec
 import pytest
 
+from gql_epoint.cli.local_postgres import PostgresServer
 from gql_epoint.errors import ConfigurationError, StoreUnavailableError
 from gql_epoint.ledger.transaction import (
     CallbackRecord,
@@ -30,7 +31,7 @@ from gql_epoint.store.postgres import PostgresLimits, PostgresStore
 from gql_epoint.store.postgres.following import FOLLOWER_NAME
 from gql_epoint.store.protocol import Page, Reader, TransactionFilter, Unit, Wakeup
 from gql_epoint.store.sqlite import SqliteStore
-from tests.postgres import PostgresServer, new_database
+from tests.postgres import new_database
 from tests.store_contract import (
     INSERT,
     START,

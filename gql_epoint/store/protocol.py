@@ -61,6 +61,13 @@ class IdempotencyRecord(msgspec.Struct, frozen=True, kw_only=True):
     first_used_at: datetime
 
 
+class Migrations(msgspec.Struct, frozen=True):
+    """How many migrations a database has had, and how many this version knows."""
+
+    done: int
+    known: int
+
+
 class Wakeup(msgspec.Struct, frozen=True):
     """Something committed: the stream that changed and its newest version."""
 
@@ -155,6 +162,9 @@ class Unit(Reader, Protocol):
 
 class Store(Protocol):
     """A database of record. Raises StoreUnavailableError where it cannot be read or written."""
+
+    async def migrations(self) -> Migrations:
+        """Look at a database that need not be open, and change nothing. Raises what `open` would."""
 
     async def open(self) -> None:
         """Connect and migrate. Raises ConfigurationError for a database of the other mode."""

@@ -30,10 +30,10 @@ from gql_epoint.store.postgres.connecting import (
     prepare,
 )
 from gql_epoint.store.postgres.following import CLOSE_S, Follower
-from gql_epoint.store.postgres.migrating import migrate
+from gql_epoint.store.postgres.migrating import look, migrate
 from gql_epoint.store.postgres.statements import READING, WORKING
 from gql_epoint.store.postgres.unit import PostgresUnit
-from gql_epoint.store.protocol import Reader, Unit, Wakeup
+from gql_epoint.store.protocol import Migrations, Reader, Unit, Wakeup
 from gql_epoint.store.rows import from_microseconds
 
 __all__ = ["PostgresLimits", "PostgresStore"]
@@ -75,6 +75,17 @@ class PostgresStore:
     def on_commit(self, listener: Callable[[Sequence[Wakeup]], None]) -> None:
         """See Store. It is called for the commits of every node, and may be called twice for those of this one."""
         self._listeners.append(listener)
+
+    async def migrations(self) -> Migrations:
+        """See Store."""
+        try:
+            connection = await asyncpg.connect(**options(self._dsn, self._limits))
+            try:
+                return await look(connection, sandbox=self._sandbox)
+            finally:
+                await connection.close(timeout=CLOSE_S)
+        except (*FAILURES, ValueError) as exc:
+            raise cannot_open(exc) from exc
 
     async def open(self) -> None:
         """See Store. Raises ConfigurationError also for what PostgreSQL refuses, such as a wrong password."""

@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import queue
 import sqlite3
 import threading
@@ -25,7 +26,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from gql_epoint.errors import ConfigurationError, StoreUnavailableError
-from gql_epoint.store.protocol import Reader, Unit, Wakeup
+from gql_epoint.store.protocol import Migrations, Reader, Unit, Wakeup
 from gql_epoint.store.queries import load_migrations
 from gql_epoint.store.sqlite.unit import SqliteUnit
 
@@ -88,6 +89,10 @@ class SqliteStore:
         """See Store."""
         self._listeners.append(listener)
 
+    async def migrations(self) -> Migrations:
+        """See Store. A missing file has had none; books that another process keeps can be looked at."""
+        return await asyncio.to_thread(self._look)
+
     async def open(self) -> None:
         """See Store. The folder of the file must exist and be writable.
 
@@ -131,13 +136,30 @@ class SqliteStore:
 
     # -- on other threads ---------------------------------------------------------------------------------
 
-    def _connect(self) -> sqlite3.Connection:
+    def _connect(self, uri: str | None = None) -> sqlite3.Connection:
         connection = sqlite3.connect(
-            self._path, isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT_S
+            uri or self._path,
+            uri=uri is not None,
+            isolation_level=None,
+            check_same_thread=False,
+            timeout=BUSY_TIMEOUT_S,
         )
         connection.row_factory = sqlite3.Row
         connection.execute("PRAGMA foreign_keys = ON")
         return connection
+
+    def _look(self) -> Migrations:
+        known = len(load_migrations(_PACKAGE))
+        if not self._path.exists() and os.access(self._path.parent, os.W_OK):
+            return Migrations(0, known)
+        try:
+            with contextlib.closing(self._connect(f"{self._path.absolute().as_uri()}?mode=rw")) as connection:
+                done = self._done(connection, known)
+                if done:
+                    self._refuse_other_mode(connection)
+        except sqlite3.Error as exc:
+            raise ConfigurationError(_SETTING, f"cannot open {self._path}: {exc}") from exc
+        return Migrations(done, known)
 
     def _prepare(self) -> sqlite3.Connection:
         connection: sqlite3.Connection | None = None
@@ -177,25 +199,34 @@ class SqliteStore:
     def _migrate(self, connection: sqlite3.Connection) -> None:
         """Bring the tables up to date in one transaction, which a refusal leaves without a trace."""
         connection.execute("BEGIN IMMEDIATE")
-        (done,) = connection.execute("PRAGMA user_version").fetchone()
         migrations = load_migrations(_PACKAGE)
-        if done > len(migrations):
-            raise ConfigurationError(
-                _SETTING,
-                f"{self._path} was made by a newer version (migration {done}); this one knows {len(migrations)}",
-            )
+        done = self._done(connection, len(migrations))
         for number, script in migrations[done:]:
             for statement in _statements(script):
                 connection.execute(statement)
             connection.execute(f"PRAGMA user_version = {number}")
-        mode = "sandbox" if self._sandbox else "live"
-        connection.execute("INSERT OR IGNORE INTO meta (name, value) VALUES ('mode', ?)", (mode,))
-        (made_by,) = connection.execute("SELECT value FROM meta WHERE name = 'mode'").fetchone()
-        if made_by != mode:
-            raise ConfigurationError(
-                _SETTING, f"{self._path} holds {made_by} books and this is {mode} mode; use another file"
-            )
+        connection.execute("INSERT OR IGNORE INTO meta (name, value) VALUES ('mode', ?)", (self._mode,))
+        self._refuse_other_mode(connection)
         connection.execute("COMMIT")
+
+    @property
+    def _mode(self) -> str:
+        return "sandbox" if self._sandbox else "live"
+
+    def _done(self, connection: sqlite3.Connection, known: int) -> int:
+        (done,) = connection.execute("PRAGMA user_version").fetchone()
+        if done > known:
+            raise ConfigurationError(
+                _SETTING, f"{self._path} was made by a newer version (migration {done}); this one knows {known}"
+            )
+        return int(done)
+
+    def _refuse_other_mode(self, connection: sqlite3.Connection) -> None:
+        (made_by,) = connection.execute("SELECT value FROM meta WHERE name = 'mode'").fetchone()
+        if made_by != self._mode:
+            raise ConfigurationError(
+                _SETTING, f"{self._path} holds {made_by} books and this is {self._mode} mode; use another file"
+            )
 
     def _disconnect(self) -> None:
         assert self._writer is not None
