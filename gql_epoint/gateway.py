@@ -13,6 +13,7 @@ import asyncio
 import logging
 import re
 import time
+from collections.abc import Callable
 from types import SimpleNamespace, TracebackType
 from typing import Any, Self
 
@@ -70,6 +71,8 @@ class Gateway:
     `connect_timeout_s` covers the wait for a free connection, DNS, TCP and TLS. `total_timeout_s` covers the
     whole call. A reply of more than `reply_bytes_max` bytes is not read.
 
+    `observe` is told of each call: its operation, its outcome as in the log, and its seconds.
+
     Idle connections are kept for `keep_alive_s` only: a server that closes one at the moment it is used again
     leaves a charge unclear, so the default stays below the 5 s after which the least patient servers close.
     """
@@ -86,6 +89,7 @@ class Gateway:
         reply_bytes_max: int = 1_000_000,
         dns_cache_s: int = 60,
         logger_name: str = "epoint",
+        observe: Callable[[str, str, float], None] | None = None,
     ) -> None:
         self._merchant = merchant
         self._base_url = _checked(base_url)
@@ -96,6 +100,7 @@ class Gateway:
         self._reply_bytes_max = reply_bytes_max
         self._dns_cache_s = dns_cache_s
         self._log = logging.getLogger(logger_name)
+        self._observe = observe
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -179,7 +184,10 @@ class Gateway:
     def _record(self, operation: str, outcome: str, call: _Call) -> None:
         # Four facts and no more: data, signatures, card numbers and bodies stay out of logs.
         level = logging.INFO if outcome == "answered" else logging.WARNING
-        duration_ms = round((time.monotonic() - call.started_s) * 1000)
+        duration_s = time.monotonic() - call.started_s
+        duration_ms = round(duration_s * 1000)
+        if self._observe is not None:
+            self._observe(operation, outcome, duration_s)
         trace_id = _UNLOGGABLE.sub("", call.trace_id or "")[:100] or "-"
         self._log.log(
             level,
@@ -188,6 +196,7 @@ class Gateway:
             outcome,
             duration_ms,
             trace_id,
+            extra={"operation": operation, "outcome": outcome, "duration_ms": duration_ms, "trace_id": trace_id},
         )
 
     def _new_session(self) -> aiohttp.ClientSession:

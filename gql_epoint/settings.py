@@ -27,6 +27,7 @@ from gql_epoint.setting_values import (
     parse_private_key,
     parse_public_key,
     parse_text,
+    parse_token,
     parse_url,
     seconds,
     whole_number,
@@ -60,6 +61,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     body_bytes_max: int
     callback_bytes_max: int
     log_level: str
+    log_format: str
+    metrics_token: Secret | None
     simulator_port: int
 
     @classmethod
@@ -265,6 +268,22 @@ SETTINGS: tuple[Setting, ...] = (
         parse=one_of("DEBUG", "INFO", "WARNING", "ERROR"),
         default="INFO",
         help="How much to log: DEBUG, INFO, WARNING or ERROR.",
+    ),
+    Setting(
+        name="GQL_EPOINT_LOG_FORMAT",
+        field="log_format",
+        parse=one_of("text", "json"),
+        default="text",
+        help="How log lines look: text, or json for one JSON object per line.",
+    ),
+    Setting(
+        name="GQL_EPOINT_METRICS_TOKEN",
+        field="metrics_token",
+        parse=parse_token,
+        default="",
+        secret=True,
+        help="Serves Prometheus metrics at /metrics to whoever presents this as a bearer token. The sandbox serves "
+        "them without.",
     ),
     Setting(
         name="GQL_EPOINT_SIMULATOR_PORT",

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import TypeVar
 
+from gql_epoint import correlation
 from gql_epoint.cashier.cards import settle_lost_card, tell_card
 from gql_epoint.cashier.desk import Books, by_reconciler, record, tell
 from gql_epoint.cashier.lookup import status_request
@@ -93,6 +94,7 @@ class Reconciler:
                     raise result
 
     async def _ask(self, transaction: Transaction) -> None:
+        correlation.transaction_id.set(transaction.id)
         reply: StatusReply | None = None
         if transaction.gateway.transaction_id is not None or transaction.gateway_order_id is not None:
             with contextlib.suppress(GatewayError):

@@ -10,9 +10,10 @@ import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
 
 from gql_epoint.cli.local_postgres import PostgresServer
+from gql_epoint.cli.logs import start_logging
 from gql_epoint.cli.parent import exit_with_parent
 from gql_epoint.cli.run import simulator_beside
-from gql_epoint.cli.starting import run_to_end, settings_from, start_logging, with_changes
+from gql_epoint.cli.starting import run_to_end, settings_from, with_changes
 from gql_epoint.cli.terminal import complain, say
 from gql_epoint.errors import ConfigurationError
 from gql_epoint.keys import DEVELOPMENT_KEY
@@ -46,7 +47,7 @@ def cluster(options: argparse.Namespace, environ: dict[str, str]) -> int:
         raise ConfigurationError(
             "--ports", "must be ports, such as 8080,8082,8083: one of them takes the callbacks"
         )
-    start_logging(nodes[0].log_level)
+    start_logging(nodes[0].log_level, nodes[0].log_format)
     if options.exit_with_parent:
         exit_with_parent()
     with _database() as url:

@@ -13,8 +13,9 @@ from pathlib import Path
 import msgspec
 
 from gql_epoint import simulator as epoint_simulator
+from gql_epoint.cli.logs import start_logging
 from gql_epoint.cli.parent import exit_with_parent
-from gql_epoint.cli.starting import bind, run_to_end, settings_from, start_logging, with_changes
+from gql_epoint.cli.starting import bind, run_to_end, settings_from, with_changes
 from gql_epoint.cli.terminal import complain, say
 from gql_epoint.keys import DEVELOPMENT_KEY
 from gql_epoint.settings import (
@@ -34,7 +35,7 @@ SIMULATOR_BOOKS = "gql-epoint-simulator.json"  # beside the sandbox's own databa
 def serve(options: argparse.Namespace, environ: dict[str, str]) -> int:
     """Serve until stopped."""
     settings = settings_from(environ, GQL_EPOINT_HOST=options.host, GQL_EPOINT_PORT=options.port)
-    start_logging(settings.log_level)
+    start_logging(settings.log_level, settings.log_format)
     if options.exit_with_parent:
         exit_with_parent()
     listener = bind(settings.host, settings.port, "serve --port")
@@ -51,7 +52,7 @@ def simulator(options: argparse.Namespace, environ: dict[str, str]) -> int:
         )
     if options.exit_with_parent:
         exit_with_parent()
-    start_logging("INFO")
+    start_logging("INFO", "text")
     first, *others = SANDBOX_MERCHANTS
     urls = {
         name: value
@@ -81,7 +82,7 @@ def sandbox(options: argparse.Namespace, environ: dict[str, str]) -> int:
         EPOINT_PUBLIC_KEY=DOCUMENTATION_PUBLIC_KEY,
         EPOINT_PRIVATE_KEY=DOCUMENTATION_PRIVATE_KEY,
     )
-    start_logging("WARNING" if settings.log_level == "INFO" else settings.log_level)
+    start_logging("WARNING" if settings.log_level == "INFO" else settings.log_level, settings.log_format)
     if options.exit_with_parent:
         exit_with_parent()
     listener = bind(settings.host, settings.port, "sandbox --port")

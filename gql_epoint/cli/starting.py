@@ -1,12 +1,10 @@
-"""What every command that runs for a while does first: read settings, listen, log, and run a loop."""
+"""What every command that runs for a while does first: read settings, listen, and run a loop."""
 
 from __future__ import annotations
 
 import asyncio
 import errno
-import logging
 import socket
-import sys
 from collections.abc import Coroutine, Mapping
 from typing import Any, TypeVar
 
@@ -50,12 +48,3 @@ def run_to_end(work: Coroutine[Any, Any, T]) -> T:
     """Run on the faster event loop of uvloop if it is installed."""
     with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:
         return runner.run(work)
-
-
-def start_logging(level: str) -> None:
-    """Log to standard error from here on."""
-    logging.basicConfig(
-        stream=sys.stderr, level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True
-    )
-    for name in ("uvicorn", "asyncio"):
-        logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLogger().level))

@@ -68,6 +68,17 @@ class Migrations(msgspec.Struct, frozen=True):
     known: int
 
 
+class Backlog(msgspec.Struct, frozen=True, kw_only=True):
+    """What waits for EPoint or for a person: counts, and the oldest of each kind of due work, if there is any."""
+
+    indeterminate_transactions: int
+    indeterminate_refunds: int
+    transactions_in_review: int
+    unmatched_callbacks: int
+    oldest_ask_at: datetime | None
+    oldest_deadline: datetime | None
+
+
 class Wakeup(msgspec.Struct, frozen=True):
     """Something committed: the stream that changed and its newest version."""
 
@@ -129,6 +140,12 @@ class Reader(Protocol):
 
     async def idempotency(self, owner: str, mutation: str, key: str) -> IdempotencyRecord | None: ...
 
+    async def backlog(self) -> Backlog:
+        """Count what an operator should know of."""
+
+    async def migrations(self) -> Migrations:
+        """How far the database is, as of now."""
+
 
 class Unit(Reader, Protocol):
     """One unit of work: everything written through it commits together or not at all.
@@ -171,6 +188,9 @@ class Store(Protocol):
 
     async def close(self) -> None:
         """Finish the work that was accepted, then disconnect."""
+
+    def is_following(self) -> bool:
+        """Whether commits reach the listeners of this process now, those of other nodes included."""
 
     async def write(self, work: Callable[[Unit], Awaitable[T]]) -> T: ...
     async def read(self, work: Callable[[Reader], Awaitable[T]]) -> T: ...

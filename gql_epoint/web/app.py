@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime
 
 from starlette.applications import Starlette
@@ -30,6 +29,8 @@ from gql_epoint.web.credentials import Doorkeeper
 from gql_epoint.web.explorer_page import explorer_assets, explorer_page
 from gql_epoint.web.graphql import GraphQLView
 from gql_epoint.web.health import alive, ready
+from gql_epoint.web.measuring import Measuring
+from gql_epoint.web.metrics import METRICS_PATH, Metrics, metrics_endpoint
 from gql_epoint.web.replies import Refusal, on_bug, on_http_exception, on_refusal
 from gql_epoint.web.request_ids import RequestIds
 from gql_epoint.web.webhook import webhook
@@ -51,7 +52,7 @@ def new_store(settings: Settings, clock: Callable[[], datetime] = utc_now) -> St
     return open_store(settings.database_url.reveal(), sandbox=settings.sandbox, clock=clock)
 
 
-def new_gateway(settings: Settings) -> Gateway:
+def new_gateway(settings: Settings, observe: Callable[[str, str, float], None] | None = None) -> Gateway:
     """Return the gateway that the settings name, not opened yet."""
     merchant = Merchant(public_key=settings.public_key, private_key=settings.private_key.reveal())
     return Gateway(
@@ -59,18 +60,20 @@ def new_gateway(settings: Settings) -> Gateway:
         base_url=settings.gateway_url,
         total_timeout_s=settings.call_timeout_s,
         logger_name=settings.logger_name,
+        observe=observe,
     )
 
 
 def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -> Starlette:
     """Return the service. Its lifespan opens what it needs, and raises ConfigurationError where that fails.
 
-    `app.state.counters` counts what happened; setting `app.state.closing` ends the event streams before a shutdown.
+    `app.state.metrics` counts what happens; setting `app.state.closing` ends the event streams before a shutdown.
     """
     store = new_store(settings, clock)
-    gateway = new_gateway(settings)
-    cashier = _cashier(settings, store, gateway)
-    counters: Counter[str] = Counter()
+    live = Live()
+    metrics = Metrics(live.watching)
+    gateway = new_gateway(settings, metrics.gateway_called)
+    cashier = _cashier(settings, store, gateway, live)
     closing = asyncio.Event()
     background = _Background(cashier)
 
@@ -93,20 +96,31 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
     routes: list[BaseRoute] = [
         Route(GRAPHQL_PATH, graphql),
         WebSocketRoute(GRAPHQL_PATH, graphql),
-        Route(WEBHOOK_PATH, webhook(cashier, settings.callback_bytes_max, counters), methods=["POST"]),
+        Route(WEBHOOK_PATH, webhook(cashier, settings.callback_bytes_max, metrics), methods=["POST"]),
         Route("/healthz", alive, methods=["GET"]),
-        Route("/readyz", ready(cashier, background.is_reconciling), methods=["GET"]),
+        Route(
+            "/readyz",
+            ready(cashier, is_reconciling=background.is_reconciling, is_closing=closing.is_set),
+            methods=["GET"],
+        ),
     ]
+    if settings.sandbox or settings.metrics_token is not None:
+        # Without a token only this machine can ask: the sandbox listens to nobody else.
+        routes.append(
+            Route(METRICS_PATH, metrics_endpoint(metrics, cashier, settings.metrics_token), methods=["GET"])
+        )
     if settings.explorer:
         routes += [explorer_assets(), Route("/", _to_explorer, methods=["GET"])]
     app = Starlette(
         routes=routes,
-        middleware=_middleware(settings),
+        middleware=_middleware(
+            settings, metrics, [GRAPHQL_PATH, WEBHOOK_PATH, METRICS_PATH, "/healthz", "/readyz"]
+        ),
         exception_handlers={Refusal: on_refusal, HTTPException: on_http_exception, Exception: on_bug},
         lifespan=lifespan,
     )
     app.router.redirect_slashes = False
-    app.state.counters = counters
+    app.state.metrics = metrics
     app.state.closing = closing
     return app
 
@@ -141,11 +155,11 @@ async def _opened(store: Store) -> AsyncIterator[None]:
         await store.close()
 
 
-def _cashier(settings: Settings, store: Store, gateway: Gateway) -> Cashier:
+def _cashier(settings: Settings, store: Store, gateway: Gateway, live: Live) -> Cashier:
     books = Books(
         store=store,
         gateway=gateway,
-        live=Live(),
+        live=live,
         private_key=settings.private_key.reveal(),
         sandbox=settings.sandbox,
         defaults=Defaults(
@@ -168,7 +182,7 @@ def _explorer(settings: Settings) -> str | None:
     return explorer_page(endpoint=GRAPHQL_PATH, headers=headers, sandbox=settings.sandbox)
 
 
-def _middleware(settings: Settings) -> list[Middleware]:
+def _middleware(settings: Settings, metrics: Metrics, paths: Sequence[str]) -> list[Middleware]:
     cors = Middleware(
         CORSMiddleware,
         allow_origins=settings.allowed_origins,
@@ -178,7 +192,8 @@ def _middleware(settings: Settings) -> list[Middleware]:
         expose_headers=["X-Request-ID"],
         max_age=600,
     )
-    return [Middleware(RequestIds), *([cors] if settings.allowed_origins else [])]
+    measuring = Middleware(Measuring, metrics, paths)
+    return [Middleware(RequestIds), measuring, *([cors] if settings.allowed_origins else [])]
 
 
 async def _to_explorer(_request: Request) -> RedirectResponse:

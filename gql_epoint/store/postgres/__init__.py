@@ -117,6 +117,10 @@ class PostgresStore:
             await asyncio.wait(set(self._under_way), timeout=2 * self._limits.statement_s)
         await self._disconnect()
 
+    def is_following(self) -> bool:
+        """See Store."""
+        return self._follower is not None and self._follower.is_connected()
+
     async def write(self, work: Callable[[Unit], Awaitable[T]]) -> T:
         """See Store. A caller that is cancelled while it waits leaves its unit to run to its end."""
         if not self._accepting:

@@ -11,10 +11,13 @@ import msgspec
 from gql_epoint.ledger.transaction import CallbackRecord, Disposition, Event, Refund, SavedCard, Transaction
 from gql_epoint.store.postgres.connecting import LostRaceError
 from gql_epoint.store.postgres.statements import Statement, statement
-from gql_epoint.store.protocol import IdempotencyRecord, Page, TransactionFilter, Wakeup
-from gql_epoint.store.rows import RowCodec, to_microseconds
+from gql_epoint.store.protocol import Backlog, IdempotencyRecord, Migrations, Page, TransactionFilter, Wakeup
+from gql_epoint.store.queries import load_migrations
+from gql_epoint.store.rows import RowCodec, to_backlog, to_microseconds
 
 StructT = TypeVar("StructT", bound=msgspec.Struct)
+
+_KNOWN = len(load_migrations("gql_epoint.store.postgres"))
 
 TRANSACTION = RowCodec(Transaction)
 REFUND = RowCodec(Refund)
@@ -196,6 +199,14 @@ class PostgresUnit:
 
     async def insert_idempotency(self, record: IdempotencyRecord) -> None:
         await self._execute(_INSERT_IDEMPOTENCY, IDEMPOTENCY.to_row(record))
+
+    # -- for operators ------------------------------------------------------------------------------------
+
+    async def backlog(self) -> Backlog:
+        return to_backlog((await self._rows("backlog"))[0])
+
+    async def migrations(self) -> Migrations:
+        return Migrations((await self._rows("migrations_done"))[0]["done"], _KNOWN)
 
     # -----------------------------------------------------------------------------------------------------
 

@@ -118,6 +118,10 @@ class SqliteStore:
         self._jobs.put(None)
         await asyncio.to_thread(self._disconnect)
 
+    def is_following(self) -> bool:
+        """See Store. There is one process, whose writer tells of each commit."""
+        return self._writer is not None and self._writer.is_alive()
+
     async def write(self, work: Callable[[Unit], Awaitable[T]]) -> T:
         """See Store. A caller that is cancelled while it waits leaves its unit to run to its end."""
         if not self._accepting:
@@ -136,13 +140,9 @@ class SqliteStore:
 
     # -- on other threads ---------------------------------------------------------------------------------
 
-    def _connect(self, uri: str | None = None) -> sqlite3.Connection:
+    def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
-            uri or self._path,
-            uri=uri is not None,
-            isolation_level=None,
-            check_same_thread=False,
-            timeout=BUSY_TIMEOUT_S,
+            self._path, isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT_S
         )
         connection.row_factory = sqlite3.Row
         connection.execute("PRAGMA foreign_keys = ON")
@@ -152,8 +152,10 @@ class SqliteStore:
         known = len(load_migrations(_PACKAGE))
         if not self._path.exists() and os.access(self._path.parent, os.W_OK):
             return Migrations(0, known)
+        # Nothing is made by looking.
+        uri = f"{self._path.absolute().as_uri()}?mode=rw"
         try:
-            with contextlib.closing(self._connect(f"{self._path.absolute().as_uri()}?mode=rw")) as connection:
+            with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_S)) as connection:
                 done = self._done(connection, known)
                 if done:
                     self._refuse_other_mode(connection)

@@ -10,13 +10,14 @@ from typing import Any, TypeVar
 import msgspec
 
 from gql_epoint.ledger.transaction import CallbackRecord, Disposition, Event, Refund, SavedCard, Transaction
-from gql_epoint.store.protocol import IdempotencyRecord, Page, TransactionFilter, Wakeup
-from gql_epoint.store.queries import load_queries
-from gql_epoint.store.rows import RowCodec, to_microseconds
+from gql_epoint.store.protocol import Backlog, IdempotencyRecord, Migrations, Page, TransactionFilter, Wakeup
+from gql_epoint.store.queries import load_migrations, load_queries
+from gql_epoint.store.rows import RowCodec, to_backlog, to_microseconds
 
 StructT = TypeVar("StructT", bound=msgspec.Struct)
 
 _QUERIES = load_queries("gql_epoint.store.sqlite")
+_KNOWN = len(load_migrations("gql_epoint.store.sqlite"))
 TRANSACTION = RowCodec(Transaction)
 REFUND = RowCodec(Refund)
 SAVED_CARD = RowCodec(SavedCard)
@@ -170,6 +171,15 @@ class SqliteUnit:
 
     async def insert_idempotency(self, record: IdempotencyRecord) -> None:
         self._connection.execute(_INSERT_IDEMPOTENCY, IDEMPOTENCY.to_row(record))
+
+    # -- for operators ------------------------------------------------------------------------------------
+
+    async def backlog(self) -> Backlog:
+        return to_backlog(self._connection.execute(_QUERIES["backlog"]).fetchone())
+
+    async def migrations(self) -> Migrations:
+        (done,) = self._connection.execute("PRAGMA user_version").fetchone()
+        return Migrations(done, _KNOWN)
 
     # -----------------------------------------------------------------------------------------------------
 
