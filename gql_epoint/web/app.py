@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 
 from starlette.applications import Starlette
@@ -25,11 +25,12 @@ from gql_epoint.schema import build_schema
 from gql_epoint.settings import Settings
 from gql_epoint.store import open_store
 from gql_epoint.store.protocol import Store
+from gql_epoint.web.closing import ClosingSockets, OpenSockets
 from gql_epoint.web.credentials import Doorkeeper
 from gql_epoint.web.explorer_page import explorer_assets, explorer_page
 from gql_epoint.web.graphql import GraphQLView
 from gql_epoint.web.health import alive, ready
-from gql_epoint.web.measuring import Measuring
+from gql_epoint.web.measuring import UNLOGGED, Measuring
 from gql_epoint.web.metrics import METRICS_PATH, Metrics, metrics_endpoint
 from gql_epoint.web.replies import Refusal, on_bug, on_http_exception, on_refusal
 from gql_epoint.web.request_ids import RequestIds
@@ -67,14 +68,14 @@ def new_gateway(settings: Settings, observe: Callable[[str, str, float], None] |
 def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -> Starlette:
     """Return the service. Its lifespan opens what it needs, and raises ConfigurationError where that fails.
 
-    `app.state.metrics` counts what happens; setting `app.state.closing` ends the event streams before a shutdown.
+    `app.state.metrics` counts what happens; `app.state.sockets.close` ends sockets and event streams.
     """
     store = new_store(settings, clock)
     live = Live()
     metrics = Metrics(live.watching)
     gateway = new_gateway(settings, metrics.gateway_called)
     cashier = _cashier(settings, store, gateway, live)
-    closing = asyncio.Event()
+    sockets = OpenSockets()
     background = _Background(cashier)
 
     @contextlib.asynccontextmanager
@@ -91,7 +92,7 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
         body_bytes_max=settings.body_bytes_max,
         allowed_origins=settings.allowed_origins,
         explorer=_explorer(settings),
-        closing=closing,
+        closing=sockets.closing,
     )
     routes: list[BaseRoute] = [
         Route(GRAPHQL_PATH, graphql),
@@ -100,7 +101,7 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
         Route("/healthz", alive, methods=["GET"]),
         Route(
             "/readyz",
-            ready(cashier, is_reconciling=background.is_reconciling, is_closing=closing.is_set),
+            ready(cashier, is_reconciling=background.is_reconciling, is_closing=sockets.closing.is_set),
             methods=["GET"],
         ),
     ]
@@ -113,15 +114,13 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
         routes += [explorer_assets(), Route("/", _to_explorer, methods=["GET"])]
     app = Starlette(
         routes=routes,
-        middleware=_middleware(
-            settings, metrics, [GRAPHQL_PATH, WEBHOOK_PATH, METRICS_PATH, "/healthz", "/readyz"]
-        ),
+        middleware=_middleware(settings, metrics, sockets),
         exception_handlers={Refusal: on_refusal, HTTPException: on_http_exception, Exception: on_bug},
         lifespan=lifespan,
     )
     app.router.redirect_slashes = False
     app.state.metrics = metrics
-    app.state.closing = closing
+    app.state.sockets = sockets
     return app
 
 
@@ -182,7 +181,7 @@ def _explorer(settings: Settings) -> str | None:
     return explorer_page(endpoint=GRAPHQL_PATH, headers=headers, sandbox=settings.sandbox)
 
 
-def _middleware(settings: Settings, metrics: Metrics, paths: Sequence[str]) -> list[Middleware]:
+def _middleware(settings: Settings, metrics: Metrics, sockets: OpenSockets) -> list[Middleware]:
     cors = Middleware(
         CORSMiddleware,
         allow_origins=settings.allowed_origins,
@@ -192,8 +191,9 @@ def _middleware(settings: Settings, metrics: Metrics, paths: Sequence[str]) -> l
         expose_headers=["X-Request-ID"],
         max_age=600,
     )
-    measuring = Middleware(Measuring, metrics, paths)
-    return [Middleware(RequestIds), measuring, *([cors] if settings.allowed_origins else [])]
+    measuring = Middleware(Measuring, metrics, [GRAPHQL_PATH, WEBHOOK_PATH, *UNLOGGED])
+    closing = Middleware(ClosingSockets, sockets)
+    return [Middleware(RequestIds), measuring, closing, *([cors] if settings.allowed_origins else [])]
 
 
 async def _to_explorer(_request: Request) -> RedirectResponse:

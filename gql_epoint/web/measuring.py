@@ -8,10 +8,11 @@ from collections.abc import Collection
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gql_epoint.web.metrics import Metrics
+from gql_epoint.web.metrics import METRICS_PATH, Metrics
 
-# What an orchestrator asks all day long is counted, and not logged.
-_UNLOGGED = frozenset({"/healthz", "/readyz", "/metrics"})
+UNLOGGED = frozenset({"/healthz", "/readyz", METRICS_PATH})
+"""What an orchestrator asks all day long: it is counted, and not logged."""
+
 _METHODS = frozenset({"GET", "POST", "HEAD", "OPTIONS"})
 
 logger = logging.getLogger(__name__)
@@ -56,7 +57,7 @@ class Measuring:
         path = scope["path"] if scope["path"] in self._paths else "other"
         method = scope["method"] if scope["method"] in _METHODS else "other"
         self._metrics.request_served(path, method, status, duration_s)
-        if path not in _UNLOGGED:
+        if path not in UNLOGGED:
             duration_ms = round(duration_s * 1000)
             logger.info(
                 "method=%s path=%s status=%d duration_ms=%d",
