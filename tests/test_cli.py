@@ -21,6 +21,7 @@ from gql_epoint.settings import DOCUMENTATION_PRIVATE_KEY, SETTINGS, Settings, s
 from gql_epoint.store.queries import load_migrations
 from tests.postgres import new_database
 from tests.service import Process, Service, wait_until_gone
+from tests.shop import PAY, new_order, pay, payment
 
 COMMAND = [sys.executable, "-m", "gql_epoint.cli"]
 LIVE = {
@@ -135,6 +136,84 @@ def test_migrate_says_what_it_did_and_check_what_it_would_do(tmp_path: Path) -> 
     assert said[3] == [f"Nothing to do: the database has had all {known} migrations."]
 
 
+# -- upkeep ---------------------------------------------------------------------------------------------------
+
+
+async def test_a_backup_of_a_running_service_can_be_opened_and_served(start_service: Any, tmp_path: Path) -> None:
+    """Put back, it knows the payment and its key, and goes on with it."""
+    service: Service = start_service()
+    order = new_order()
+    sandbox = {"GQL_EPOINT_SANDBOX": "1", "GQL_EPOINT_DATABASE_URL": f"sqlite:///{service.database}"}
+    async with service.client() as client:
+        transaction = await pay(client, order)
+    done = run(tmp_path, "backup", "books.db", **sandbox)
+    service.stop()
+    for file in service.directory.glob("service.db*"):
+        file.unlink()
+    backup = tmp_path / "books.db"
+    restored = sandbox | {"GQL_EPOINT_DATABASE_URL": f"sqlite:///{backup}"}
+    checked = run(tmp_path, "check", **restored)
+    mode = backup.stat().st_mode & 0o777
+    backup.rename(service.database)
+    service.start()
+    async with service.client() as client:
+        again = (await client.data(PAY, input=payment(order)))["pay"]
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("books.db holds the books as of now, checked, in ")
+    assert "The database is up to date" in checked.stdout
+    assert mode == 0o600
+    assert (again["replayed"], again["transaction"]["id"]) == (True, transaction["id"])
+
+
+def test_a_backup_replaces_nothing_and_needs_books(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("precious")
+    no_books = run(tmp_path, "backup", "new", **LIVE)
+    assert run(tmp_path, "migrate", **LIVE).returncode == 0
+    taken = run(tmp_path, "backup", "taken", **LIVE)
+    nowhere = run(tmp_path, "backup", "missing/new", **LIVE)
+
+    assert [done.returncode for done in (no_books, taken, nowhere)] == [2, 2, 2]
+    assert "holds no books yet" in no_books.stderr
+    assert "a backup replaces nothing" in taken.stderr
+    assert (tmp_path / "taken").read_text() == "precious"
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_backup_of_postgresql_is_told_how(tmp_path: Path) -> None:
+    """With its own tools, and without showing the password."""
+    url = "postgresql://postgres:hush@127.0.0.1:9/books"
+    done = run(tmp_path, "backup", "books.dump", **LIVE, GQL_EPOINT_DATABASE_URL=url)
+
+    assert done.returncode == 1
+    assert 'pg_dump --format=custom --file=books.dump "$GQL_EPOINT_DATABASE_URL"' in done.stderr
+    assert "hush" not in done.stderr
+
+
+async def test_erasing_works_beside_a_running_service(start_service: Any, tmp_path: Path) -> None:
+    service: Service = start_service()
+    async with service.client() as client:
+        await pay(client, new_order())
+        environ = {"GQL_EPOINT_SANDBOX": "1", "GQL_EPOINT_DATABASE_URL": f"sqlite:///{service.database}"}
+        erased = run(tmp_path, "erase", "--older-than", "1", **environ)
+        dry = run(tmp_path, "erase", "--older-than", "1", "--dry-run", **environ)
+        await pay(client, new_order())
+
+    assert erased.stdout.startswith(
+        "Erased personal data of 0 transactions, 0 refunds, 0 saved cards and 0 callbacks"
+    )
+    assert dry.stdout.startswith("Would erase personal data of 0 transactions")
+
+
+def test_erasing_wants_a_number_of_days_and_migrated_books(tmp_path: Path) -> None:
+    for days in ("0", "-1", "soon"):
+        assert run(tmp_path, "erase", "--older-than", days, **LIVE).returncode == 2
+    done = run(tmp_path, "erase", "--older-than", "30", **LIVE)
+
+    assert (done.returncode, "lacks migrations" in done.stderr) == (2, True)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_look_leaves_no_file(tmp_path: Path) -> None:
     assert run(tmp_path, "check", **LIVE).returncode == 0
     assert list(tmp_path.iterdir()) == []
@@ -187,7 +266,7 @@ def test_the_help_names_every_setting_and_shows_examples(tmp_path: Path) -> None
     text = run(tmp_path, "--help").stdout
 
     assert all(f"  {row.name}\n" in text for row in SETTINGS)
-    for command in ("serve", "simulator", "sandbox", "cluster", "migrate", "schema", "check"):
+    for command in ("serve", "simulator", "sandbox", "cluster", "migrate", "backup", "erase", "schema", "check"):
         assert "example" in run(tmp_path, command, "--help").stdout
     assert "example" in run(tmp_path, "keys", "new", "--help").stdout
 

@@ -62,6 +62,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_sandbox(commands)
     _add_cluster(commands)
     _add_migrate(commands)
+    _add_backup(commands)
+    _add_erase(commands)
     _add_schema(commands)
     _add_check(commands)
     _add_keys(commands)
@@ -159,6 +161,50 @@ example:
   gql-epoint migrate
 """
     _add(commands, "migrate", upkeep.migrate, "bring the database up to date", details)
+
+
+def _add_backup(commands: Commands[argparse.ArgumentParser]) -> None:
+    details = """\
+The service may run meanwhile and is not held up. The copy is one consistent state, checked, in one file that
+only its owner may read; it replaces no file. For books in PostgreSQL it says how to use pg_dump.
+
+To put a backup back: stop the service, move the database and the files beside it (-wal, -shm) away, copy the
+backup to its place, and start the service. What EPoint did since then is not in it: payments that were open
+are asked about again, others can be adopted by EPoint's transaction id.
+
+examples:
+  gql-epoint backup /backups/books-2026-01-31.db
+  GQL_EPOINT_DATABASE_URL=sqlite:////backups/books-2026-01-31.db gql-epoint check     can it be used?
+"""
+    parser = _add(commands, "backup", upkeep.backup, "copy the books to a file", details)
+    parser.add_argument("file", metavar="FILE", help="the file to make")
+
+
+def _add_erase(commands: Commands[argparse.ArgumentParser]) -> None:
+    details = """\
+Erased: card masks, holder names, descriptions, metadata, reasons of refunds, and the same in the bodies of
+callbacks, of transactions that are final and of saved cards that nobody can use any more, if they have not
+changed for so many days. Kept: amounts, statuses, times, order ids, references of EPoint, and every event
+with its note. Refunds and idempotency keys work as before. What is not final is left alone.
+
+The service may run meanwhile; it works in small batches. Run it every night. Backups hold what was erased
+since, so they need an end as well.
+
+examples:
+  gql-epoint erase --older-than 365 --dry-run
+  gql-epoint erase --older-than 365
+"""
+    parser = _add(commands, "erase", upkeep.erase, "erase old personal data and keep the books", details)
+    parser.add_argument(
+        "--older-than", metavar="DAYS", type=_days, required=True, help="how long to keep it after the last change"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="only say how much would be erased")
+
+
+def _days(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 36500):
+        raise argparse.ArgumentTypeError("must be a whole number of days, at least 1")
+    return int(text)
 
 
 def _add_schema(commands: Commands[argparse.ArgumentParser]) -> None:

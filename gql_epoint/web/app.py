@@ -48,9 +48,9 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def new_store(settings: Settings, clock: Callable[[], datetime] = utc_now) -> Store:
+def new_store(settings: Settings, clock: Callable[[], datetime] = utc_now, *, guest: bool = False) -> Store:
     """Return the store that the settings name, not opened yet."""
-    return open_store(settings.database_url.reveal(), sandbox=settings.sandbox, clock=clock)
+    return open_store(settings.database_url.reveal(), sandbox=settings.sandbox, clock=clock, guest=guest)
 
 
 def new_gateway(settings: Settings, observe: Callable[[str, str, float], None] | None = None) -> Gateway:

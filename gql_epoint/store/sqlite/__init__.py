@@ -69,10 +69,15 @@ class _Job:
 
 
 class SqliteStore:
-    """A Store in one file. `clock` gives the time of each unit of work."""
+    """A Store in one file. `clock` gives the time of each unit of work.
 
-    def __init__(self, path: Path, *, sandbox: bool, clock: Callable[[], datetime]) -> None:
-        self._path = path
+    A `guest` works beside the process that keeps the books: it takes no lock and migrates nothing, so its caller
+    has looked at `migrations`, and what it writes makes no events, of which that process would not hear.
+    """
+
+    def __init__(self, path: Path, *, sandbox: bool, clock: Callable[[], datetime], guest: bool = False) -> None:
+        self.path = self._path = path
+        self._guest = guest
         self._sandbox = sandbox
         self._clock = clock
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
@@ -166,13 +171,14 @@ class SqliteStore:
     def _prepare(self) -> sqlite3.Connection:
         connection: sqlite3.Connection | None = None
         try:
-            self._lock = self._locked()
+            self._lock = None if self._guest else self._locked()
             connection = self._connect()
             (journal,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
             if journal != "wal":
                 raise ConfigurationError(_SETTING, f"{self._path} is on a disk where SQLite has no write-ahead log")
             connection.execute("PRAGMA synchronous = FULL")
-            self._migrate(connection)
+            if not self._guest:
+                self._migrate(connection)
         except (sqlite3.Error, ConfigurationError) as exc:
             for opened in (connection, self._lock):
                 if opened is not None:
@@ -233,12 +239,12 @@ class SqliteStore:
     def _disconnect(self) -> None:
         assert self._writer is not None
         assert self._readers is not None
-        assert self._lock is not None
         self._writer.join()
         self._readers.shutdown(wait=True)
         while self._connections:
             self._connections.pop().close()
-        self._lock.close()
+        if self._lock is not None:
+            self._lock.close()
         self._writer = self._readers = self._lock = None
 
     def _read(self, work: Callable[[Reader], Awaitable[T]]) -> T:
