@@ -70,6 +70,12 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def command_names() -> list[str]:
+    """Return the names of all commands."""
+    actions = (action for action in _parser()._actions if isinstance(action, Commands))  # noqa: SLF001
+    return [name for action in actions for name in action.choices]
+
+
 Commands = argparse._SubParsersAction  # noqa: SLF001 - argparse has no public name for it
 
 

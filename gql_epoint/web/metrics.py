@@ -40,6 +40,12 @@ METRICS_PATH = "/metrics"
 _CALL_BUCKETS_S = (0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0)
 _REQUEST_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
+LABELS = {
+    "gql_epoint_build": ("version",),
+    "gql_epoint_callbacks": ("disposition",),
+    "gql_epoint_gateway_call_seconds": ("operation", "outcome"),
+    "gql_epoint_http_request_seconds": ("path", "method", "status"),
+}
 CALLBACK_FATES = (*(word.lower() for word in Disposition), "bad_signature", "unreadable", "postponed")
 
 logger = logging.getLogger(__name__)
@@ -59,14 +65,14 @@ class Metrics:
             "gql_epoint_gateway_call_seconds",
             "Calls to EPoint and how long they took, by operation and outcome: answered, unclear (money may have "
             "moved) or unavailable (nothing was sent).",
-            ["operation", "outcome"],
+            LABELS["gql_epoint_gateway_call_seconds"],
             buckets=_CALL_BUCKETS_S,
             registry=self.registry,
         )
         self._callbacks = Counter(
             "gql_epoint_callbacks",
             "Callbacks by what became of them. bad_signature: not from EPoint, or the private key is wrong.",
-            ["disposition"],
+            LABELS["gql_epoint_callbacks"],
             registry=self.registry,
         )
         for fate in CALLBACK_FATES:
@@ -74,7 +80,7 @@ class Metrics:
         self._requests = Histogram(
             "gql_epoint_http_request_seconds",
             "HTTP requests and the time until their answer began, by path, method and status.",
-            ["path", "method", "status"],
+            LABELS["gql_epoint_http_request_seconds"],
             buckets=_REQUEST_BUCKETS_S,
             registry=self.registry,
         )
@@ -156,6 +162,17 @@ class _BooksFigures:
             ("settle_lag", settle_lag_s),
         ):
             self._gauges[name].set(value)
+
+
+def metrics_table() -> str:
+    """Return every figure of ours as a Markdown table, for the documentation."""
+    rows = ["| Metric | Kind | Labels | Meaning |", "|---|---|---|---|"]
+    for figure in Metrics(lambda: 0).registry.collect():
+        if figure.name.startswith("gql_epoint_"):
+            suffix = {"counter": "_total", "info": "_info"}.get(figure.type, "")
+            labels = ", ".join(f"`{label}`" for label in LABELS.get(figure.name, ())) or "–"
+            rows.append(f"| `{figure.name}{suffix}` | {figure.type} | {labels} | {figure.documentation} |")
+    return "\n".join(rows)
 
 
 def metrics_endpoint(
