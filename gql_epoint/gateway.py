@@ -31,6 +31,7 @@ from gql_epoint.errors import (
     GatewayUnclearError,
     UnreadableError,
 )
+from gql_epoint.tracing import client_span, note
 
 
 class Merchant(msgspec.Struct, frozen=True, kw_only=True):
@@ -142,12 +143,24 @@ class Gateway:
         sealed = seal(self._merchant.private_key, encode_payload(self._merchant.public_key, request))
         form = {"data": sealed.data, "signature": sealed.signature}
         limit_s = self._total_timeout_s if timeout_s is None else min(timeout_s, self._total_timeout_s)
+        names = {"epoint__operation": operation.name, "http__request__method": "POST", "url__path": operation.path}
+        with client_span(f"epoint {operation.name}", **names):
+            return await self._send(self._session, operation, url, form, limit_s)
+
+    async def _send(
+        self,
+        session: aiohttp.ClientSession,
+        operation: Operation[Any, ReplyT],
+        url: str,
+        form: dict[str, str],
+        limit_s: float,
+    ) -> ReplyT:
         call = _Call()
         outcome = "aborted"  # Cancelled, or a bug: as unclear as can be, and not ours to name.
         try:
             if limit_s <= 0:
                 raise TimeoutError  # A kept connection could take the request before any timer runs.
-            status, body = await self._post(self._session, url, form, limit_s, call)
+            status, body = await self._post(session, url, form, limit_s, call)
             reply = _read_reply(operation, status, body)
             outcome, call.trace_id = "answered", reply.trace_id or call.trace_id
             return reply
@@ -184,6 +197,7 @@ class Gateway:
     def _record(self, operation: str, outcome: str, call: _Call) -> None:
         # Four facts and no more: data, signatures, card numbers and bodies stay out of logs.
         level = logging.INFO if outcome == "answered" else logging.WARNING
+        note(epoint__outcome=outcome)
         duration_s = time.monotonic() - call.started_s
         duration_ms = round(duration_s * 1000)
         if self._observe is not None:

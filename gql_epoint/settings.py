@@ -63,6 +63,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_level: str
     log_format: str
     metrics_token: Secret | None
+    traces: bool
     simulator_port: int
 
     @classmethod
@@ -284,6 +285,13 @@ SETTINGS: tuple[Setting, ...] = (
         secret=True,
         help="Serves Prometheus metrics at /metrics to whoever presents this as a bearer token. The sandbox serves "
         "them without.",
+    ),
+    Setting(
+        name="GQL_EPOINT_TRACES",
+        field="traces",
+        parse=parse_flag,
+        default="0",
+        help="1 sends OpenTelemetry traces by OTLP over HTTP, to where `OTEL_EXPORTER_OTLP_ENDPOINT` says.",
     ),
     Setting(
         name="GQL_EPOINT_SIMULATOR_PORT",

@@ -23,6 +23,7 @@ LEAVES = {
     "errors": set[str](),
     "keys": set[str](),
     "setting_values": set[str](),
+    "tracing": set[str](),
     "settings": {"errors", "keys", "setting_values"},
 }
 

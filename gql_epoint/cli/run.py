@@ -17,6 +17,7 @@ from gql_epoint.cli.logs import start_logging
 from gql_epoint.cli.parent import exit_with_parent
 from gql_epoint.cli.starting import bind, run_to_end, settings_from, with_changes
 from gql_epoint.cli.terminal import complain, say
+from gql_epoint.cli.traces import tracing
 from gql_epoint.keys import DEVELOPMENT_KEY
 from gql_epoint.settings import (
     DOCUMENTATION_PRIVATE_KEY,
@@ -39,7 +40,8 @@ def serve(options: argparse.Namespace, environ: dict[str, str]) -> int:
     if options.exit_with_parent:
         exit_with_parent()
     listener = bind(settings.host, settings.port, "serve --port")
-    run_to_end(server.serve(settings, listener, announce=lambda url: say(f"gql-epoint serving on {url}")))
+    with tracing(settings.traces, environ.get("OTEL_SERVICE_NAME", "gql-epoint")):
+        run_to_end(server.serve(settings, listener, announce=lambda url: say(f"gql-epoint serving on {url}")))
     return 0
 
 

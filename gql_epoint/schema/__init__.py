@@ -22,6 +22,7 @@ from gql_epoint.schema.mutations import Mutation
 from gql_epoint.schema.queries import Query
 from gql_epoint.schema.scalars import SCALARS
 from gql_epoint.schema.subscriptions import Subscription
+from gql_epoint.schema.tracing import TracingExtension
 
 
 class Schema(strawberry.Schema):
@@ -61,7 +62,7 @@ def build_schema() -> Schema:
         subscription=Subscription,
         types=(*EVENT_TYPES, *ERROR_TYPES),
         # The first is the outermost: masking sees what every other extension and the resolvers leave behind.
-        extensions=(MaskingExtension, GuardExtension, AccessExtension),
+        extensions=(MaskingExtension, GuardExtension, AccessExtension, TracingExtension),
         config=StrawberryConfig(scalar_map=SCALARS),
     )
 

@@ -6,8 +6,10 @@ import logging
 import time
 from collections.abc import Collection
 
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gql_epoint.tracing import note, server_span
 from gql_epoint.web.metrics import METRICS_PATH, Metrics
 
 UNLOGGED = frozenset({"/healthz", "/readyz", METRICS_PATH})
@@ -47,15 +49,37 @@ class Measuring:
             await send(message)
 
         try:
-            await self._app(scope, receive, send_measured)
+            await self._serve(scope, receive, send_measured)
         finally:
             # Without an answer from here there is a bug, which is answered further out.
             status, ended_s = answered or (500, time.monotonic())
             self._told(scope, status, ended_s - started_s)
 
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = self._path(scope)
+        if path in UNLOGGED:
+            await self._app(scope, receive, send)
+            return
+
+        async def send_noted(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                note(http__response__status_code=message["status"])
+            await send(message)
+
+        method = self._method(scope)
+        names = {"http__request__method": method, "http__route": path}
+        with server_span(f"{method} {path}", Headers(scope=scope), **names):
+            await self._app(scope, receive, send_noted)
+
+    def _path(self, scope: Scope) -> str:
+        return scope["path"] if scope["path"] in self._paths else "other"
+
+    @staticmethod
+    def _method(scope: Scope) -> str:
+        return scope["method"] if scope["method"] in _METHODS else "other"
+
     def _told(self, scope: Scope, status: int, duration_s: float) -> None:
-        path = scope["path"] if scope["path"] in self._paths else "other"
-        method = scope["method"] if scope["method"] in _METHODS else "other"
+        path, method = self._path(scope), self._method(scope)
         self._metrics.request_served(path, method, status, duration_s)
         if path not in UNLOGGED:
             duration_ms = round(duration_s * 1000)
