@@ -2,7 +2,7 @@
 # `make` shows the list. Virtual environment, versions and tools look after themselves.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check schema test-browser test-clients explorer clean
+.PHONY: help run run-cluster test check schema test-browser test-clients explorer clean
 .DELETE_ON_ERROR:
 
 VENV := .venv
@@ -21,6 +21,9 @@ help: ## Show this list
 
 run: $(VENV)/.run ## Start the service and a local EPoint; PORT=9080 SIMULATOR_PORT=9081 choose others
 	@$(BIN)/gql-epoint sandbox $(if $(PORT),--port $(PORT)) $(if $(SIMULATOR_PORT),--simulator-port $(SIMULATOR_PORT))
+
+run-cluster: $(VENV)/.cluster ## Start PostgreSQL, three nodes over it and a local EPoint; PORTS=9080,9082,9083 SIMULATOR_PORT=9081
+	@$(BIN)/gql-epoint cluster $(if $(PORTS),--ports $(PORTS)) $(if $(SIMULATOR_PORT),--simulator-port $(SIMULATOR_PORT))
 
 test: $(VENV)/.test ## Run the tests; ARGS="-k refund" chooses some
 	$(BIN)/python -m pytest -m "not browser and not clients" $(ARGS)
@@ -73,6 +76,9 @@ clean: ## Remove the virtual environment and caches; databases stay
 
 $(VENV)/.run: pyproject.toml $(PINS) | $(BIN)/python
 	$(call INSTALL,gql-epoint,)
+
+$(VENV)/.cluster: pyproject.toml $(PINS) | $(BIN)/python
+	$(call INSTALL,PostgreSQL and its driver,[cluster])
 
 $(VENV)/.test: pyproject.toml $(PINS) | $(BIN)/python
 	$(call INSTALL,what the tests need,[test])

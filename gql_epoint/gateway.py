@@ -13,7 +13,7 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import SimpleNamespace, TracebackType
 from typing import Any, Self
 
@@ -31,6 +31,7 @@ from gql_epoint.errors import (
     GatewayUnclearError,
     UnreadableError,
 )
+from gql_epoint.tracing import client_span, note
 
 
 class Merchant(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,6 +72,8 @@ class Gateway:
     `connect_timeout_s` covers the wait for a free connection, DNS, TCP and TLS. `total_timeout_s` covers the
     whole call. A reply of more than `reply_bytes_max` bytes is not read.
 
+    `observe` is told of each call: its operation, its outcome as in the log, and its seconds.
+
     Idle connections are kept for `keep_alive_s` only: a server that closes one at the moment it is used again
     leaves a charge unclear, so the default stays below the 5 s after which the least patient servers close.
 
@@ -91,6 +94,7 @@ class Gateway:
         dns_cache_s: int = 60,
         page_hosts: Iterable[str] = (),
         logger_name: str = "epoint",
+        observe: Callable[[str, str, float], None] | None = None,
     ) -> None:
         self._merchant = merchant
         self._base_url = _checked(base_url)
@@ -102,6 +106,7 @@ class Gateway:
         self._dns_cache_s = dns_cache_s
         self._page_hosts = (str(URL(self._base_url).host), *page_hosts)
         self._log = logging.getLogger(logger_name)
+        self._observe = observe
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -143,12 +148,24 @@ class Gateway:
         sealed = seal(self._merchant.private_key, encode_payload(self._merchant.public_key, request))
         form = {"data": sealed.data, "signature": sealed.signature}
         limit_s = self._total_timeout_s if timeout_s is None else min(timeout_s, self._total_timeout_s)
+        names = {"epoint__operation": operation.name, "http__request__method": "POST", "url__path": operation.path}
+        with client_span(f"epoint {operation.name}", **names):
+            return await self._send(self._session, operation, url, form, limit_s)
+
+    async def _send(
+        self,
+        session: aiohttp.ClientSession,
+        operation: Operation[Any, ReplyT],
+        url: str,
+        form: dict[str, str],
+        limit_s: float,
+    ) -> ReplyT:
         call = _Call()
         outcome = "aborted"  # Cancelled, or a bug: as unclear as can be, and not ours to name.
         try:
             if limit_s <= 0:
                 raise TimeoutError  # A kept connection could take the request before any timer runs.
-            status, body = await self._post(self._session, url, form, limit_s, call)
+            status, body = await self._post(session, url, form, limit_s, call)
             reply = _read_reply(operation, status, body)
             self._check_page(operation.name, getattr(reply, "redirect_url", None))
             outcome, call.trace_id = "answered", reply.trace_id or call.trace_id
@@ -198,7 +215,11 @@ class Gateway:
     def _record(self, operation: str, outcome: str, call: _Call) -> None:
         # Four facts and no more: data, signatures, card numbers and bodies stay out of logs.
         level = logging.INFO if outcome == "answered" else logging.WARNING
-        duration_ms = round((time.monotonic() - call.started_s) * 1000)
+        note(epoint__outcome=outcome)
+        duration_s = time.monotonic() - call.started_s
+        duration_ms = round(duration_s * 1000)
+        if self._observe is not None:
+            self._observe(operation, outcome, duration_s)
         trace_id = _UNLOGGABLE.sub("", call.trace_id or "")[:100] or "-"
         self._log.log(
             level,
@@ -207,6 +228,7 @@ class Gateway:
             outcome,
             duration_ms,
             trace_id,
+            extra={"operation": operation, "outcome": outcome, "duration_ms": duration_ms, "trace_id": trace_id},
         )
 
     def _new_session(self) -> aiohttp.ClientSession:

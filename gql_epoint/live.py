@@ -47,6 +47,10 @@ class Live:
             for watcher in self._watchers.get(stream_id, ()):
                 watcher.ring()
 
+    def watching(self) -> int:
+        """Return how many watchers there are."""
+        return sum(map(len, self._watchers.values()))
+
     @contextlib.contextmanager
     def watch(self, stream_id: str, watcher: Watcher | None = None) -> Iterator[Watcher]:
         """Watch a stream (or FEED) while the block runs. Enter before reading the state, or a change is missed.

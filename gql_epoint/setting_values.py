@@ -80,6 +80,15 @@ def parse_private_key(text: str) -> Secret:
     return Secret(text)
 
 
+def parse_token(text: str) -> Secret | None:
+    """Read a token that somebody made up, which must be long enough not to be guessed; blank is None."""
+    if text and not re.fullmatch(r"[\x21-\x7e]{24,200}", text):
+        raise ValueError(
+            "must be one word of 24 to 200 visible ASCII characters, such as `openssl rand -hex 24` makes"
+        )
+    return Secret(text) if text else None
+
+
 def one_of(*words: str) -> Callable[[str], str]:
     """Return a parser that takes these words only."""
 

@@ -33,6 +33,7 @@ from gql_epoint.setting_values import (
     parse_private_key,
     parse_public_key,
     parse_text,
+    parse_token,
     parse_url,
     seconds,
     whole_number,
@@ -77,6 +78,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     token_streams_max: int
     address_connections_max: int
     log_level: str
+    log_format: str
+    metrics_token: Secret | None
+    traces: bool
     simulator_port: int
     die_at: str | None
 
@@ -367,6 +371,29 @@ SETTINGS: tuple[Setting, ...] = (
         parse=one_of("DEBUG", "INFO", "WARNING", "ERROR"),
         default="INFO",
         help="How much to log: DEBUG, INFO, WARNING or ERROR.",
+    ),
+    Setting(
+        name="GQL_EPOINT_LOG_FORMAT",
+        field="log_format",
+        parse=one_of("text", "json"),
+        default="text",
+        help="How log lines look: text, or json for one JSON object per line.",
+    ),
+    Setting(
+        name="GQL_EPOINT_METRICS_TOKEN",
+        field="metrics_token",
+        parse=parse_token,
+        default="",
+        secret=True,
+        help="Serves Prometheus metrics at /metrics to whoever presents this as a bearer token. The sandbox serves "
+        "them without.",
+    ),
+    Setting(
+        name="GQL_EPOINT_TRACES",
+        field="traces",
+        parse=parse_flag,
+        default="0",
+        help="1 sends OpenTelemetry traces by OTLP over HTTP, to where `OTEL_EXPORTER_OTLP_ENDPOINT` says.",
     ),
     Setting(
         name="GQL_EPOINT_SIMULATOR_PORT",

@@ -42,7 +42,16 @@ from gql_epoint.ledger.transaction import (
     Transaction,
     TransactionOperation,
 )
-from gql_epoint.store.protocol import IdempotencyRecord, Page, Reader, Store, TransactionFilter, Unit, Wakeup
+from gql_epoint.store.protocol import (
+    Backlog,
+    IdempotencyRecord,
+    Page,
+    Reader,
+    Store,
+    TransactionFilter,
+    Unit,
+    Wakeup,
+)
 
 START = datetime(2026, 1, 1, 12, tzinfo=UTC)
 LATER = datetime(2026, 1, 1, 12, 0, 0, 123456, tzinfo=UTC)
@@ -338,6 +347,43 @@ async def settled(condition: Callable[[], Awaitable[bool]]) -> None:
 
 
 class StoreContract:
+    async def test_backlog_counts_what_an_operator_should_know(self, store: Store) -> None:
+        """Each kind by itself, and the oldest of what is due; an empty database has none of it."""
+        nothing = await store.read(lambda reader: reader.backlog())
+        early, late = START, START + timedelta(hours=1)
+        lost = a_transaction(status=Status.INDETERMINATE, ask_at=late, call_deadline=late)
+        disputed = a_transaction(status=Status.REQUIRES_REVIEW)
+        refund = a_refund(lost.id, status=RefundStatus.INDETERMINATE, call_deadline=early)
+        card = a_card(ask_at=early)
+        await insert(
+            store, lost, disputed, a_transaction(), refund, card, a_callback(disposition=Disposition.UNMATCHED)
+        )
+
+        counted = Backlog(
+            indeterminate_transactions=1,
+            indeterminate_refunds=1,
+            transactions_in_review=1,
+            unmatched_callbacks=1,
+            oldest_ask_at=early,
+            oldest_deadline=early,
+        )
+        assert await store.read(lambda reader: reader.backlog()) == counted
+        assert nothing == Backlog(
+            indeterminate_transactions=0,
+            indeterminate_refunds=0,
+            transactions_in_review=0,
+            unmatched_callbacks=0,
+            oldest_ask_at=None,
+            oldest_deadline=None,
+        )
+
+    async def test_open_store_is_up_to_date_and_follows(self, store: Store) -> None:
+        inside = await store.read(lambda reader: reader.migrations())
+
+        assert inside.done == inside.known > 0
+        assert await store.migrations() == inside
+        assert store.is_following()
+
     """The promises of Store, Reader and Unit."""
 
     # Rows ----------------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -9,14 +10,18 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.request import urlopen
+from typing import Any
+from urllib.request import Request, urlopen
 
 import pytest
 
 from gql_epoint.keys import DEVELOPMENT_KEY, digest_of, is_intact, parse_keys
 from gql_epoint.schema import schema_text
 from gql_epoint.settings import DOCUMENTATION_PRIVATE_KEY, SETTINGS, Settings, settings_table
+from gql_epoint.store.queries import load_migrations
+from tests.postgres import new_database
 from tests.service import Process, Service, wait_until_gone
+from tests.shop import PAY, new_order, pay, payment
 
 COMMAND = [sys.executable, "-m", "gql_epoint.cli"]
 LIVE = {
@@ -95,8 +100,11 @@ def test_a_database_that_does_not_answer_is_one_sentence(tmp_path: Path) -> None
 def test_books_of_the_other_mode_are_refused(tmp_path: Path) -> None:
     """A sandbox never writes into live books, nor the other way."""
     database = "sqlite:///books.db"
-    assert run(tmp_path, "check", **LIVE, GQL_EPOINT_DATABASE_URL=database).returncode == 0
+    assert run(tmp_path, "migrate", **LIVE, GQL_EPOINT_DATABASE_URL=database).returncode == 0
 
+    for command in ("check", "migrate"):
+        refused = run(tmp_path, command, GQL_EPOINT_SANDBOX="1", GQL_EPOINT_DATABASE_URL=database)
+        assert (refused.returncode, "holds live books" in refused.stderr) == (2, True)
     done = run(tmp_path, "serve", GQL_EPOINT_SANDBOX="1", GQL_EPOINT_DATABASE_URL=database, GQL_EPOINT_PORT="0")
 
     assert done.returncode == 2
@@ -110,9 +118,116 @@ def test_check_shows_settings_and_no_secret(tmp_path: Path) -> None:
     shown = [line.split() for line in done.stdout.splitlines()]
     assert ["EPOINT_PRIVATE_KEY", "set", "***"] in shown
     assert ["GQL_EPOINT_PORT", "default", "8080"] in shown
-    assert done.stdout.endswith("The database can be opened.\nThe service would start.\n")
+    assert done.stdout.endswith("makes its tables.\nThe service would start.\n")
     for secret in (LIVE["EPOINT_PRIVATE_KEY"], LIVE["GQL_EPOINT_SECRET_KEYS"]):
         assert secret not in done.stdout + done.stderr
+
+
+def test_migrate_says_what_it_did_and_check_what_it_would_do(tmp_path: Path) -> None:
+    """A look changes nothing, and a second migration has nothing to do."""
+    known = len(load_migrations("gql_epoint.store.sqlite"))
+
+    said = [
+        run(tmp_path, command, **LIVE).stdout.splitlines() for command in ("check", "migrate", "check", "migrate")
+    ]
+
+    assert said[0][-2] == "The database is empty; `gql-epoint migrate`, or the first start, makes its tables."
+    assert said[1] == [f"The database is up to date: it had 0 of {known} migrations, now it has all."]
+    assert said[2][-2] == f"The database is up to date: {known} of {known} migrations."
+    assert said[3] == [f"Nothing to do: the database has had all {known} migrations."]
+
+
+# -- upkeep ---------------------------------------------------------------------------------------------------
+
+
+async def test_a_backup_of_a_running_service_can_be_opened_and_served(start_service: Any, tmp_path: Path) -> None:
+    """Put back, it knows the payment and its key, and goes on with it."""
+    service: Service = start_service()
+    order = new_order()
+    sandbox = {"GQL_EPOINT_SANDBOX": "1", "GQL_EPOINT_DATABASE_URL": f"sqlite:///{service.database}"}
+    async with service.client() as client:
+        transaction = await pay(client, order)
+    done = run(tmp_path, "backup", "books.db", **sandbox)
+    service.stop()
+    for file in service.directory.glob("service.db*"):
+        file.unlink()
+    backup = tmp_path / "books.db"
+    restored = sandbox | {"GQL_EPOINT_DATABASE_URL": f"sqlite:///{backup}"}
+    checked = run(tmp_path, "check", **restored)
+    mode = backup.stat().st_mode & 0o777
+    backup.rename(service.database)
+    service.start()
+    async with service.client() as client:
+        again = (await client.data(PAY, input=payment(order)))["pay"]
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("books.db holds the books as of now, checked, in ")
+    assert "The database is up to date" in checked.stdout
+    assert mode == 0o600
+    assert (again["replayed"], again["transaction"]["id"]) == (True, transaction["id"])
+
+
+def test_a_backup_replaces_nothing_and_needs_books(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("precious")
+    no_books = run(tmp_path, "backup", "new", **LIVE)
+    assert run(tmp_path, "migrate", **LIVE).returncode == 0
+    taken = run(tmp_path, "backup", "taken", **LIVE)
+    nowhere = run(tmp_path, "backup", "missing/new", **LIVE)
+
+    assert [done.returncode for done in (no_books, taken, nowhere)] == [2, 2, 2]
+    assert "holds no books yet" in no_books.stderr
+    assert "a backup replaces nothing" in taken.stderr
+    assert (tmp_path / "taken").read_text() == "precious"
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_backup_of_postgresql_is_told_how(tmp_path: Path) -> None:
+    """With its own tools, and without showing the password."""
+    url = "postgresql://postgres:hush@127.0.0.1:9/books"
+    done = run(tmp_path, "backup", "books.dump", **LIVE, GQL_EPOINT_DATABASE_URL=url)
+
+    assert done.returncode == 1
+    assert 'pg_dump --format=custom --file=books.dump "$GQL_EPOINT_DATABASE_URL"' in done.stderr
+    assert "hush" not in done.stderr
+
+
+async def test_erasing_works_beside_a_running_service(start_service: Any, tmp_path: Path) -> None:
+    service: Service = start_service()
+    async with service.client() as client:
+        await pay(client, new_order())
+        environ = {"GQL_EPOINT_SANDBOX": "1", "GQL_EPOINT_DATABASE_URL": f"sqlite:///{service.database}"}
+        erased = run(tmp_path, "erase", "--older-than", "1", **environ)
+        dry = run(tmp_path, "erase", "--older-than", "1", "--dry-run", **environ)
+        await pay(client, new_order())
+
+    assert erased.stdout.startswith(
+        "Erased personal data of 0 transactions, 0 refunds, 0 saved cards and 0 callbacks"
+    )
+    assert dry.stdout.startswith("Would erase personal data of 0 transactions")
+
+
+def test_erasing_wants_a_number_of_days_and_migrated_books(tmp_path: Path) -> None:
+    for days in ("0", "-1", "soon"):
+        assert run(tmp_path, "erase", "--older-than", days, **LIVE).returncode == 2
+    done = run(tmp_path, "erase", "--older-than", "30", **LIVE)
+
+    assert (done.returncode, "lacks migrations" in done.stderr) == (2, True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_look_leaves_no_file(tmp_path: Path) -> None:
+    assert run(tmp_path, "check", **LIVE).returncode == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_migrations_of_postgresql_are_told_as_well(tmp_path: Path) -> None:
+    async with new_database() as url:
+        environ = LIVE | {"GQL_EPOINT_DATABASE_URL": url}
+        said = [run(tmp_path, command, **environ).stdout for command in ("check", "migrate", "check")]
+
+    assert "The database is empty" in said[0]
+    assert "it had 0 of" in said[1]
+    assert "The database is up to date" in said[2]
 
 
 @pytest.mark.parametrize(
@@ -152,7 +267,7 @@ def test_the_help_names_every_setting_and_shows_examples(tmp_path: Path) -> None
     text = run(tmp_path, "--help").stdout
 
     assert all(f"  {row.name}\n" in text for row in SETTINGS)
-    for command in ("serve", "simulator", "sandbox", "schema", "check"):
+    for command in ("serve", "simulator", "sandbox", "cluster", "migrate", "backup", "erase", "schema", "check"):
         assert "example" in run(tmp_path, command, "--help").stdout
     assert "example" in run(tmp_path, "keys", "new", "--help").stdout
 
@@ -313,3 +428,56 @@ def test_a_sandbox_without_its_simulator_ends(sandbox: Sandbox) -> None:
 
     assert sandbox.process.wait(20) == 1
     assert "the simulator has stopped" in Path(sandbox.log.name).read_text()
+
+
+# -- a cluster ------------------------------------------------------------------------------------------------
+
+
+def test_a_cluster_shares_its_books_and_dies_with_its_parent(tmp_path: Path) -> None:
+    """What one node took is known to the other, a node may die, and after a kill -9 nothing is left."""
+    ports = [free_port() for _ in range(2)]
+    command = [*COMMAND, "cluster", "--ports", ",".join(ports), "--simulator-port", free_port()]
+    with (tmp_path / "log").open("w+") as log:
+        process = subprocess.Popen(
+            command,
+            cwd=tmp_path,
+            env=environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        )
+        assert process.stdout is not None
+        with process, process.stdout:
+            said = ""
+            while "Ctrl-C" not in said:
+                line = process.stdout.readline()
+                assert line, f"it ended:\n{said}\n{(tmp_path / 'log').read_text()}"
+                said += line
+            children = descendants_of(process.pid)
+            urls = re.findall(r"Node \d +(\S+)", said)
+            assert _graphql(urls[0], PAY_ONE)["pay"]["transaction"]["status"] == "REQUIRES_ACTION"
+            assert _graphql(urls[1], STATUS_OF_ONE)["transaction"]["status"] == "REQUIRES_ACTION"
+            os.kill(int(re.findall(r"pid (\d+)", said)[-1]), signal.SIGKILL)
+            assert _graphql(urls[0], STATUS_OF_ONE)["transaction"]["status"] == "REQUIRES_ACTION"
+            process.kill()
+            assert len(children) >= 5
+            assert all(map(wait_until_gone, children))
+
+
+PAY_ONE = """mutation { pay(input: {
+    idempotencyKey: "cluster-key-0001", orderId: "o-1", amount: {amount: "1.00", currency: AZN}
+}) { transaction { status } } }"""
+STATUS_OF_ONE = """{ transaction(by: {orderId: "o-1"}) { status } }"""
+
+
+def _graphql(url: str, query: str) -> Any:
+    headers = {"Authorization": f"Bearer {DEVELOPMENT_KEY}", "Content-Type": "application/json"}
+    request = Request(url, data=json.dumps({"query": query}).encode(), headers=headers)
+    with urlopen(request, timeout=20) as answer:
+        return json.load(answer)["data"]
+
+
+def descendants_of(pid: int) -> list[int]:
+    children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return children + [below for child in children for below in descendants_of(child)]

@@ -19,10 +19,12 @@ LAYERS = ["cli", "web", "schema", "cashier", "gateway", "live", "store", "ledger
 
 # Known to everybody; they know only each other.
 LEAVES = {
+    "correlation": set[str](),
     "errors": set[str](),
     "keys": set[str](),
     "points": set[str](),
     "setting_values": set[str](),
+    "tracing": set[str](),
     "settings": {"errors", "keys", "points", "setting_values"},
 }
 

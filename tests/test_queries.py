@@ -37,7 +37,7 @@ def test_query_searches_an_index(database: sqlite3.Connection, name: str) -> Non
     """Each lookup, page and claim goes to its rows by an index; none reads a table from end to end."""
     parameters = dict.fromkeys(re.findall(r":(\w+)", QUERIES[name]))
     plan = [row[3] for row in database.execute(f"EXPLAIN QUERY PLAN {QUERIES[name]}", parameters)]
-    steps = [step for step in plan if re.match(r"(SCAN|SEARCH) (?!json_each)", step)]
+    steps = [step for step in plan if re.match(r"(SCAN|SEARCH) (?!json_each|CONSTANT ROW)", step)]
 
     assert steps
     for step in steps:

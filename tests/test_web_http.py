@@ -389,7 +389,7 @@ async def test_health_tells_up_and_ready(client: Client) -> None:
 
     assert (up, json.loads(text)) == (200, {"status": "ok"})
     assert ready == 200
-    assert json.loads(checks) == {"status": "ok", "checks": {"database": "ok", "reconciler": "ok", "key": "ok"}}
+    assert json.loads(checks)["status"] == "ok"
 
 
 @pytest.mark.parametrize("path", ["/nothing", "/graphql/", "/webhooks", "/explorer/../settings.py", "/explorer/x"])

@@ -3,6 +3,9 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pytest
+from aiohttp import ClientConnectorError, WSMsgType
+
 from tests.postgres import new_database
 from tests.service import Client, Service
 from tests.shop import CALLBACK, FORM, PAY, WATCH, form, new_order, pay, payment, statuses
@@ -39,6 +42,41 @@ async def test_a_stop_ends_streams_and_sockets_at_once(start_service: Any) -> No
             assert await asyncio.to_thread(service.stop) == 0
         for stream in watching:
             await stream.aclose()
+
+
+async def test_a_stop_tells_sockets_to_come_back(start_service: Any) -> None:
+    """1001, going away: clients connect again after it, and here that is another node. An idle one is told too."""
+    service: Service = start_service()
+    order = new_order()
+    async with service.client() as client:
+        await pay(client, order)
+        async with client.socket() as busy, client.socket() as idle, client.raw_socket() as silent:
+            subscribe = {"query": WATCH, "variables": {"order": order}}
+            await busy.send_json({"id": "1", "type": "subscribe", "payload": subscribe})
+            assert (await busy.receive_json())["type"] == "next"
+            async with asyncio.timeout(10):
+                assert await asyncio.to_thread(service.stop) == 0
+            closed = [await socket.receive() for socket in (busy, idle, silent)]
+
+    assert [(message.type, message.data) for message in closed] == [(WSMsgType.CLOSE, 1001)] * 3
+
+
+async def test_a_stop_takes_no_more_work_while_it_finishes_a_call(start_service: Any) -> None:
+    """Whoever connects meanwhile is refused at once and can go elsewhere; the call is answered all the same."""
+    service: Service = start_service(GQL_EPOINT_CALL_TIMEOUT_S="3")
+    order = new_order()
+    await service.simulator.control("PUT", f"/orders/{order}", {"reply": "hang_before"})
+    async with service.client() as client, service.client() as late, asyncio.TaskGroup() as tasks:
+        paying = tasks.create_task(client.data(PAY, input=payment(order)))
+        await asyncio.sleep(0.5)
+        stopping = tasks.create_task(asyncio.to_thread(service.stop))
+        await asyncio.sleep(0.5)
+        assert not paying.done()
+        with pytest.raises(ClientConnectorError):
+            await late.data("{ viewer { level } }")
+
+    assert stopping.result() == 0
+    assert paying.result()["pay"]["transaction"]["status"] == "FAILED"
 
 
 async def test_a_payment_survives_a_power_cut(start_service: Any) -> None:

@@ -6,6 +6,7 @@ from time import monotonic
 
 import msgspec
 
+from gql_epoint import correlation
 from gql_epoint.cashier.callbacks import apply_unmatched
 from gql_epoint.cashier.cards import CardDesk
 from gql_epoint.cashier.commands import Call, PaymentOrder, Result
@@ -130,6 +131,7 @@ class PaymentDesk:
 
     async def _call(self, begun: _Begun, call: Call, order: PaymentOrder, started_at: float) -> Result[Transaction]:
         transaction = begun.transaction
+        correlation.transaction_id.set(transaction.id)
         request = payment_request(transaction, order, begun.card_id, self._books.defaults)
         left_s = self._books.deadline.total_seconds() - (monotonic() - started_at)
         if left_s < self._books.call_limit_s:

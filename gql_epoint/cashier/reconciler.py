@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import msgspec
 
+from gql_epoint import correlation
 from gql_epoint.cashier.cards import settle_lost_card, tell_card
 from gql_epoint.cashier.desk import Books, by_reconciler, record, tell
 from gql_epoint.cashier.lookup import status_request
@@ -132,6 +133,7 @@ class Reconciler:
         return len(claimed)
 
     async def _ask(self, transaction: Transaction) -> None:
+        correlation.transaction_id.set(transaction.id)
         reply: StatusReply | None = None
         if transaction.gateway.transaction_id is not None or transaction.gateway_order_id is not None:
             with contextlib.suppress(GatewayError):

@@ -7,6 +7,7 @@ from time import monotonic
 
 import msgspec
 
+from gql_epoint import correlation
 from gql_epoint.cashier.commands import Call, RefundOrder, Result
 from gql_epoint.cashier.desk import (
     Books,
@@ -105,6 +106,7 @@ class RefundDesk:
         self, refund: Refund, transaction: Transaction, call: Call, order: RefundOrder, started_at: float
     ) -> Result[Refund]:
         assert transaction.gateway.transaction_id is not None
+        correlation.transaction_id.set(transaction.id)
         request = RefundRequest(
             language=order.language or transaction.language or self._books.defaults.language,
             transaction=transaction.gateway.transaction_id,

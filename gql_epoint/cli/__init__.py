@@ -1,4 +1,4 @@
-"""The command line: serve, simulator, sandbox, schema, check, keys."""
+"""The command line: serve, simulator, sandbox, cluster, migrate, backup, erase, schema, check, keys."""
 
 from gql_epoint.cli.main import main
 

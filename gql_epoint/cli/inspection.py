@@ -14,6 +14,7 @@ from gql_epoint.keys import SecretKey, check_name, digest_of, new_secret_key, pa
 from gql_epoint.schema import schema_text
 from gql_epoint.setting_values import without_password
 from gql_epoint.settings import SETTINGS, Settings, read_settings, settings_table
+from gql_epoint.store.protocol import Migrations
 from gql_epoint.web.app import new_gateway, new_store
 
 _NO_TRANSACTION = "te0000000000"
@@ -46,8 +47,7 @@ def check(options: argparse.Namespace, environ: dict[str, str]) -> int:
         for problem in problems:
             complain(f"{problem}.")
         return 2
-    asyncio.run(_open_database(settings))
-    say("The database can be opened.")
+    say(_about(asyncio.run(new_store(settings).migrations())))
     if options.gateway and not asyncio.run(_ask_gateway(settings)):
         return 1
     say("The service would start.")
@@ -83,10 +83,15 @@ def _show(environ: dict[str, str], problems: list[ConfigurationError]) -> None:
     say()
 
 
-async def _open_database(settings: Settings) -> None:
-    store = new_store(settings)
-    await store.open()
-    await store.close()
+def _about(migrations: Migrations) -> str:
+    if migrations.done == 0:
+        return "The database is empty; `gql-epoint migrate`, or the first start, makes its tables."
+    if migrations.done < migrations.known:
+        return (
+            f"The database has had {migrations.done} of {migrations.known} migrations; `gql-epoint migrate`, or "
+            "the next start, applies the others."
+        )
+    return f"The database is up to date: {migrations.done} of {migrations.known} migrations."
 
 
 async def _ask_gateway(settings: Settings) -> bool:

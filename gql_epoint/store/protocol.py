@@ -62,6 +62,24 @@ class IdempotencyRecord(msgspec.Struct, frozen=True, kw_only=True):
     first_used_at: datetime
 
 
+class Migrations(msgspec.Struct, frozen=True):
+    """How many migrations a database has had, and how many this version knows."""
+
+    done: int
+    known: int
+
+
+class Backlog(msgspec.Struct, frozen=True, kw_only=True):
+    """What waits for EPoint or for a person: counts, and the oldest of each kind of due work, if there is any."""
+
+    indeterminate_transactions: int
+    indeterminate_refunds: int
+    transactions_in_review: int
+    unmatched_callbacks: int
+    oldest_ask_at: datetime | None
+    oldest_deadline: datetime | None
+
+
 class Wakeup(msgspec.Struct, frozen=True):
     """Something committed: the stream that changed and its newest version, 0 where only the change is known."""
 
@@ -136,6 +154,12 @@ class Reader(Protocol):
     async def reconcile_lag(self) -> float:
         """For how many seconds the oldest overdue question or deadline has waited; 0 if there is none."""
 
+    async def backlog(self) -> Backlog:
+        """Count what an operator should know of."""
+
+    async def migrations(self) -> Migrations:
+        """How far the database is, as of now."""
+
 
 class Unit(Reader, Protocol):
     """One unit of work: everything written through it commits together or not at all.
@@ -176,11 +200,17 @@ class Unit(Reader, Protocol):
 class Store(Protocol):
     """A database of record. Raises StoreUnavailableError where it cannot be read or written."""
 
+    async def migrations(self) -> Migrations:
+        """Look at a database that need not be open, and change nothing. Raises what `open` would."""
+
     async def open(self) -> None:
         """Connect and migrate. Raises ConfigurationError for a database of the other mode."""
 
     async def close(self) -> None:
         """Finish the work that was accepted, then disconnect."""
+
+    def is_following(self) -> bool:
+        """Whether commits reach the listeners of this process now, those of other nodes included."""
 
     async def write(self, work: Callable[[Unit], Awaitable[T]]) -> T: ...
     async def read(self, work: Callable[[Reader], Awaitable[T]]) -> T: ...

@@ -16,6 +16,8 @@ from typing import Any, Generic, TypeVar, Union, get_args, get_origin, get_type_
 
 import msgspec
 
+from gql_epoint.store.protocol import Backlog
+
 StructT = TypeVar("StructT", bound=msgspec.Struct)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -98,6 +100,23 @@ class RowCodec(Generic[StructT]):
                 item = row[column.name]
                 values[column.field] = None if item is None else column.decode(item)
         return self.shape(**values)
+
+
+def to_backlog(row: Mapping[str, Any]) -> Backlog:
+    """Read the row of the query `backlog`."""
+
+    def oldest(*columns: str) -> datetime | None:
+        times = [row[column] for column in columns if row[column] is not None]
+        return from_microseconds(min(times)) if times else None
+
+    return Backlog(
+        indeterminate_transactions=row["indeterminate_transactions"],
+        indeterminate_refunds=row["indeterminate_refunds"],
+        transactions_in_review=row["transactions_in_review"],
+        unmatched_callbacks=row["unmatched_callbacks"],
+        oldest_ask_at=oldest("transaction_ask_at", "card_ask_at"),
+        oldest_deadline=oldest("transaction_deadline", "refund_deadline", "card_deadline"),
+    )
 
 
 def _without_none(hint: Any) -> Any:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 
@@ -26,11 +25,14 @@ from gql_epoint.schema import build_schema
 from gql_epoint.settings import Settings
 from gql_epoint.store import open_store
 from gql_epoint.store.protocol import Store
+from gql_epoint.web.closing import ClosingSockets, OpenSockets
 from gql_epoint.web.credentials import Doorkeeper
 from gql_epoint.web.documents import Documents, read_manifest
 from gql_epoint.web.explorer_page import explorer_assets, explorer_page
 from gql_epoint.web.graphql import GraphQLEndpoint
 from gql_epoint.web.health import alive, ready
+from gql_epoint.web.measuring import UNLOGGED, Measuring
+from gql_epoint.web.metrics import METRICS_PATH, Metrics, metrics_endpoint
 from gql_epoint.web.replies import Refusal, on_bug, on_http_exception, on_refusal
 from gql_epoint.web.request_ids import RequestIds
 from gql_epoint.web.running import Runner
@@ -55,12 +57,12 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def new_store(settings: Settings, clock: Callable[[], datetime] = utc_now) -> Store:
+def new_store(settings: Settings, clock: Callable[[], datetime] = utc_now, *, guest: bool = False) -> Store:
     """Return the store that the settings name, not opened yet."""
-    return open_store(settings.database_url.reveal(), sandbox=settings.sandbox, clock=clock)
+    return open_store(settings.database_url.reveal(), sandbox=settings.sandbox, clock=clock, guest=guest)
 
 
-def new_gateway(settings: Settings) -> Gateway:
+def new_gateway(settings: Settings, observe: Callable[[str, str, float], None] | None = None) -> Gateway:
     """Return the gateway that the settings name, not opened yet."""
     merchant = Merchant(public_key=settings.public_key, private_key=settings.private_key.reveal())
     return Gateway(
@@ -69,19 +71,21 @@ def new_gateway(settings: Settings) -> Gateway:
         total_timeout_s=settings.call_timeout_s,
         page_hosts=settings.page_hosts,
         logger_name=settings.logger_name,
+        observe=observe,
     )
 
 
 def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -> Starlette:
     """Return the service. Its lifespan opens what it needs, and raises ConfigurationError where that fails.
 
-    `app.state.counters` counts what happened; setting `app.state.closing` ends the event streams before a shutdown.
+    `app.state.metrics` counts what happens; `app.state.sockets.close` ends sockets and event streams.
     """
     store = new_store(settings, clock)
-    gateway = new_gateway(settings)
-    cashier = _cashier(settings, store, gateway)
-    counters: Counter[str] = Counter()
-    closing = asyncio.Event()
+    live = Live()
+    metrics = Metrics(live.watching)
+    gateway = new_gateway(settings, metrics.gateway_called)
+    cashier = _cashier(settings, store, gateway, live)
+    sockets = OpenSockets()
     background = _Background(cashier)
 
     @contextlib.asynccontextmanager
@@ -112,26 +116,35 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
         Sockets(runner, visitors, allowed_origins=settings.allowed_origins),
         body_bytes_max=settings.body_bytes_max,
         explorer=_explorer(settings),
-        closing=closing,
+        closing=sockets.closing,
     )
     routes: list[BaseRoute] = [
         Route(GRAPHQL_PATH, graphql),
         WebSocketRoute(GRAPHQL_PATH, graphql),
-        Route(WEBHOOK_PATH, webhook(cashier, settings.callback_bytes_max, counters), methods=["POST"]),
+        Route(WEBHOOK_PATH, webhook(cashier, settings.callback_bytes_max, metrics), methods=["POST"]),
         Route("/healthz", alive, methods=["GET"]),
-        Route("/readyz", ready(cashier, background.is_reconciling), methods=["GET"]),
+        Route(
+            "/readyz",
+            ready(cashier, is_reconciling=background.is_reconciling, is_closing=sockets.closing.is_set),
+            methods=["GET"],
+        ),
     ]
+    if settings.sandbox or settings.metrics_token is not None:
+        # Without a token only this machine can ask: the sandbox listens to nobody else.
+        routes.append(
+            Route(METRICS_PATH, metrics_endpoint(metrics, cashier, settings.metrics_token), methods=["GET"])
+        )
     if settings.explorer:
         routes += [explorer_assets(), Route("/", _to_explorer, methods=["GET"])]
     app = Starlette(
         routes=routes,
-        middleware=_middleware(settings),
+        middleware=_middleware(settings, metrics, sockets),
         exception_handlers={Refusal: on_refusal, HTTPException: on_http_exception, Exception: on_bug},
         lifespan=lifespan,
     )
     app.router.redirect_slashes = False
-    app.state.counters = counters
-    app.state.closing = closing
+    app.state.metrics = metrics
+    app.state.sockets = sockets
     return app
 
 
@@ -165,11 +178,11 @@ async def _opened(store: Store) -> AsyncIterator[None]:
         await store.close()
 
 
-def _cashier(settings: Settings, store: Store, gateway: Gateway) -> Cashier:
+def _cashier(settings: Settings, store: Store, gateway: Gateway, live: Live) -> Cashier:
     books = Books(
         store=store,
         gateway=gateway,
-        live=Live(),
+        live=live,
         private_key=settings.private_key.reveal(),
         sandbox=settings.sandbox,
         defaults=Defaults(
@@ -193,7 +206,7 @@ def _explorer(settings: Settings) -> str | None:
     return explorer_page(endpoint=GRAPHQL_PATH, headers=headers, sandbox=settings.sandbox)
 
 
-def _middleware(settings: Settings) -> list[Middleware]:
+def _middleware(settings: Settings, metrics: Metrics, sockets: OpenSockets) -> list[Middleware]:
     cors = Middleware(
         CORSMiddleware,
         allow_origins=settings.allowed_origins,
@@ -204,7 +217,10 @@ def _middleware(settings: Settings) -> list[Middleware]:
         max_age=600,
     )
     # Inside of CORS: a page must be able to read that it asks too often.
-    return [Middleware(RequestIds), *([cors] if settings.allowed_origins else []), _traffic(settings)]
+    measuring = Middleware(Measuring, metrics, [GRAPHQL_PATH, WEBHOOK_PATH, *UNLOGGED])
+    closing = Middleware(ClosingSockets, sockets)
+    shared = [cors] if settings.allowed_origins else []
+    return [Middleware(RequestIds), measuring, closing, *shared, _traffic(settings)]
 
 
 def _traffic(settings: Settings) -> Middleware:

@@ -8,12 +8,14 @@ import uuid
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gql_epoint import correlation
+
 _HEADER = "X-Request-ID"
 _SAFE = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 
 class RequestIds:
-    """Middleware: `request.state.request_id`, and the same in the response's X-Request-ID.
+    """Middleware: `request.state.request_id`, and the same in the response's X-Request-ID and in the log.
 
     A client's own value is kept if it is short and harmless in a log.
     """
@@ -29,6 +31,7 @@ class RequestIds:
         theirs = Headers(scope=scope).get(_HEADER, "")
         request_id = theirs if _SAFE.fullmatch(theirs) else uuid.uuid4().hex
         scope.setdefault("state", {})["request_id"] = request_id
+        correlation.request_id.set(request_id)
 
         async def send_named(message: Message) -> None:
             if message["type"] in ("http.response.start", "websocket.accept"):

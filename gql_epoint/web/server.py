@@ -78,8 +78,11 @@ class _Server(uvicorn.Server):
         self._on_started()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        # Event streams would go on for ever, and everything else waits for them.
-        self._app.state.closing.set()
+        # No new connections first, so that whoever is sent away comes back to another node.
+        for server in self.servers:
+            server.close()
+        # Event streams would go on for ever, and everything else waits for them. Sockets would be told 1012.
+        await self._app.state.sockets.close()
         await super().shutdown(sockets)
 
     def capture_signals(self) -> contextlib.AbstractContextManager[None]:  # type: ignore[override]

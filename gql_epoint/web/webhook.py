@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Awaitable, Callable
 
 from starlette.requests import Request
@@ -12,13 +11,14 @@ from starlette.responses import PlainTextResponse, Response
 from gql_epoint.cashier import Cashier
 from gql_epoint.errors import SignatureError, StoreUnavailableError, UnreadableError
 from gql_epoint.web.bodies import read_body
+from gql_epoint.web.metrics import Metrics
 from gql_epoint.web.replies import NO_STORE, Refusal
 
 logger = logging.getLogger(__name__)
 
 
-def webhook(cashier: Cashier, bytes_max: int, counters: Counter[str]) -> Callable[[Request], Awaitable[Response]]:
-    """Return the endpoint. `counters` counts what became of callbacks, by `callbacks_` and a word."""
+def webhook(cashier: Cashier, bytes_max: int, metrics: Metrics) -> Callable[[Request], Awaitable[Response]]:
+    """Return the endpoint; `metrics` counts what became of callbacks."""
 
     async def take(request: Request) -> Response:
         raw = await read_body(request, bytes_max)
@@ -26,14 +26,14 @@ def webhook(cashier: Cashier, bytes_max: int, counters: Counter[str]) -> Callabl
             disposition = await cashier.callbacks.take(request.headers.get("content-type", ""), raw)
         except (SignatureError, UnreadableError) as exc:
             # No detail: whoever forges callbacks is told nothing, and the body does not reach the log either.
-            counters["callbacks_refused"] += 1
+            metrics.callback_taken("bad_signature" if isinstance(exc, SignatureError) else "unreadable")
             logger.warning("callback refused: %s, %d bytes", type(exc).__name__, len(raw))
             raise Refusal(400, "Bad request.") from None
         except StoreUnavailableError as exc:
-            counters["callbacks_postponed"] += 1
+            metrics.callback_taken("postponed")
             logger.error("callback postponed, the database is away: %s", exc)
             raise Refusal(503, "Try again later.", "UNAVAILABLE", Retry_After="5") from None
-        counters[f"callbacks_{disposition.lower()}"] += 1
+        metrics.callback_taken(disposition.lower())
         return PlainTextResponse("OK", headers=NO_STORE)
 
     return take

@@ -30,10 +30,10 @@ from gql_epoint.store.postgres.connecting import (
     prepare,
 )
 from gql_epoint.store.postgres.following import CLOSE_S, Follower
-from gql_epoint.store.postgres.migrating import migrate
+from gql_epoint.store.postgres.migrating import look, migrate
 from gql_epoint.store.postgres.statements import READING, WORKING
 from gql_epoint.store.postgres.unit import PostgresUnit
-from gql_epoint.store.protocol import Reader, Unit, Wakeup
+from gql_epoint.store.protocol import Migrations, Reader, Unit, Wakeup
 from gql_epoint.store.rows import from_microseconds
 
 __all__ = ["PostgresLimits", "PostgresStore"]
@@ -76,6 +76,17 @@ class PostgresStore:
         """See Store. It is called for the commits of every node, and may be called twice for those of this one."""
         self._listeners.append(listener)
 
+    async def migrations(self) -> Migrations:
+        """See Store."""
+        try:
+            connection = await asyncpg.connect(**options(self._dsn, self._limits))
+            try:
+                return await look(connection, sandbox=self._sandbox)
+            finally:
+                await connection.close(timeout=CLOSE_S)
+        except (*FAILURES, ValueError) as exc:
+            raise cannot_open(exc) from exc
+
     async def open(self) -> None:
         """See Store. Raises ConfigurationError also for what PostgreSQL refuses, such as a wrong password."""
         assert self._follower is None, "a store is opened once"
@@ -105,6 +116,10 @@ class PostgresStore:
         if self._under_way:
             await asyncio.wait(set(self._under_way), timeout=2 * self._limits.statement_s)
         await self._disconnect()
+
+    def is_following(self) -> bool:
+        """See Store."""
+        return self._follower is not None and self._follower.is_connected()
 
     async def write(self, work: Callable[[Unit], Awaitable[T]]) -> T:
         """See Store. A caller that is cancelled while it waits leaves its unit to run to its end."""

@@ -59,6 +59,11 @@ class Follower:
                 await self._number()
         await self._disconnect()
 
+    def is_connected(self) -> bool:
+        """Tell whether the log is being followed now."""
+        running = self._task is not None and not self._task.done()
+        return running and self._connection is not None and not self._connection.is_closed()
+
     def ring(self) -> None:
         """Something committed here: number it now, and let the others know."""
         self._bell.set()

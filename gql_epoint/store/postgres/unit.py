@@ -12,10 +12,13 @@ from gql_epoint.ledger.checkout import Checkout, ClientToken
 from gql_epoint.ledger.transaction import CallbackRecord, Disposition, Event, Refund, SavedCard, Transaction
 from gql_epoint.store.postgres.connecting import LostRaceError
 from gql_epoint.store.postgres.statements import Statement, statement
-from gql_epoint.store.protocol import IdempotencyRecord, Page, TransactionFilter, Wakeup
-from gql_epoint.store.rows import RowCodec, to_microseconds
+from gql_epoint.store.protocol import Backlog, IdempotencyRecord, Migrations, Page, TransactionFilter, Wakeup
+from gql_epoint.store.queries import load_migrations
+from gql_epoint.store.rows import RowCodec, to_backlog, to_microseconds
 
 StructT = TypeVar("StructT", bound=msgspec.Struct)
+
+_KNOWN = len(load_migrations("gql_epoint.store.postgres"))
 
 TRANSACTION = RowCodec(Transaction)
 REFUND = RowCodec(Refund)
@@ -232,6 +235,14 @@ class PostgresUnit:
         now = to_microseconds(self.now)
         rows = await self._rows("oldest_due", now=now)
         return max((now - row["due"] for row in rows if row["due"] is not None), default=0) / 1_000_000
+
+    # -- for operators ------------------------------------------------------------------------------------
+
+    async def backlog(self) -> Backlog:
+        return to_backlog((await self._rows("backlog"))[0])
+
+    async def migrations(self) -> Migrations:
+        return Migrations((await self._rows("migrations_done"))[0]["done"], _KNOWN)
 
     # -----------------------------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import queue
 import sqlite3
 import threading
@@ -25,7 +26,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from gql_epoint.errors import ConfigurationError, StoreUnavailableError
-from gql_epoint.store.protocol import Reader, Unit, Wakeup
+from gql_epoint.store.protocol import Migrations, Reader, Unit, Wakeup
 from gql_epoint.store.queries import load_migrations
 from gql_epoint.store.sqlite.unit import SqliteUnit
 
@@ -68,10 +69,15 @@ class _Job:
 
 
 class SqliteStore:
-    """A Store in one file. `clock` gives the time of each unit of work."""
+    """A Store in one file. `clock` gives the time of each unit of work.
 
-    def __init__(self, path: Path, *, sandbox: bool, clock: Callable[[], datetime]) -> None:
-        self._path = path
+    A `guest` works beside the process that keeps the books: it takes no lock and migrates nothing, so its caller
+    has looked at `migrations`, and what it writes makes no events, of which that process would not hear.
+    """
+
+    def __init__(self, path: Path, *, sandbox: bool, clock: Callable[[], datetime], guest: bool = False) -> None:
+        self.path = self._path = path
+        self._guest = guest
         self._sandbox = sandbox
         self._clock = clock
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
@@ -87,6 +93,10 @@ class SqliteStore:
     def on_commit(self, listener: Callable[[Sequence[Wakeup]], None]) -> None:
         """See Store."""
         self._listeners.append(listener)
+
+    async def migrations(self) -> Migrations:
+        """See Store. A missing file has had none; books that another process keeps can be looked at."""
+        return await asyncio.to_thread(self._look)
 
     async def open(self) -> None:
         """See Store. The folder of the file must exist and be writable.
@@ -112,6 +122,10 @@ class SqliteStore:
         self._accepting = False
         self._jobs.put(None)
         await asyncio.to_thread(self._disconnect)
+
+    def is_following(self) -> bool:
+        """See Store. There is one process, whose writer tells of each commit."""
+        return self._writer is not None and self._writer.is_alive()
 
     async def write(self, work: Callable[[Unit], Awaitable[T]]) -> T:
         """See Store. A caller that is cancelled while it waits leaves its unit to run to its end."""
@@ -139,16 +153,32 @@ class SqliteStore:
         connection.execute("PRAGMA foreign_keys = ON")
         return connection
 
+    def _look(self) -> Migrations:
+        known = len(load_migrations(_PACKAGE))
+        if not self._path.exists() and os.access(self._path.parent, os.W_OK):
+            return Migrations(0, known)
+        # Nothing is made by looking.
+        uri = f"{self._path.absolute().as_uri()}?mode=rw"
+        try:
+            with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_S)) as connection:
+                done = self._done(connection, known)
+                if done:
+                    self._refuse_other_mode(connection)
+        except sqlite3.Error as exc:
+            raise ConfigurationError(_SETTING, f"cannot open {self._path}: {exc}") from exc
+        return Migrations(done, known)
+
     def _prepare(self) -> sqlite3.Connection:
         connection: sqlite3.Connection | None = None
         try:
-            self._lock = self._locked()
+            self._lock = None if self._guest else self._locked()
             connection = self._connect()
             (journal,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
             if journal != "wal":
                 raise ConfigurationError(_SETTING, f"{self._path} is on a disk where SQLite has no write-ahead log")
             connection.execute("PRAGMA synchronous = FULL")
-            self._migrate(connection)
+            if not self._guest:
+                self._migrate(connection)
         except (sqlite3.Error, ConfigurationError) as exc:
             for opened in (connection, self._lock):
                 if opened is not None:
@@ -177,35 +207,44 @@ class SqliteStore:
     def _migrate(self, connection: sqlite3.Connection) -> None:
         """Bring the tables up to date in one transaction, which a refusal leaves without a trace."""
         connection.execute("BEGIN IMMEDIATE")
-        (done,) = connection.execute("PRAGMA user_version").fetchone()
         migrations = load_migrations(_PACKAGE)
-        if done > len(migrations):
-            raise ConfigurationError(
-                _SETTING,
-                f"{self._path} was made by a newer version (migration {done}); this one knows {len(migrations)}",
-            )
+        done = self._done(connection, len(migrations))
         for number, script in migrations[done:]:
             for statement in _statements(script):
                 connection.execute(statement)
             connection.execute(f"PRAGMA user_version = {number}")
-        mode = "sandbox" if self._sandbox else "live"
-        connection.execute("INSERT OR IGNORE INTO meta (name, value) VALUES ('mode', ?)", (mode,))
-        (made_by,) = connection.execute("SELECT value FROM meta WHERE name = 'mode'").fetchone()
-        if made_by != mode:
-            raise ConfigurationError(
-                _SETTING, f"{self._path} holds {made_by} books and this is {mode} mode; use another file"
-            )
+        connection.execute("INSERT OR IGNORE INTO meta (name, value) VALUES ('mode', ?)", (self._mode,))
+        self._refuse_other_mode(connection)
         connection.execute("COMMIT")
+
+    @property
+    def _mode(self) -> str:
+        return "sandbox" if self._sandbox else "live"
+
+    def _done(self, connection: sqlite3.Connection, known: int) -> int:
+        (done,) = connection.execute("PRAGMA user_version").fetchone()
+        if done > known:
+            raise ConfigurationError(
+                _SETTING, f"{self._path} was made by a newer version (migration {done}); this one knows {known}"
+            )
+        return int(done)
+
+    def _refuse_other_mode(self, connection: sqlite3.Connection) -> None:
+        (made_by,) = connection.execute("SELECT value FROM meta WHERE name = 'mode'").fetchone()
+        if made_by != self._mode:
+            raise ConfigurationError(
+                _SETTING, f"{self._path} holds {made_by} books and this is {self._mode} mode; use another file"
+            )
 
     def _disconnect(self) -> None:
         assert self._writer is not None
         assert self._readers is not None
-        assert self._lock is not None
         self._writer.join()
         self._readers.shutdown(wait=True)
         while self._connections:
             self._connections.pop().close()
-        self._lock.close()
+        if self._lock is not None:
+            self._lock.close()
         self._writer = self._readers = self._lock = None
 
     def _read(self, work: Callable[[Reader], Awaitable[T]]) -> T:

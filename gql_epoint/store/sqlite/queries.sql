@@ -163,3 +163,17 @@ SELECT * FROM saved_cards WHERE checkout_id = :checkout_id ORDER BY status = 'AC
 
 -- name: client_token
 SELECT * FROM client_tokens WHERE digest = :digest;
+
+-- Numbers that are read often: each is in an index of its own.
+
+-- name: backlog
+SELECT
+  (SELECT count(*) FROM transactions WHERE status = 'INDETERMINATE') AS indeterminate_transactions,
+  (SELECT count(*) FROM refunds WHERE status = 'INDETERMINATE') AS indeterminate_refunds,
+  (SELECT count(*) FROM transactions WHERE status = 'REQUIRES_REVIEW') AS transactions_in_review,
+  (SELECT count(*) FROM callbacks WHERE disposition = 'UNMATCHED') AS unmatched_callbacks,
+  (SELECT min(ask_at) FROM transactions WHERE ask_at IS NOT NULL) AS transaction_ask_at,
+  (SELECT min(ask_at) FROM saved_cards WHERE ask_at IS NOT NULL) AS card_ask_at,
+  (SELECT min(call_deadline) FROM transactions WHERE call_deadline IS NOT NULL) AS transaction_deadline,
+  (SELECT min(call_deadline) FROM refunds WHERE call_deadline IS NOT NULL) AS refund_deadline,
+  (SELECT min(call_deadline) FROM saved_cards WHERE call_deadline IS NOT NULL) AS card_deadline;

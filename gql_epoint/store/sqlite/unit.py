@@ -11,13 +11,14 @@ import msgspec
 
 from gql_epoint.ledger.checkout import Checkout, ClientToken
 from gql_epoint.ledger.transaction import CallbackRecord, Disposition, Event, Refund, SavedCard, Transaction
-from gql_epoint.store.protocol import IdempotencyRecord, Page, TransactionFilter, Wakeup
-from gql_epoint.store.queries import load_queries
-from gql_epoint.store.rows import RowCodec, to_microseconds
+from gql_epoint.store.protocol import Backlog, IdempotencyRecord, Migrations, Page, TransactionFilter, Wakeup
+from gql_epoint.store.queries import load_migrations, load_queries
+from gql_epoint.store.rows import RowCodec, to_backlog, to_microseconds
 
 StructT = TypeVar("StructT", bound=msgspec.Struct)
 
 _QUERIES = load_queries("gql_epoint.store.sqlite")
+_KNOWN = len(load_migrations("gql_epoint.store.sqlite"))
 TRANSACTION = RowCodec(Transaction)
 REFUND = RowCodec(Refund)
 SAVED_CARD = RowCodec(SavedCard)
@@ -206,6 +207,15 @@ class SqliteUnit:
         now = to_microseconds(self.now)
         rows = self._connection.execute(_QUERIES["oldest_due"], {"now": now})
         return max((now - row["due"] for row in rows if row["due"] is not None), default=0) / 1_000_000
+
+    # -- for operators ------------------------------------------------------------------------------------
+
+    async def backlog(self) -> Backlog:
+        return to_backlog(self._connection.execute(_QUERIES["backlog"]).fetchone())
+
+    async def migrations(self) -> Migrations:
+        (done,) = self._connection.execute("PRAGMA user_version").fetchone()
+        return Migrations(done, _KNOWN)
 
     # -----------------------------------------------------------------------------------------------------
 

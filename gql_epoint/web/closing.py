@@ -1,0 +1,82 @@
+"""Close sockets before the server would, with the code that tells clients to connect again: 1001, going away."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterator
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+GOING_AWAY = 1001
+# How long sockets may take to end; the server cuts off what is left then.
+PATIENCE_S = 3.0
+
+
+class OpenSockets:
+    """The sockets of one application. Setting `closing` closes them, and whoever else listens to it stops too."""
+
+    def __init__(self) -> None:
+        self.closing = asyncio.Event()
+        self._count = 0
+        self._none = asyncio.Event()
+        self._none.set()
+
+    async def close(self) -> None:
+        """Close all sockets, and wait until they are closed or it takes too long."""
+        self.closing.set()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE_S):
+                await self._none.wait()
+
+    @contextlib.contextmanager
+    def one_more(self) -> Iterator[None]:
+        """Count a socket as open during the block."""
+        self._count += 1
+        self._none.clear()
+        try:
+            yield
+        finally:
+            self._count -= 1
+            if self._count == 0:
+                self._none.set()
+
+
+class ClosingSockets:
+    """Middleware: when the service stops, it closes each socket, and its application hears of it."""
+
+    def __init__(self, app: ASGIApp, sockets: OpenSockets) -> None:
+        self._app = app
+        self._sockets = sockets
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request or socket."""
+        if scope["type"] != "websocket":
+            await self._app(scope, receive, send)
+            return
+        with self._sockets.one_more():
+            await self._app(scope, _Receiving(receive, send, self._sockets.closing), send)
+
+
+class _Receiving:
+    """The messages of a client, until the service stops."""
+
+    def __init__(self, receive: Receive, send: Send, closing: asyncio.Event) -> None:
+        self._receive = receive
+        self._send = send
+        self._closing = closing
+
+    async def __call__(self) -> Message:
+        message = asyncio.ensure_future(self._receive())
+        closing = asyncio.ensure_future(self._closing.wait())
+        try:
+            await asyncio.wait({message, closing}, return_when=asyncio.FIRST_COMPLETED)
+            if message.done():
+                return message.result()
+        finally:
+            for waiting in (message, closing):
+                waiting.cancel()
+        # Before the handshake this is a refusal, which is as well: whoever comes now should go elsewhere.
+        with contextlib.suppress(RuntimeError, OSError):  # It was closed for another reason at the same time.
+            await self._send({"type": "websocket.close", "code": GOING_AWAY, "reason": "The service restarts."})
+        return {"type": "websocket.disconnect", "code": GOING_AWAY}
