@@ -2,7 +2,7 @@
 # `make` shows the list. Virtual environment, versions and tools look after themselves.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check schema test-browser explorer clean
+.PHONY: help run test torture check schema test-browser explorer clean
 .DELETE_ON_ERROR:
 
 VENV := .venv
@@ -24,6 +24,9 @@ run: $(VENV)/.run ## Start the service and a local EPoint; PORT=9080 SIMULATOR_P
 
 test: $(VENV)/.test ## Run the tests; ARGS="-k refund" chooses some
 	$(BIN)/python -m pytest -m "not browser" $(ARGS)
+
+torture: $(VENV)/.test ## Simulate bad days; SEED=7 chooses them, MINUTES=5 how many (0: one round of just that seed)
+	$(BIN)/python -m tests.torture $(or $(SEED),$$(date +%s)) $(or $(MINUTES),1)
 
 check: $(VENV)/.check ## Lint, format, types, and whether schema.graphql is up to date
 	$(BIN)/ruff check .
