@@ -2,7 +2,7 @@
 # `make` shows the list. Virtual environment, versions and tools look after themselves.
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-cluster test check schema test-browser test-clients explorer clean
+.PHONY: help run run-cluster test check schema test-browser test-clients torture explorer clean
 .DELETE_ON_ERROR:
 
 VENV := .venv
@@ -27,6 +27,9 @@ run-cluster: $(VENV)/.cluster ## Start PostgreSQL, three nodes over it and a loc
 
 test: $(VENV)/.test ## Run the tests; ARGS="-k refund" chooses some
 	$(BIN)/python -m pytest -m "not browser and not clients" $(ARGS)
+
+torture: $(VENV)/.test ## Simulate bad days; SEED=7 chooses them, MINUTES=5 how many (0: one round of just that seed)
+	$(BIN)/python -m tests.torture $(or $(SEED),$$(date +%s)) $(or $(MINUTES),1)
 
 check: $(VENV)/.check ## Lint, format, types, and whether schema.graphql is up to date
 	$(BIN)/ruff check .
