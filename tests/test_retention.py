@@ -18,7 +18,7 @@ from gql_epoint.ledger.transaction import Disposition, RefundStatus, SavedCardSt
 from gql_epoint.store import open_store
 from gql_epoint.store.protocol import Store
 from tests.postgres import new_database
-from tests.store_contract import a_callback, a_card, a_refund, a_transaction, an_event, insert, read
+from tests.store_contract import a_callback, a_card, a_checkout, a_refund, a_transaction, an_event, insert, read
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 OLD = NOW - timedelta(days=40)
@@ -104,6 +104,21 @@ async def test_personal_data_goes_and_the_books_stay(store: Store) -> None:
     assert msgspec.structs.replace(await read(store, event), position=None) == event
     everything = "".join(map(str, [await read(store, row) for row in (paid, refund, card, callback)]))
     assert not any(trace in everything for trace in TRACES)
+
+
+@pytest.mark.parametrize(("changed_at", "erased"), [(OLD, True), (NOW, False)])
+async def test_checkout_of_an_erased_payment_is_erased_too(
+    store: Store, changed_at: datetime, erased: bool
+) -> None:
+    """It says the same about the customer as its attempts do; one that is in use is left alone."""
+    checkout = a_checkout(**made("co", OLD, 1) | {"updated_at": changed_at}, description="Aydan", metadata="{}")
+    await insert(store, checkout, a_paid(1, checkout_id=checkout.id))
+    await Retention(store, dry_run=True).erase(MONTH)
+    assert await read(store, checkout) == checkout
+    await Retention(store, dry_run=False).erase(MONTH)
+
+    bare = msgspec.structs.replace(checkout, description=None, metadata=None)
+    assert await read(store, checkout) == (bare if erased else checkout)
 
 
 async def test_a_second_pass_and_a_dry_run_change_nothing(store: Store) -> None:

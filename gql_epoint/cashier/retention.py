@@ -1,8 +1,9 @@
 """Erase personal data that is no longer needed, and keep the books.
 
 What goes: card masks and holder names, descriptions, metadata, reasons of refunds, and the same in the bodies of
-callbacks. What stays: ids, orders, amounts, statuses, times, references of EPoint and the bank, and every event. So
-sums, refunds, deduplication and idempotency work as before. Nothing here changes a version or makes an event.
+callbacks and in the checkouts that transactions came from. What stays: ids, orders, amounts, statuses, times,
+references of EPoint and the bank, and every event. So sums, refunds, deduplication and idempotency work as before.
+Nothing here changes a version or makes an event.
 
 It walks the books in batches, each a unit of work of its own, beside nodes that go on serving. Stopped in the
 middle, it can be started again; done twice, it does nothing the second time.
@@ -127,7 +128,18 @@ class _Eraser:
                 if self._unit is not None:
                     await self._unit.save_transaction(bare)
             refunds += await self._refunds(name)
+            if transaction.checkout_id is not None:
+                await self._checkout(transaction.checkout_id)
         return erased, refunds
+
+    async def _checkout(self, checkout_id: str) -> None:
+        """Erase what a checkout says about the same order as its attempts."""
+        checkout = await self._reader.checkout(checkout_id)
+        if checkout is None or checkout.updated_at >= self._before:
+            return
+        bare = msgspec.structs.replace(checkout, description=None, metadata=None)
+        if bare != checkout and self._unit is not None:
+            await self._unit.save_checkout(bare)
 
     async def _refunds(self, transaction_id: str) -> int:
         erased, page = 0, Page(limit=BATCH)
