@@ -134,7 +134,7 @@ def _check_callbacks(ledger: Ledger, books: dict[str, Any], of_merchant: set[str
         recorded[record.gateway_transaction_id or record.gateway_card_id] += 1
     for name, count in acknowledged.items():
         assert recorded[name] >= count, f"{count} callbacks of {name} were acknowledged, {recorded[name]} are kept"
-    known = {row.gateway.transaction_id for row in ledger.transactions}
+    known = {row.gateway.transaction_id for row in ledger.transactions} - {None}
     lost = [
         record
         for record in ledger.callbacks

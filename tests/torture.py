@@ -32,12 +32,12 @@ import aiohttp
 import msgspec
 
 from gql_epoint.cashier import Cashier
-from gql_epoint.cashier.commands import Call, CardBy, PaymentOrder, RefundOrder, TransactionBy
+from gql_epoint.cashier.commands import Call, CardBy, PaymentOrder, RefundOrder, SaveCardOrder, TransactionBy
 from gql_epoint.cashier.desk import Books, Defaults
 from gql_epoint.epoint.operations import Kind, Operation, ReplyT, RequestT
 from gql_epoint.errors import GatewayUnclearError, InProgressError, RefusedError
 from gql_epoint.gateway import Gateway
-from gql_epoint.ledger.transaction import RefundStatus, Status, TransactionOperation
+from gql_epoint.ledger.transaction import RefundStatus, SavedCardStatus, Status, TransactionOperation
 from gql_epoint.live import Live
 from gql_epoint.simulator.books import Card
 from gql_epoint.simulator.server import RunningSimulator, running
@@ -48,6 +48,15 @@ from tests.cashier_kit import APPROVED, DECLINED, MERCHANT, signed
 
 STEPS = 120
 CARD = "ce000000-0000-4000-8000-000000000001"
+PAYOUT_CARD = "ce000000-0000-4000-8000-000000000002"
+OPERATIONS = (
+    (TransactionOperation.PAY, None),
+    (TransactionOperation.PAY, None),
+    (TransactionOperation.PAY_WITH_SAVED_CARD, CARD),
+    (TransactionOperation.PAY_WITH_SAVED_CARD, CARD),
+    (TransactionOperation.PAY_AND_SAVE_CARD, None),
+    (TransactionOperation.PAYOUT, PAYOUT_CARD),
+)
 SPOILT = ("normal", "drop", "garbage", "http_500", "reset_before", "http_500_before")
 START = datetime(2026, 1, 1, 9, tzinfo=UTC)
 
@@ -114,6 +123,7 @@ class Round:
         self.tasks: list[asyncio.Task[Any]] = []
         self.calls: list[tuple[Call, PaymentOrder]] = []
         self.refund_calls: list[tuple[Call, RefundOrder]] = []
+        self.card_calls: list[Call] = []
         self.taken = 0
         self.delivered: Counter[int] = Counter()
         self.feed: list[tuple[str, int, int | None]] = []
@@ -171,7 +181,7 @@ class Round:
         return Call(owner=MERCHANT.public_key, actor="shop", mutation=mutation, key=key, input_hash=key)
 
     async def pay(self) -> None:
-        charge = self.random.random() < 0.5
+        operation, card = self.random.choice(OPERATIONS)
         order_id = f"order-{self.random.randrange(40)}"
         plan = OrderPlan(
             reply=self.random.choice(SPOILT) if self.random.random() < 0.4 else "normal",  # type: ignore[arg-type]
@@ -181,11 +191,12 @@ class Round:
         for attempt in (order_id, *(f"{order_id}-{number}" for number in range(2, 9))):
             self.simulator.state.set_plan(attempt, plan)
         order = PaymentOrder(
-            operation=TransactionOperation.PAY_WITH_SAVED_CARD if charge else TransactionOperation.PAY,
+            operation=operation,
             order_id=order_id,
             amount=Decimal(self.random.randrange(100, 100_000)) / 100,
             currency="AZN",
-            card=CardBy(card_id=CARD) if charge else None,
+            description="A thing",
+            card=CardBy(card_id=card) if card else None,
         )
         self.calls.append((self.new_call("pay"), order))
         await self.run(self.cashier.payments.start(*self.calls[-1]))
@@ -193,6 +204,15 @@ class Round:
     async def pay_again(self) -> None:
         if self.calls:
             await self.run(self.cashier.payments.start(*self.random.choice(self.calls)))
+
+    async def save_card(self) -> None:
+        self.card_calls.append(self.new_call("saveCard"))
+        await self.run(self.cashier.cards.start(self.card_calls[-1], SaveCardOrder(description="A card")))
+
+    async def save_card_again(self) -> None:
+        if self.card_calls:
+            call = self.random.choice(self.card_calls)
+            await self.run(self.cashier.cards.start(call, SaveCardOrder(description="A card")))
 
     async def refund(self) -> None:
         paid = [row for row in (await self.ledger()).transactions if row.status is Status.SUCCESS]
@@ -311,8 +331,12 @@ class Round:
             row for row in ledger.transactions if not row.status.is_final and row.status not in WAITS_FOR_A_PERSON
         ]
         assert open_still == [], "something is neither final nor for a person to decide"
+        assert [card for card in ledger.cards if card.status is SavedCardStatus.PENDING] == []
         books = await self.books()
         check_against_gateway(ledger, books, MERCHANT.public_key)
+        at_epoint = {card["card_id"] for card in books["cards"] if card["state"] == "active"}
+        ours = {card.card_id for card in ledger.cards if card.status is SavedCardStatus.ACTIVE}
+        assert ours <= at_epoint, "a card is usable here that EPoint does not have"
         await self.person(ledger, books)
         ledger = await self.check()
         assert [row for row in ledger.transactions if row.status in WAITS_FOR_A_PERSON] == []
@@ -346,6 +370,8 @@ class Round:
         table: list[tuple[int, Callable[[], Awaitable[None]]]] = [
             (10, self.pay),
             (4, self.pay_again),
+            (2, self.save_card),
+            (1, self.save_card_again),
             (6, self.refund),
             (3, self.refund_again),
             (8, self.customer),
@@ -386,8 +412,10 @@ async def a_round(seed: str) -> AsyncIterator[Round]:
             running(settings, rng=Random(f"{seed} simulator"), clock=clock) as simulator,
             Gateway(MERCHANT, base_url=simulator.url) as real,
         ):
-            card = Card(card_id=CARD, merchant=MERCHANT.public_key, at=START, state="active")
-            simulator.state.books.add_card(card)
+            for name in (CARD, PAYOUT_CARD):
+                payout = name == PAYOUT_CARD
+                card = Card(card_id=name, merchant=MERCHANT.public_key, at=START, state="active", payout=payout)
+                simulator.state.books.add_card(card)
             playing = Round(seed, Path(folder), simulator, clock, real)
             await playing.open()
             try:
