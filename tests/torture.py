@@ -124,6 +124,7 @@ class Round:
         self.calls: list[tuple[Call, PaymentOrder]] = []
         self.refund_calls: list[tuple[Call, RefundOrder]] = []
         self.card_calls: list[Call] = []
+        self.made: dict[str, str] = {}
         self.taken = 0
         self.delivered: Counter[int] = Counter()
         self.feed: list[tuple[str, int, int | None]] = []
@@ -180,6 +181,11 @@ class Round:
         key = f"key-{self.chance.getrandbits(64):016x}"
         return Call(owner=MERCHANT.public_key, actor="shop", mutation=mutation, key=key, input_hash=key)
 
+    async def once(self, desk: Any, call: Call, order: Any) -> None:
+        """Ask a desk for something; whatever a key has once made, it makes for ever."""
+        made = (await desk.start(call, order)).value.id
+        assert self.made.setdefault(call.key, made) == made, "a key made two things"
+
     async def pay(self) -> None:
         operation, card = self.random.choice(OPERATIONS)
         order_id = f"order-{self.random.randrange(40)}"
@@ -199,20 +205,20 @@ class Round:
             card=CardBy(card_id=card) if card else None,
         )
         self.calls.append((self.new_call("pay"), order))
-        await self.run(self.cashier.payments.start(*self.calls[-1]))
+        await self.run(self.once(self.cashier.payments, *self.calls[-1]))
 
     async def pay_again(self) -> None:
         if self.calls:
-            await self.run(self.cashier.payments.start(*self.random.choice(self.calls)))
+            await self.run(self.once(self.cashier.payments, *self.random.choice(self.calls)))
 
     async def save_card(self) -> None:
         self.card_calls.append(self.new_call("saveCard"))
-        await self.run(self.cashier.cards.start(self.card_calls[-1], SaveCardOrder(description="A card")))
+        await self.run(self.once(self.cashier.cards, self.card_calls[-1], SaveCardOrder(description="A card")))
 
     async def save_card_again(self) -> None:
         if self.card_calls:
             call = self.random.choice(self.card_calls)
-            await self.run(self.cashier.cards.start(call, SaveCardOrder(description="A card")))
+            await self.run(self.once(self.cashier.cards, call, SaveCardOrder(description="A card")))
 
     async def refund(self) -> None:
         paid = [row for row in (await self.ledger()).transactions if row.status is Status.SUCCESS]
@@ -227,11 +233,11 @@ class Round:
             plan = OrderPlan(reply=reply, reply_times=1, reply_to=("refund",))  # type: ignore[arg-type]
             self.simulator.state.set_plan(row.gateway_order_id or "", plan)
         self.refund_calls.append((self.new_call("refund"), order))
-        await self.run(self.cashier.refunds.start(*self.refund_calls[-1]))
+        await self.run(self.once(self.cashier.refunds, *self.refund_calls[-1]))
 
     async def refund_again(self) -> None:
         if self.refund_calls:
-            await self.run(self.cashier.refunds.start(*self.random.choice(self.refund_calls)))
+            await self.run(self.once(self.cashier.refunds, *self.random.choice(self.refund_calls)))
 
     async def customer(self) -> None:
         """Somebody finishes a page, now and then one that nobody should know."""
@@ -286,7 +292,7 @@ class Round:
         paid = [row for row in (await self.ledger()).transactions if row.status is Status.SUCCESS]
         work: list[Awaitable[Any]] = []
         if self.calls:
-            work += [self.cashier.payments.start(*self.random.choice(self.calls)) for _ in range(5)]
+            work += [self.once(self.cashier.payments, *self.random.choice(self.calls)) for _ in range(5)]
         if paid:
             row = self.random.choice(paid)
             order = RefundOrder(transaction=TransactionBy(id=row.id), amount=Decimal("0.40"))
