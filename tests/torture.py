@@ -454,7 +454,7 @@ def summary(ledger: Ledger) -> str:
 
 
 def main(seed: str, minutes: float) -> None:
-    """Play rounds until the time is up. Round n of seed s is `SEED=s.n MINUTES=0` by itself."""
+    """Play rounds until the time is up; the name that a round prints repeats it, with 0 minutes."""
     logging.disable(logging.WARNING)  # lost answers are what this is about
     end = time.monotonic() + minutes * 60
     number = 0
