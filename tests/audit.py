@@ -13,6 +13,7 @@ from gql_epoint.ledger.transaction import (
     CallbackRecord,
     Disposition,
     Event,
+    EventSource,
     Refund,
     RefundStatus,
     SavedCard,
@@ -23,6 +24,7 @@ from gql_epoint.store.protocol import Page, Reader, TransactionFilter
 
 EVERYTHING = Page(limit=1_000_000)
 WAITS_FOR_A_PERSON = frozenset({Status.INDETERMINATE, Status.REQUIRES_REVIEW})
+LIVE_OR_PAID = frozenset({Status.NEW, Status.REQUIRES_ACTION, Status.INDETERMINATE, Status.SUCCESS})
 
 
 class Ledger(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,6 +65,8 @@ def check_invariants(ledger: Ledger) -> None:
         assert row.refunded_amount + row.refund_pending_amount <= row.amount, row
         assert pending == row.refund_pending_amount, row
         assert row.refunded_amount in ({done, row.amount} if row.status is Status.RETURNED else {done}), row
+        decided = any(event.source is EventSource.OPERATOR for event in ledger.streams[row.id])
+        assert row.holds_order or row.status not in LIVE_OR_PAID or row.order_id is None or decided, row
         if row.holds_order:
             order = (row.order_id, row.operation == "PAYOUT")
             assert order not in holders, f"{order} is held by {holders[order]} and {row.id}"
@@ -134,7 +138,7 @@ def _check_callbacks(ledger: Ledger, books: dict[str, Any], of_merchant: set[str
         recorded[record.gateway_transaction_id or record.gateway_card_id] += 1
     for name, count in acknowledged.items():
         assert recorded[name] >= count, f"{count} callbacks of {name} were acknowledged, {recorded[name]} are kept"
-    known = {row.gateway.transaction_id for row in ledger.transactions}
+    known = {row.gateway.transaction_id for row in ledger.transactions} - {None}
     lost = [
         record
         for record in ledger.callbacks

@@ -213,6 +213,7 @@ async def follow_with_cuts(
     return seen
 
 
+@pytest.mark.timeout(120)
 async def test_subscriber_cut_off_at_any_moment_sees_the_final_state_and_every_event(tmp_path: Path) -> None:
     """On any node, also while one of them dies and comes back; `events(after)` misses and repeats nothing."""
     async with cluster(tmp_path, 3) as three:
@@ -248,6 +249,7 @@ async def test_subscriber_cut_off_at_any_moment_sees_the_final_state_and_every_e
 # A node that stands still ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.timeout(120)
 async def test_node_frozen_past_its_deadline_wakes_and_changes_nothing(tmp_path: Path) -> None:
     """Another node finds its call's deadline past and asks EPoint; what the sleeper says afterwards is old news."""
     async with cluster(tmp_path, 2, GQL_EPOINT_CALL_TIMEOUT_S="2") as two:
@@ -274,6 +276,7 @@ async def test_node_frozen_past_its_deadline_wakes_and_changes_nothing(tmp_path:
 # The database ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.timeout(120)
 async def test_database_that_goes_away_and_comes_back_costs_time_only(tmp_path: Path) -> None:
     """Payments with their keys and callbacks are refused with 503 or an error, repeated, and then accepted."""
     server = PostgresServer()

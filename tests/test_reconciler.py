@@ -104,6 +104,19 @@ async def test_retry_with_the_same_key_settles_a_dead_call_itself(tmp_path: Path
         assert (await shop.pay(order_id=order.order_id)).status is Status.REQUIRES_ACTION
 
 
+async def test_refresh_that_settles_a_dead_call_settles_the_card_that_it_was_to_save(tmp_path: Path) -> None:
+    """Nobody holds the page's address, so no card can come of it; it must not wait for ever."""
+    async with open_shop(tmp_path, call_limit_s=1.0, deadline_s=2.5) as shop:
+        call, order = payment(operation=TransactionOperation.PAY_AND_SAVE_CARD)
+        desk = shop.cashier.payments
+        begun = await shop.cashier.books.write(lambda unit: desk._begin(unit, call, order))  # noqa: SLF001
+        shop.clock.ahead += timedelta(seconds=3)
+        refreshed = (await shop.cashier.lookup.refresh(TransactionBy(id=begun.transaction.id), "test")).value
+        card = await shop.card(refreshed.saved_card_id or "")
+
+        assert (refreshed.status, card.status) == (Status.FAILED, SavedCardStatus.REJECTED)
+
+
 async def test_answer_after_the_deadline_is_applied_as_news(shop: Shop) -> None:
     """The sweep was faster than a slow EPoint: the late answer still tells what happened."""
     card = await shop.saved_card()

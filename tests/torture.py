@@ -32,12 +32,12 @@ import aiohttp
 import msgspec
 
 from gql_epoint.cashier import Cashier
-from gql_epoint.cashier.commands import Call, CardBy, PaymentOrder, RefundOrder, TransactionBy
+from gql_epoint.cashier.commands import Call, CardBy, PaymentOrder, RefundOrder, SaveCardOrder, TransactionBy
 from gql_epoint.cashier.desk import Books, Defaults
 from gql_epoint.epoint.operations import Kind, Operation, ReplyT, RequestT
 from gql_epoint.errors import GatewayUnclearError, InProgressError, RefusedError
 from gql_epoint.gateway import Gateway
-from gql_epoint.ledger.transaction import RefundStatus, Status, TransactionOperation
+from gql_epoint.ledger.transaction import RefundStatus, SavedCardStatus, Status, TransactionOperation
 from gql_epoint.live import Live
 from gql_epoint.simulator.books import Card
 from gql_epoint.simulator.server import RunningSimulator, running
@@ -48,6 +48,15 @@ from tests.cashier_kit import APPROVED, DECLINED, MERCHANT, signed
 
 STEPS = 120
 CARD = "ce000000-0000-4000-8000-000000000001"
+PAYOUT_CARD = "ce000000-0000-4000-8000-000000000002"
+OPERATIONS = (
+    (TransactionOperation.PAY, None),
+    (TransactionOperation.PAY, None),
+    (TransactionOperation.PAY_WITH_SAVED_CARD, CARD),
+    (TransactionOperation.PAY_WITH_SAVED_CARD, CARD),
+    (TransactionOperation.PAY_AND_SAVE_CARD, None),
+    (TransactionOperation.PAYOUT, PAYOUT_CARD),
+)
 SPOILT = ("normal", "drop", "garbage", "http_500", "reset_before", "http_500_before")
 START = datetime(2026, 1, 1, 9, tzinfo=UTC)
 
@@ -114,6 +123,8 @@ class Round:
         self.tasks: list[asyncio.Task[Any]] = []
         self.calls: list[tuple[Call, PaymentOrder]] = []
         self.refund_calls: list[tuple[Call, RefundOrder]] = []
+        self.card_calls: list[Call] = []
+        self.made: dict[str, str] = {}
         self.taken = 0
         self.delivered: Counter[int] = Counter()
         self.feed: list[tuple[str, int, int | None]] = []
@@ -170,8 +181,13 @@ class Round:
         key = f"key-{self.chance.getrandbits(64):016x}"
         return Call(owner=MERCHANT.public_key, actor="shop", mutation=mutation, key=key, input_hash=key)
 
+    async def once(self, desk: Any, call: Call, order: Any) -> None:
+        """Ask a desk for something; whatever a key has once made, it makes for ever."""
+        made = (await desk.start(call, order)).value.id
+        assert self.made.setdefault(call.key, made) == made, "a key made two things"
+
     async def pay(self) -> None:
-        charge = self.random.random() < 0.5
+        operation, card = self.random.choice(OPERATIONS)
         order_id = f"order-{self.random.randrange(40)}"
         plan = OrderPlan(
             reply=self.random.choice(SPOILT) if self.random.random() < 0.4 else "normal",  # type: ignore[arg-type]
@@ -181,18 +197,28 @@ class Round:
         for attempt in (order_id, *(f"{order_id}-{number}" for number in range(2, 9))):
             self.simulator.state.set_plan(attempt, plan)
         order = PaymentOrder(
-            operation=TransactionOperation.PAY_WITH_SAVED_CARD if charge else TransactionOperation.PAY,
+            operation=operation,
             order_id=order_id,
             amount=Decimal(self.random.randrange(100, 100_000)) / 100,
             currency="AZN",
-            card=CardBy(card_id=CARD) if charge else None,
+            description="A thing",
+            card=CardBy(card_id=card) if card else None,
         )
         self.calls.append((self.new_call("pay"), order))
-        await self.run(self.cashier.payments.start(*self.calls[-1]))
+        await self.run(self.once(self.cashier.payments, *self.calls[-1]))
 
     async def pay_again(self) -> None:
         if self.calls:
-            await self.run(self.cashier.payments.start(*self.random.choice(self.calls)))
+            await self.run(self.once(self.cashier.payments, *self.random.choice(self.calls)))
+
+    async def save_card(self) -> None:
+        self.card_calls.append(self.new_call("saveCard"))
+        await self.run(self.once(self.cashier.cards, self.card_calls[-1], SaveCardOrder(description="A card")))
+
+    async def save_card_again(self) -> None:
+        if self.card_calls:
+            call = self.random.choice(self.card_calls)
+            await self.run(self.once(self.cashier.cards, call, SaveCardOrder(description="A card")))
 
     async def refund(self) -> None:
         paid = [row for row in (await self.ledger()).transactions if row.status is Status.SUCCESS]
@@ -207,11 +233,11 @@ class Round:
             plan = OrderPlan(reply=reply, reply_times=1, reply_to=("refund",))  # type: ignore[arg-type]
             self.simulator.state.set_plan(row.gateway_order_id or "", plan)
         self.refund_calls.append((self.new_call("refund"), order))
-        await self.run(self.cashier.refunds.start(*self.refund_calls[-1]))
+        await self.run(self.once(self.cashier.refunds, *self.refund_calls[-1]))
 
     async def refund_again(self) -> None:
         if self.refund_calls:
-            await self.run(self.cashier.refunds.start(*self.random.choice(self.refund_calls)))
+            await self.run(self.once(self.cashier.refunds, *self.random.choice(self.refund_calls)))
 
     async def customer(self) -> None:
         """Somebody finishes a page, now and then one that nobody should know."""
@@ -266,7 +292,7 @@ class Round:
         paid = [row for row in (await self.ledger()).transactions if row.status is Status.SUCCESS]
         work: list[Awaitable[Any]] = []
         if self.calls:
-            work += [self.cashier.payments.start(*self.random.choice(self.calls)) for _ in range(5)]
+            work += [self.once(self.cashier.payments, *self.random.choice(self.calls)) for _ in range(5)]
         if paid:
             row = self.random.choice(paid)
             order = RefundOrder(transaction=TransactionBy(id=row.id), amount=Decimal("0.40"))
@@ -311,8 +337,12 @@ class Round:
             row for row in ledger.transactions if not row.status.is_final and row.status not in WAITS_FOR_A_PERSON
         ]
         assert open_still == [], "something is neither final nor for a person to decide"
+        assert [card for card in ledger.cards if card.status is SavedCardStatus.PENDING] == []
         books = await self.books()
         check_against_gateway(ledger, books, MERCHANT.public_key)
+        at_epoint = {card["card_id"] for card in books["cards"] if card["state"] == "active"}
+        ours = {card.card_id for card in ledger.cards if card.status is SavedCardStatus.ACTIVE}
+        assert ours <= at_epoint, "a card is usable here that EPoint does not have"
         await self.person(ledger, books)
         ledger = await self.check()
         assert [row for row in ledger.transactions if row.status in WAITS_FOR_A_PERSON] == []
@@ -346,6 +376,8 @@ class Round:
         table: list[tuple[int, Callable[[], Awaitable[None]]]] = [
             (10, self.pay),
             (4, self.pay_again),
+            (2, self.save_card),
+            (1, self.save_card_again),
             (6, self.refund),
             (3, self.refund_again),
             (8, self.customer),
@@ -386,8 +418,10 @@ async def a_round(seed: str) -> AsyncIterator[Round]:
             running(settings, rng=Random(f"{seed} simulator"), clock=clock) as simulator,
             Gateway(MERCHANT, base_url=simulator.url) as real,
         ):
-            card = Card(card_id=CARD, merchant=MERCHANT.public_key, at=START, state="active")
-            simulator.state.books.add_card(card)
+            for name in (CARD, PAYOUT_CARD):
+                payout = name == PAYOUT_CARD
+                card = Card(card_id=name, merchant=MERCHANT.public_key, at=START, state="active", payout=payout)
+                simulator.state.books.add_card(card)
             playing = Round(seed, Path(folder), simulator, clock, real)
             await playing.open()
             try:
@@ -420,7 +454,7 @@ def summary(ledger: Ledger) -> str:
 
 
 def main(seed: str, minutes: float) -> None:
-    """Play rounds until the time is up. Round n of seed s is `SEED=s.n MINUTES=0` by itself."""
+    """Play rounds until the time is up; the name that a round prints repeats it, with 0 minutes."""
     logging.disable(logging.WARNING)  # lost answers are what this is about
     end = time.monotonic() + minutes * 60
     number = 0

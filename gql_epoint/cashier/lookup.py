@@ -10,18 +10,17 @@ from gql_epoint.cashier.desk import (
     Books,
     by_api,
     by_gateway,
-    by_reconciler,
     gateway_is_away,
     gateway_said_no,
-    record,
     tell,
 )
+from gql_epoint.cashier.payments import settle_lost
 from gql_epoint.cashier.validation import fits_currency
 from gql_epoint.epoint.operations import GET_STATUS, StatusReply, StatusRequest
 from gql_epoint.errors import ErrorCode, GatewayError, RefusedError
 from gql_epoint.ledger import ids
 from gql_epoint.ledger.transaction import Fact, SavedCard, Status, Transaction, TransactionOperation
-from gql_epoint.ledger.transitions import apply_loss, first_event
+from gql_epoint.ledger.transitions import first_event
 from gql_epoint.ledger.words import Heard, Proves, proves, said
 from gql_epoint.points import reached
 from gql_epoint.store.protocol import Reader, Unit
@@ -69,9 +68,7 @@ class Lookup:
             now_known = await unit.transaction(transaction.id)
             assert now_known is not None
             if now_known.call_deadline is not None and now_known.call_deadline <= unit.now:
-                change = apply_loss(now_known, by_reconciler(unit))
-                await record(unit, change)
-                now_known = change.transaction
+                now_known = await settle_lost(unit, now_known)
             change = await tell(unit, now_known, Heard.STATUS, said(reply), by_gateway(unit, actor))
             return change.transaction
 
