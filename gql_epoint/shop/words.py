@@ -78,6 +78,7 @@ WORDS: dict[str, dict[str, str]] = {
         "reconnecting": "Əlaqə kəsildi, yenidən qoşuluruq…",
         "lost": "Səhifə artıq yenilənmir. Səhifəni yenidən açın.",
         "trouble": "Ödəniş xidməti cavab vermir. Bir azdan yenidən cəhd edin; ikiqat ödəniş olmayacaq.",
+        "too_often": "Şəbəkənizdən çox cəhd olub. Bir azdan yenidən cəhd edin.",
         "trouble_retry": "Yenidən yoxla",
     },
     "en": {
@@ -152,6 +153,7 @@ WORDS: dict[str, dict[str, str]] = {
         "reconnecting": "The connection was lost, connecting again…",
         "lost": "This page is not updated any more. Please open it again.",
         "trouble": "The payment service does not answer. Try again a little later; you will not pay twice.",
+        "too_often": "There were too many attempts from your network. Try again a little later.",
         "trouble_retry": "Check again",
     },
 }

@@ -86,6 +86,7 @@ byId("pay").onsubmit = async (event) => {
   event.preventDefault();
   if (busy) return;
   working(true);
+  let problem = "";
   try {
     if (!mayPay) checkout.token = (await token("pay")).token;
     const card = new FormData(byId("pay")).get("method");
@@ -97,9 +98,11 @@ byId("pay").onsubmit = async (event) => {
     if (leaving && shown.transaction?.nextAction) return leave(shown.transaction);
   } catch (error) {
     // Its state has changed meanwhile, in another tab perhaps: that is on the page already, or will be in a moment.
-    if (!["CHECKOUT_NOT_OPEN", "ATTEMPT_LIMIT_REACHED"].includes(error.code)) trouble();
+    const known = ["CHECKOUT_NOT_OPEN", "ATTEMPT_LIMIT_REACHED"].includes(error.code);
+    problem = known ? "" : error.code === "RATE_LIMITED" ? words.too_often : words.trouble;
   }
   working(false);
+  if (problem) trouble(problem);
 };
 
 function leave({ nextAction }) {
@@ -131,8 +134,8 @@ async function finish() {
   byId("state-more").hidden = false;
 }
 
-function trouble() {
-  byId("problem").textContent = words.trouble;
+function trouble(text = words.trouble) {
+  byId("problem").textContent = text;
   byId("problem").hidden = false;
 }
 
