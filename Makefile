@@ -42,7 +42,7 @@ schema: $(VENV)/.run ## Write schema.graphql anew
 	$(BIN)/gql-epoint schema > schema.graphql.new
 	mv schema.graphql.new schema.graphql
 
-test-browser: $(VENV)/.browser ## Drive the explorer in a real Chromium; CHROMIUM names one
+test-browser: $(VENV)/.browser ## Drive the explorer and the shop in a real Chromium; CHROMIUM names one
 	@browser="$(CHROMIUM)"; \
 	for name in chromium chromium-browser google-chrome chrome; do \
 	  [ -n "$$browser" ] || browser=$$(command -v $$name || true); \

@@ -44,7 +44,7 @@ def test_the_guide_s_code_is_what_the_tests_run() -> None:
     for source, code in snippets():
         if source != "run by tests/browser/test_docs.py":
             assert code == (ROOT / source).read_text(), source
-    assert len(snippets()) == FRONTEND.read_text().count("```js") == 4
+    assert len(snippets()) == FRONTEND.read_text().count("```js") == 5
 
 
 @pytest.mark.parametrize(("source", "code"), snippets(), ids=lambda text: text.split("\n")[0][-30:])
@@ -52,7 +52,9 @@ def test_graphql_of_the_snippets_is_valid(source: str, code: str) -> None:
     found = documents(code)
 
     assert [error.message for text in found for error in validate(SCHEMA, parse(text))] == []
-    assert len(found) == {"server": 3, "urql": 2, "apollo": 2}.get(re.sub(r".*_|\.mjs$", "", source), 0)
+    assert len(found) == {"server": 3, "delivery": 1, "urql": 2, "apollo": 2}.get(
+        re.sub(r".*_|\.mjs$", "", source), 0
+    )
 
 
 @guides

@@ -4,6 +4,7 @@ import { randomUUID } from 'node:crypto';
 import test from 'node:test';
 import ws from 'ws';
 import * as apollo from './checkout_apollo.mjs';
+import { follow } from './checkout_delivery.mjs';
 import { payments } from './checkout_server.mjs';
 import * as urql from './checkout_urql.mjs';
 import { KEY, SIMULATOR, graphql, payOnPage } from './shop.mjs';
@@ -64,6 +65,34 @@ for (const [name, { connect, watch, confirm }] of Object.entries({ urql, apollo 
     await page.close();
   });
 }
+
+test('the server hears of a payment whose customer has closed the page, and goes on where it was', async () => {
+  const following = (after, enough) => new Promise((resolve, reject) => {
+    const stopping = new AbortController();
+    const seen = [];
+    const onEvent = async (event, cursor) => {
+      seen.push({ ...event, cursor });
+      if (enough(event)) { stopping.abort(); resolve(seen); }
+    };
+    follow({ endpoint: graphql, secretKey: KEY, after, onEvent, signal: stopping.signal }).catch(reject);
+  });
+  const pay = async () => {
+    const order = newOrder();
+    const page = urql.connect({ endpoint: graphql, token: (await server.createCheckout(order)).token });
+    const { transaction } = await urql.confirm(page, { hostedPage: {} }, key());
+    await page.close();
+    await payOnPage(transaction.nextAction.url);
+    return order.id;
+  };
+  const paid = (id) => ({ status, transaction }) => status === 'SUCCESS' && transaction.orderId === id;
+
+  const first = await pay();
+  const last = (await following(null, paid(first))).at(-1);
+  assert.deepEqual(last.transaction, { orderId: first, operation: 'PAY', amount: { amount: '25.50', currency: 'AZN' } });
+  const second = await pay();
+  const later = await following(last.cursor, paid(second));
+  assert.ok(later.every(({ transaction }) => transaction?.orderId !== first));
+});
 
 test('the same order is one checkout, whose token is shown once', async () => {
   const order = newOrder();

@@ -36,9 +36,13 @@ const linkText = (link) => ({ live: words.live, waiting: words.reconnecting, los
 
 function show(state) {
   const view = viewOf(state, { cameBack });
-  const before = shown && viewOf(shown, { cameBack }).name;
+  const before = shown && viewOf(shown, { cameBack });
+  // What has not changed is left alone: it is not read out again, and a keyboard's focus stays where it is.
+  const same = before?.name === view.name && shown.attemptsLeft === state.attemptsLeft
+    && shown.transaction?.nextAction?.url === state.transaction?.nextAction?.url;
   shown = state;
   if (leaving && state.transaction?.nextAction) leave(state.transaction);
+  if (same) return;
   byId("problem").hidden = true;
   byId("state").dataset.state = view.name;
   byId("state-title").textContent = words[view.title];
@@ -47,18 +51,24 @@ function show(state) {
   byId("state-more").textContent = more.filter(Boolean).join(" ");
   byId("state-more").hidden = !more.some(Boolean);
   document.title = `${words[view.title]} · ${words.shop}`;
-  if (view.name !== before) methods(state, view);
+  methods(state, view);
   byId("pay").hidden = !view.pays;
-  byId("pay-button").textContent = view.retries ? words.retry : words.pay.replace("{amount}", price(state.amount.amount));
-  byId("pay-button").disabled = busy;
+  label();
   actions(...view.actions.map((name) => ACTIONS[name](state)));
   if (view.name === "paid") finish();
   if (["paid", "canceled", "expired"].includes(view.name)) { byId("link").dataset.link = ""; byId("link").textContent = ""; }
 }
 
+function label() {
+  const usual = shown.transaction ? words.retry : words.pay.replace("{amount}", price(shown.amount.amount));
+  byId("pay-button").textContent = busy ? words.paying : usual;
+  byId("pay-button").disabled = busy;
+}
+
 const ACTIONS = {
   cardPage: ({ transaction }) => link(words.to_card_page, pageOf(transaction.nextAction.url), "button primary"),
-  renew: () => button(words.renew, () => act(`${api}/checkout`)),
+  cardPageAgain: ({ transaction }) => link(words.to_card_page_again, pageOf(transaction.nextAction.url), "button text"),
+  renew: () => button(words.renew, () => act(`${api}/checkout`), "button primary"),
   cancel: () => button(words.cancel, () => act(`${api}/cancel`), "text"),
   shop: () => link(words.back_to_shop, "/", "button"),
 };
@@ -111,9 +121,8 @@ function leave({ nextAction }) {
 
 function working(now) {
   busy = now;
-  byId("pay-button").disabled = now;
-  if (now) byId("pay-button").textContent = words.paying;
-  else if (shown) show(shown);
+  byId("problem").hidden = true;
+  label();
 }
 
 async function act(path) {

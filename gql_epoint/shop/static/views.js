@@ -14,7 +14,7 @@ export function viewOf({ status, attemptsLeft, transaction, savedCards }, { came
     return { name: "paid", title: "paid_title", text: "paid_hint", actions: ["shop"] };
   }
   const waits = WAITS[transaction?.status];
-  if (transaction?.status === "REQUIRES_ACTION" && cameBack) return { ...WAITS.NEW, actions: ["cardPage"] };
+  if (transaction?.status === "REQUIRES_ACTION" && cameBack) return { ...WAITS.NEW, actions: ["cardPageAgain"] };
   // A word that is newer than this page: better wait than let somebody pay twice.
   if (waits || (transaction && !transaction.isFinal)) return waits ?? WAITS.INDETERMINATE;
   if (status === "CANCELED") return { name: "canceled", title: "canceled_title", text: "canceled_hint", actions: ["shop"] };
@@ -26,6 +26,6 @@ export function viewOf({ status, attemptsLeft, transaction, savedCards }, { came
   const text = transaction.failure?.category ?? "ABANDONED";
   if (attemptsLeft === 0) return { name: "no-attempts", title: "declined_title", text, more: "no_attempts", actions: ["shop"] };
   return {
-    name: "declined", title: "declined_title", text, more: "no_money_moved", attempts: true, pays: true, retries: true, actions: ["cancel"],
+    name: "declined", title: "declined_title", text, more: "no_money_moved", attempts: true, pays: true, actions: ["cancel"],
   };
 }
