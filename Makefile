@@ -19,8 +19,9 @@ INSTALL = @echo "Installing $(1) ..."; $(PIP) --editable '.$(2)' && touch $@
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: $(VENV)/.run ## Start the service and a local EPoint; PORT=9080 SIMULATOR_PORT=9081 choose others
-	@$(BIN)/gql-epoint sandbox $(if $(PORT),--port $(PORT)) $(if $(SIMULATOR_PORT),--simulator-port $(SIMULATOR_PORT))
+run: $(VENV)/.run ## Start the service, a local EPoint and a demo shop; PORT=9080 SIMULATOR_PORT=9081 SHOP_PORT=9082 choose others
+	@$(BIN)/gql-epoint sandbox $(if $(PORT),--port $(PORT)) $(if $(SIMULATOR_PORT),--simulator-port $(SIMULATOR_PORT)) \
+	  $(if $(SHOP_PORT),--shop-port $(SHOP_PORT))
 
 run-cluster: $(VENV)/.cluster ## Start PostgreSQL, three nodes over it and a local EPoint; PORTS=9080,9082,9083 SIMULATOR_PORT=9081
 	@$(BIN)/gql-epoint cluster $(if $(PORTS),--ports $(PORTS)) $(if $(SIMULATOR_PORT),--simulator-port $(SIMULATOR_PORT))
@@ -41,7 +42,7 @@ schema: $(VENV)/.run ## Write schema.graphql anew
 	$(BIN)/gql-epoint schema > schema.graphql.new
 	mv schema.graphql.new schema.graphql
 
-test-browser: $(VENV)/.browser ## Drive the explorer in a real Chromium; CHROMIUM names one
+test-browser: $(VENV)/.browser ## Drive the explorer and the shop in a real Chromium; CHROMIUM names one
 	@browser="$(CHROMIUM)"; \
 	for name in chromium chromium-browser google-chrome chrome; do \
 	  [ -n "$$browser" ] || browser=$$(command -v $$name || true); \

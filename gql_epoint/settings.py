@@ -82,6 +82,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     metrics_token: Secret | None
     traces: bool
     simulator_port: int
+    shop_port: int
     die_at: str | None
 
     @classmethod
@@ -401,6 +402,13 @@ SETTINGS: tuple[Setting, ...] = (
         parse=whole_number(1, 65535, ""),
         default="8081",
         help="The port of the local EPoint simulator.",
+    ),
+    Setting(
+        name="GQL_EPOINT_SHOP_PORT",
+        field="shop_port",
+        parse=whole_number(0, 65535, ""),
+        default="8082",
+        help="The port of the demo shop that `gql-epoint sandbox` runs; 0 takes any that is free.",
     ),
     Setting(
         name="GQL_EPOINT_DIE_AT",

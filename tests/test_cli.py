@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
@@ -321,8 +322,15 @@ def test_a_taken_port_is_explained(tmp_path: Path, taken_port: int, command: str
     assert f"port {taken_port}: is taken; choose another, such as `gql-epoint {command} --port" in done.stderr
 
 
+def test_a_taken_shop_port_is_explained(tmp_path: Path, taken_port: int) -> None:
+    done = run(tmp_path, "sandbox", "--port", "0", "--shop-port", str(taken_port))
+
+    assert done.returncode == 2
+    assert f"port {taken_port}: is taken; choose another, such as `gql-epoint sandbox --shop-port" in done.stderr
+
+
 def test_a_taken_simulator_port_stops_the_sandbox(tmp_path: Path, taken_port: int) -> None:
-    done = run(tmp_path, "sandbox", "--port", "0", "--simulator-port", str(taken_port))
+    done = run(tmp_path, "sandbox", "--port", "0", "--shop-port", "0", "--simulator-port", str(taken_port))
 
     assert done.returncode == 2
     assert f"port {taken_port}: is taken" in done.stderr
@@ -347,7 +355,7 @@ class Sandbox:
     def __init__(self, tmp_path: Path) -> None:
         self.log = (tmp_path / "log").open("w+")
         self.process = subprocess.Popen(
-            [*COMMAND, "sandbox", "--port", "0", "--simulator-port", free_port()],
+            [*COMMAND, "sandbox", "--port", "0", "--shop-port", "0", "--simulator-port", free_port()],
             cwd=tmp_path,
             env=environment(EPOINT_PRIVATE_KEY="a-real-key-that-is-set", EPOINT_PUBLIC_KEY="i000000009"),
             stdin=subprocess.DEVNULL,
@@ -363,6 +371,7 @@ class Sandbox:
             self.said += line
         self.url = self.said.split()[3]
         self.simulator_url = re.findall(r"EPoint simulator +(\S+)", self.said)[0]
+        self.shop_url = re.findall(r"Demo shop +(\S+)", self.said)[0]
         self.simulator_pid = child_of(self.process.pid)
 
     def close(self) -> None:
@@ -395,18 +404,40 @@ def get(url: str) -> int:
 
 
 def test_a_sandbox_says_where_everything_is(sandbox: Sandbox) -> None:
-    """Two addresses that answer, the key, and three things to try; real keys that are set do not reach it."""
+    """Three addresses that answer, the key, and four things to try; real keys that are set do not reach it."""
     assert get(f"{sandbox.url}/readyz") == 200
     assert get(sandbox.simulator_url) == 200
+    assert get(sandbox.shop_url) == 200
     assert DEVELOPMENT_KEY in sandbox.said
     assert [line.split()[0] for line in sandbox.said.splitlines() if re.match(r" +\d\. ", line)] == [
         "1.",
         "2.",
         "3.",
+        "4.",
     ]
 
 
-def test_ctrl_c_stops_both(sandbox: Sandbox) -> None:
+def test_the_pages_of_the_shop_alone_may_call_a_sandbox(sandbox: Sandbox) -> None:
+    """Nobody has to set an origin to try it, and no other page may call because of that."""
+    assert allowed_origin(f"{sandbox.url}/graphql", sandbox.shop_url) == sandbox.shop_url
+    assert allowed_origin(f"{sandbox.url}/graphql", sandbox.simulator_url) is None
+
+
+def allowed_origin(url: str, origin: str) -> str | None:
+    """Ask as a browser does before it lets a page call, and return what the page may be."""
+    headers = {
+        "Origin": origin,
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "authorization,content-type",
+    }
+    try:
+        with urlopen(Request(url, method="OPTIONS", headers=headers), timeout=10) as answer:
+            return answer.headers.get("Access-Control-Allow-Origin")
+    except HTTPError as refused:
+        return refused.headers.get("Access-Control-Allow-Origin")
+
+
+def test_ctrl_c_stops_all_three(sandbox: Sandbox) -> None:
     started = time.monotonic()
     sandbox.process.send_signal(signal.SIGINT)
 

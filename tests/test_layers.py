@@ -34,6 +34,9 @@ APART = {("gateway", "live"), ("gateway", "store"), ("live", "ledger"), ("live",
 # The simulator shares the wire and nothing else: logic on both sides could not catch its own mistakes.
 SIMULATOR = {"epoint", "errors"}
 
+# The demo shop knows the service by its address alone, like any other shop.
+SHOP = set[str]()
+
 # Errors name a transaction in a type, which is gone when the program runs.
 TYPES_ONLY = {("errors", "ledger")}
 
@@ -115,8 +118,12 @@ def allowed(part: str) -> set[str]:
         return LEAVES[part]
     if part == "simulator":
         return SIMULATOR | {"simulator"}
+    if part == "shop":
+        return SHOP | {"shop"}
     below = set(LAYERS[LAYERS.index(part) :]) | set(LEAVES)
-    return (below | {"simulator"} if part == "cli" else below) - {other for one, other in APART if one == part}
+    return (below | {"simulator", "shop"} if part == "cli" else below) - {
+        other for one, other in APART if one == part
+    }
 
 
 EVERY_IMPORT = [found for path in SOURCES for found in imports(path)]
@@ -124,7 +131,7 @@ EVERY_IMPORT = [found for path in SOURCES for found in imports(path)]
 
 def test_every_part_has_its_place() -> None:
     """A new module says where it belongs before it lands."""
-    known = {"__init__", "simulator", *LAYERS, *LEAVES}
+    known = {"__init__", "simulator", "shop", *LAYERS, *LEAVES}
 
     assert {part_of(path) for path in SOURCES} <= known
 

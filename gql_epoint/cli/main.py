@@ -129,15 +129,18 @@ examples:
 
 def _add_sandbox(commands: Commands[argparse.ArgumentParser]) -> None:
     details = """\
-Nothing leaves this machine, and nothing needs to be set. Ctrl-C stops both.
+Nothing leaves this machine, and nothing needs to be set. The demo shop pays through the service as yours
+would: with a secret key on its server, and a client token in the browser. Ctrl-C stops all three.
 
 examples:
   gql-epoint sandbox
-  gql-epoint sandbox --port 9080 --simulator-port 9081
+  gql-epoint sandbox --port 9080 --simulator-port 9081 --shop-port 9082
 """
-    parser = _add(commands, "sandbox", run.sandbox, "serve in sandbox mode beside a simulator", details)
+    summary = "serve in sandbox mode beside a simulator and a demo shop"
+    parser = _add(commands, "sandbox", run.sandbox, summary, details)
     parser.add_argument("--port", help="the port of the service, instead of GQL_EPOINT_PORT")
     parser.add_argument("--simulator-port", help="the simulator's port, instead of GQL_EPOINT_SIMULATOR_PORT")
+    parser.add_argument("--shop-port", help="the shop's port, instead of GQL_EPOINT_SHOP_PORT")
     _add_exit_with_parent(parser)
 
 

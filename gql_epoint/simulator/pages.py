@@ -9,7 +9,9 @@ from gql_epoint.simulator.bank import TEST_CARDS, message_of
 from gql_epoint.simulator.books import Transaction
 
 # No form-action: browsers apply it to the redirect back to the shop, which is on another origin.
-CONTENT_SECURITY_POLICY = "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'"
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; frame-ancestors 'none'"
+)
 
 
 def card_page(transaction: Transaction, problem: str | None = None) -> str:

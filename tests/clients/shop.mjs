@@ -25,9 +25,9 @@ export function newPayment() {
   return { order, input: { idempotencyKey: `key-of-${order}`, orderId: order, amount: { amount: '10.00' } } };
 }
 
-export async function payOnPage(url) {
+export async function payOnPage(url, card = '4111 1111 1111 1111') {
   const page = await fetch(url);
-  const body = new URLSearchParams({ card_number: '4111 1111 1111 1111' });
+  const body = new URLSearchParams({ card_number: card });
   const answer = await fetch(page.url, { method: 'POST', body, redirect: 'manual' });
   if (page.status !== 200 || answer.status >= 400) throw new Error(`the page said ${page.status}, ${answer.status}`);
 }
