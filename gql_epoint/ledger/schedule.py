@@ -15,6 +15,8 @@ ASK_DELAYS_S = (5, 15, 60, 300, 900, 3600)
 # A wait is this much longer at the most, so that what stopped together does not come back together.
 JITTER_MAX = 0.1
 JITTER_BYTES = 4
+# A browser may hint that something happened. Between two questions about one payment there is at least this time.
+HINT_GAP = timedelta(seconds=5)
 
 
 AGAINST_PAID = frozenset({Fact.DECLINED, Fact.TIMED_OUT, Fact.NOT_SENT})
@@ -42,6 +44,20 @@ def after_ask(transaction: Transaction, now: datetime, *, unsettled_refunds: boo
     late_delay_s = ASK_DELAYS_S[-1] if age < WAIT_LIMIT else 86_400
     delay_s = ASK_DELAYS_S[transaction.asks + 1] if quick else late_delay_s
     return msgspec.structs.replace(transaction, asks=transaction.asks + 1, ask_at=now + timedelta(seconds=delay_s))
+
+
+def ask_soon(transaction: Transaction, now: datetime) -> Transaction:
+    """Bring the next question forward, because a customer's page has seen a hint that it is worth asking.
+
+    The hint itself proves nothing. The waits start over, and however many hints come, EPoint is not asked more
+    often.
+    """
+    ask_at = transaction.ask_at
+    if ask_at is None or ask_at <= now + HINT_GAP:
+        return transaction
+    delay_s = ASK_DELAYS_S[min(transaction.asks, len(ASK_DELAYS_S) - 1)] * (1 + JITTER_MAX)
+    earliest = ask_at - timedelta(seconds=delay_s) + HINT_GAP
+    return msgspec.structs.replace(transaction, ask_at=max(now, earliest), asks=0)
 
 
 def spread(ask_at: datetime | None, now: datetime, random: bytes) -> datetime | None:

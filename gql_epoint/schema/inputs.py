@@ -163,6 +163,10 @@ class _Order:
         )
 
 
+PaymentInput = _Order
+"""The same, for inputs that are written elsewhere."""
+
+
 @strawberry.input(description="A payment on EPoint's page.")
 class PayInput(_Order):
     """A payment on EPoint's page."""
@@ -316,7 +320,7 @@ class ResolveRefundInput:
 
 def _presentation(order: Any) -> dict[str, str | None]:
     urls: ReturnUrls | None = given(getattr(order, "return_urls", None))
-    language: Language | None = given(order.language)
+    language: Language | None = given(getattr(order, "language", None))
     return {
         "description": given(order.description),
         "language": language.value if language else None,
