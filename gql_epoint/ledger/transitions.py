@@ -24,10 +24,13 @@ import msgspec
 from gql_epoint.ledger.schedule import (
     AGAINST_PAID,
     ASK_DELAYS_S,
+    CHARGE_LIMIT,
     SILENCE_LIMIT,
     WAIT_LIMIT,
+    first_late_ask,
     has_question,
     is_contradictory,
+    may_be_paid_late,
 )
 from gql_epoint.ledger.transaction import (
     Event,
@@ -221,7 +224,11 @@ def _facts_of(transaction: Transaction, heard: Heard, what: Said, by: Provenance
             return {Fact.VERDICT_OTHER}, False
         old = by.now - transaction.created_at >= WAIT_LIMIT
         # A charge whose answer is lost, and which EPoint has still not made of what was opened, never arrived.
-        never_charged = transaction.status is Status.INDETERMINATE and Fact.CHARGING in transaction.facts
+        never_charged = (
+            transaction.status is Status.INDETERMINATE
+            and Fact.CHARGING in transaction.facts
+            and by.now - transaction.updated_at >= CHARGE_LIMIT
+        )
         expires = old and (transaction.status is Status.REQUIRES_ACTION or never_charged)
         return ({Fact.TIMED_OUT} if expires else set()), False
     return set(), heard is Heard.CALLBACK
@@ -317,6 +324,8 @@ def _settle(
         after = msgspec.structs.replace(after, ask_at=by.now, asks=0)
     elif ask_later or (changed and not status.is_final):
         after = msgspec.structs.replace(after, ask_at=by.now + timedelta(seconds=ASK_DELAYS_S[0]), asks=0)
+    elif changed and may_be_paid_late(after, by.now):
+        after = msgspec.structs.replace(after, ask_at=first_late_ask(by.now), asks=0)
     elif status.is_final and not contradictory and changed and not has_question(known, by.now):
         after = msgspec.structs.replace(after, ask_at=None, asks=0)
     events = (_status_event(after, before.status, by),) if changed else ()
