@@ -1,4 +1,4 @@
-"""Apple Pay, Google Pay and the widget at the cashier: charged once, whatever is lost; nothing of a token is kept."""
+"""Apple Pay, Google Pay and the widget at the cashier: charged once, whatever is lost, and no token is kept."""
 
 from __future__ import annotations
 

@@ -30,7 +30,9 @@ _CODES = {"approve": APPROVED, "decline": _DECLINED}
 
 # Any page may embed it, which is what it is for; so there is no frame-ancestors.
 _HEADERS = {
-    "content-security-policy": "default-src 'none'; style-src 'self'; script-src 'self'; base-uri 'none'",
+    "content-security-policy": (
+        "default-src 'none'; style-src 'self'; script-src 'self'; img-src data:; base-uri 'none'"
+    ),
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
     "cache-control": "no-store",
