@@ -346,7 +346,7 @@ async def test_what_epoint_has_not_granted_is_said_so(shop: Shop, operation: str
     assert result.error is not None
     for error in (result.error, session.value):
         assert error.code is ErrorCode.GATEWAY_REFUSED
-        assert "EPoint has to grant Apple Pay and Google Pay to a merchant" in error.message
+        assert "Apple Pay and Google Pay must be granted to a merchant by EPoint" in error.message
 
 
 # The widget as a checkout's method --------------------------------------------------------------------------------

@@ -186,13 +186,18 @@ async def _tell_card(unit: Unit, change: Change, heard: Heard, what: Said, by: P
 
 
 def gateway_said_no(what: Said, operation: str, grant: str | None = None) -> RefusedError:
-    """The error beside an object that EPoint refused to make; `grant` is what the merchant may lack."""
+    """The error beside an object that EPoint refused to make; `grant` is what a merchant must be granted for it.
+
+    How EPoint words that a merchant lacks a grant is not documented, so every refusal of such an operation says so.
+    """
     if is_misconfigured(what):
         message = "EPoint does not accept this service's keys. Check EPOINT_PUBLIC_KEY and EPOINT_PRIVATE_KEY."
     else:
         message = what.message or f"EPoint refused {operation} and gave no reason."
         if grant is not None:
-            message = f"{message.rstrip('.')}. EPoint has to grant {grant} to a merchant: ask it whether it has."
+            message = (
+                f"{message.rstrip('. ')}. {grant} must be granted to a merchant by EPoint: ask it if that was done."
+            )
     return RefusedError(ErrorCode.GATEWAY_REFUSED, message)
 
 

@@ -286,17 +286,16 @@ class Kind(Enum):
 
 
 class Operation(msgspec.Struct, Generic[RequestT, ReplyT], frozen=True, kw_only=True):
-    """One row: how an operation is called and answered."""
+    """One row: how an operation is called and answered. `grant` names what EPoint must grant a merchant for it."""
 
     name: str
     path: str
     request: type[RequestT]
     reply: type[ReplyT]
     kind: Kind
+    grant: str | None = None
     # Sources disagree whether a callback follows. One that comes is taken, and get-status is asked anyway.
     callback_disputed: bool = False
-    # What EPoint grants to a merchant who asks for it, and refuses to all others.
-    grant: str | None = None
 
     @property
     def has_callback(self) -> bool:

@@ -23,8 +23,8 @@ from gql_epoint.schema.events import EVENT_TYPES
 from gql_epoint.schema.guards import GuardExtension, Known, money_fields
 from gql_epoint.schema.limits import check_text
 from gql_epoint.schema.masking import MaskingExtension, mask_result
+from gql_epoint.schema.roots import Mutation
 from gql_epoint.schema.scalars import SCALARS
-from gql_epoint.schema.token_payments import Mutation
 from gql_epoint.schema.tracing import TracingExtension
 
 

@@ -26,7 +26,7 @@ from gql_epoint.schema.running import ERRORS, REPLAYED, argument, attempt, mutat
 
 
 def described(root: Any) -> str:
-    """Return the description of a type that is extended here."""
+    """Return the description of a root, for the one that extends it."""
     description: str = root.__strawberry_definition__.description
     return description
 

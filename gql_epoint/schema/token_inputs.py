@@ -12,63 +12,67 @@ from gql_epoint.epoint.operations import Operation, TokenChargeReply, TokenCharg
 from gql_epoint.schema.access import Pii
 from gql_epoint.schema.context import plain_text
 from gql_epoint.schema.enums import Language
-from gql_epoint.schema.inputs import MoneyInput, PaymentInput, ReturnUrls, SplitInput, given, optional, required
+from gql_epoint.schema.inputs import (
+    DESCRIPTION,
+    KEY,
+    LANGUAGE,
+    METADATA,
+    ORDER,
+    URLS,
+    MoneyInput,
+    Order,
+    ReturnUrls,
+    SplitInput,
+    given,
+    optional,
+    required,
+)
 from gql_epoint.schema.scalars import IdempotencyKey, Json
 
-_KEY = "Names this one intention. The same key with another input is refused."
-_ORDER = (
-    "The merchant's own reference, at most 240 characters. An order is paid at most once, whatever the keys are."
-)
 _AMOUNT = "What the customer pays. Only in AZN."
 _DESCRIPTION = "What the customer reads, at most 1000 characters; left out, the order id."
 _METADATA = "A JSON object of at most 4 kB for the merchant's own use. It comes back equal; EPoint does not get it."
-_LANGUAGE = "The language of EPoint's messages; left out, the one from the service's settings."
 
 
 @strawberry.input(description="A payment in EPoint's widget.")
-class CreateWidgetInput(PaymentInput):
+class CreateWidgetInput(Order):
     """A payment in EPoint's widget."""
 
-    idempotency_key: IdempotencyKey = required(_KEY)
-    order_id: str = required(_ORDER)
+    idempotency_key: IdempotencyKey = required(KEY)
+    order_id: str = required(ORDER)
     amount: MoneyInput = required(_AMOUNT)
     description: str | None = optional(_DESCRIPTION)
     metadata: Json | None = optional(_METADATA)
 
 
 @strawberry.input(description="A payment with Apple Pay or Google Pay on the shop's own page.")
-class CreateTokenPaymentInput(PaymentInput):
+class CreateTokenPaymentInput(Order):
     """A payment with Apple Pay or Google Pay."""
 
-    idempotency_key: IdempotencyKey = required(_KEY)
-    order_id: str = required(_ORDER)
+    idempotency_key: IdempotencyKey = required(KEY)
+    order_id: str = required(ORDER)
     amount: MoneyInput = required(_AMOUNT)
     description: str | None = optional(_DESCRIPTION)
-    language: Language | None = optional(_LANGUAGE)
+    language: Language | None = optional(LANGUAGE)
     metadata: Json | None = optional(_METADATA)
 
 
 @strawberry.input(description="A payment with Apple Pay or Google Pay of which a part goes to another merchant.")
-class SplitTokenPaymentInput(PaymentInput):
+class SplitTokenPaymentInput(Order):
     """A split payment with Apple Pay or Google Pay."""
 
-    idempotency_key: IdempotencyKey = required(_KEY)
-    order_id: str = required(_ORDER)
+    idempotency_key: IdempotencyKey = required(KEY)
+    order_id: str = required(ORDER)
     amount: MoneyInput = required(_AMOUNT)
     split: SplitInput = required("The part that goes to another merchant.")
-    description: str | None = optional("What the customer reads, at most 1000 characters.")
-    language: Language | None = optional("The language of EPoint's page and messages; left out, the settings' one.")
-    return_urls: ReturnUrls | None = optional(
-        "Where EPoint sends the customer; left out, as the service's settings say, or else EPoint's dashboard."
-    )
-    metadata: Json | None = optional(
-        "A JSON object of at most 4 kB for the merchant's own use. It comes back equal, and EPoint gets it as "
-        "`other_attr`."
-    )
+    description: str | None = optional(DESCRIPTION)
+    language: Language | None = optional(LANGUAGE)
+    return_urls: ReturnUrls | None = optional(URLS)
+    metadata: Json | None = optional(METADATA)
 
 
 _TRANSACTION = "The transaction that `createTokenPayment` made, in REQUIRES_ACTION."
-_ONE_KEY = f"{_KEY} The token is not part of the comparison: nothing that is made of it is kept."
+_ONE_KEY = f"{KEY} The token is not part of the comparison: nothing that is made of it is kept."
 _CONTACT = "What EPoint's script sends beside it as `billingContact`, at most 4 kB. It goes the same way."
 
 

@@ -12,14 +12,11 @@ import strawberry
 
 from gql_epoint.cashier.commands import Result
 from gql_epoint.epoint.operations import APPLE_PAY, GOOGLE_PAY, Operation, TokenChargeReply, TokenChargeRequest
-from gql_epoint.ledger import transaction as ledger
 from gql_epoint.ledger.transaction import TransactionOperation
-from gql_epoint.schema import checkouts
 from gql_epoint.schema.access import Scope
 from gql_epoint.schema.context import Info, plain_text
 from gql_epoint.schema.errors import UserError
-from gql_epoint.schema.inputs import PaymentInput
-from gql_epoint.schema.mutations import TransactionPayload
+from gql_epoint.schema.mutations import TransactionPayload, pay_for, transaction_payload
 from gql_epoint.schema.running import ERRORS, argument, attempt, mutation, run
 from gql_epoint.schema.scalars import Json
 from gql_epoint.schema.token_inputs import (
@@ -31,7 +28,6 @@ from gql_epoint.schema.token_inputs import (
     SplitTokenPaymentInput,
     TokenChargeInput,
 )
-from gql_epoint.schema.types import Transaction
 
 _PAYMENT = argument("What to pay.")
 _CHARGE = argument("What to charge, and with which token.")
@@ -52,9 +48,9 @@ class ApplePaySessionPayload:
     errors: list[UserError] = strawberry.field(description=ERRORS)
 
 
-@strawberry.type(description=checkouts.described(checkouts.Mutation))
-class Mutation(checkouts.Mutation):
-    """What changes something."""
+@strawberry.type
+class TokenMutations:
+    """What the widget, Apple Pay and Google Pay add to the mutations."""
 
     @mutation(
         (
@@ -70,7 +66,7 @@ class Mutation(checkouts.Mutation):
         input: Annotated[CreateWidgetInput, _PAYMENT],  # noqa: A002
     ) -> TransactionPayload:
         """Start a payment in the widget."""
-        return await _pay(info, input, TransactionOperation.WIDGET)
+        return await pay_for(info, input, TransactionOperation.WIDGET)
 
     @mutation(
         (
@@ -87,7 +83,7 @@ class Mutation(checkouts.Mutation):
         input: Annotated[CreateTokenPaymentInput, _PAYMENT],  # noqa: A002
     ) -> TransactionPayload:
         """Start a payment with a token."""
-        return await _pay(info, input, TransactionOperation.TOKEN_PAYMENT)
+        return await pay_for(info, input, TransactionOperation.TOKEN_PAYMENT)
 
     @mutation(
         (
@@ -103,7 +99,7 @@ class Mutation(checkouts.Mutation):
         input: Annotated[SplitTokenPaymentInput, _PAYMENT],  # noqa: A002
     ) -> TransactionPayload:
         """Start a split payment with a token."""
-        return await _pay(info, input, TransactionOperation.SPLIT_TOKEN_PAYMENT)
+        return await pay_for(info, input, TransactionOperation.SPLIT_TOKEN_PAYMENT)
 
     @mutation(
         (
@@ -144,21 +140,8 @@ class Mutation(checkouts.Mutation):
         return await _charge(info, input, GOOGLE_PAY)
 
 
-async def _pay(info: Info, request: PaymentInput, operation: TransactionOperation) -> TransactionPayload:
-    start = info.context.cashier.payments.start
-    return _shown(*await run(info, request, lambda call: start(call, request.to_order(operation))))
-
-
 async def _charge(
     info: Info, request: TokenChargeInput, operation: Operation[TokenChargeRequest, TokenChargeReply]
 ) -> TransactionPayload:
     charge = info.context.cashier.tokens.charge
-    return _shown(*await run(info, request, lambda call: charge(call, request.to_order(operation))))
-
-
-def _shown(result: Result[ledger.Transaction] | None, errors: list[UserError]) -> TransactionPayload:
-    return TransactionPayload(
-        transaction=Transaction.of(result.value) if result else None,
-        replayed=result.replayed if result else False,
-        errors=errors,
-    )
+    return transaction_payload(*await run(info, request, lambda call: charge(call, request.to_order(operation))))

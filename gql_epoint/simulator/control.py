@@ -3,8 +3,7 @@
 GET    /_control/books                               transactions, cards, callbacks with attempts, request counts
 GET    /_control/settings                            the switches and the general plan for callbacks
 PUT    /_control/settings                            change some: {"switches": {...}, "callback": {...}}
-PUT    /_control/merchants/{public_key}              change some of {"result_url", "success_url", "error_url",
-                                                     "granted": names of the operations that EPoint grants}
+PUT    /_control/merchants/{public_key}              change some of result_url, success_url, error_url, granted
 PUT    /_control/orders/{key}                        replace the plan of an order id, a transaction or a card id
 DELETE /_control/orders/{key}                        the normal way again
 PUT    /_control/cards/{card_id}                     change some of {"state", "code", "silent"}
@@ -49,7 +48,7 @@ class _Addresses(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     result_url: str | None = None
     success_url: str | None = None
     error_url: str | None = None
-    granted: tuple[str, ...] | None = None
+    granted: tuple[str, ...] = ()
 
 
 class _CardChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -30,6 +30,7 @@ from gql_epoint.epoint.operations import (
 from gql_epoint.simulator.bank import APPROVED, message_of
 from gql_epoint.simulator.books import Card, Refund, Transaction
 from gql_epoint.simulator.facts import charge_body, status_body
+from gql_epoint.simulator.grants import check_grant
 from gql_epoint.simulator.request import Call, DeskError, check, text_of
 from gql_epoint.simulator.state import State
 from gql_epoint.simulator.tokens import (
@@ -53,6 +54,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 def answer(call: Call) -> Answer:
     """Do what a request asks for. Raises DeskError, before anything has happened."""
+    check_grant(call)
     check(call)
     return HANDLERS[call.operation.name](call)
 

@@ -30,8 +30,8 @@ class Merchant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     result_url: str | None = None
     success_url: str | None = None
     error_url: str | None = None
-    # The operations, of those that EPoint grants to a merchant, that this one has; None is all of them.
-    granted: tuple[str, ...] | None = None
+    # Features that EPoint grants merchant by merchant: see grants.py.
+    granted: tuple[str, ...] = ("tokens",)
 
     def __repr__(self) -> str:
         return f"Merchant({self.public_key!r})"
