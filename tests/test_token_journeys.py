@@ -100,7 +100,8 @@ async def test_token_payment_tells_the_page_what_to_pay(world: World) -> None:
     states = [update["transaction"]["status"] for update in await watching]
 
     assert states[-1] == "SUCCESS"
-    again = await world.run("googlePay", "transaction", charge)
+    # Another token with the same key is the same request: nothing that is made of a token is kept to compare.
+    again = await world.run("googlePay", "transaction", charge | {"token": {"other": "token"}})
     assert (again["id"], again["status"], again["nextAction"]) == (opened["id"], "SUCCESS", None)
 
 
