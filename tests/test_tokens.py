@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from gql_epoint.errors import ErrorCode, InProgressError, KeyReusedError, OrderC
 from gql_epoint.ledger.checkout import CheckoutStatus, PaymentMethodType
 from gql_epoint.ledger.transaction import EventSource, Status, Transaction, TransactionOperation
 from tests.cashier_kit import Shop, a_call, open_shop, payment, success_of
+from tests.postgres import new_database
 
 SECRET = "dpan-5200000000000007"
 ORIGIN = "https://shop.example"
@@ -122,8 +124,17 @@ async def test_same_call_again_returns_the_payment_and_charges_nothing(shop: Sho
         await charge(shop, transaction, call=msgspec.structs.replace(call, input_hash="another"))
 
 
-async def test_fifty_charges_at_once_are_one(shop: Shop) -> None:
+@pytest.fixture(params=["sqlite", "postgres"])
+async def any_shop(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Shop]:
+    """A cashier on each store: SQLite has one writer, PostgreSQL has locks and reruns."""
+    async with contextlib.AsyncExitStack() as stack:
+        url = await stack.enter_async_context(new_database()) if request.param == "postgres" else None
+        yield await stack.enter_async_context(open_shop(tmp_path, database_url=url))
+
+
+async def test_fifty_charges_at_once_are_one(any_shop: Shop) -> None:
     """Each with its own key and either wallet; all but one are told that it is being charged, or is paid."""
+    shop = any_shop
     transaction = await opened(shop)
     calls = [charge(shop, transaction, operation=(APPLE_PAY, GOOGLE_PAY)[number % 2]) for number in range(50)]
     results = await asyncio.gather(*calls, return_exceptions=True)
@@ -135,8 +146,9 @@ async def test_fifty_charges_at_once_are_one(shop: Shop) -> None:
     assert shop.requests("apple_pay") + shop.requests("google_pay") == 1
 
 
-async def test_fifty_repeats_of_one_call_are_one(shop: Shop) -> None:
+async def test_fifty_repeats_of_one_call_are_one(any_shop: Shop) -> None:
     """The same key at the same time: one charges, the others wait or get its result."""
+    shop = any_shop
     transaction = await opened(shop)
     call = a_call("googlePay")
     results = await asyncio.gather(
