@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,32 @@ async def test_charge_is_final_at_once(shop: Shop, operation: Any) -> None:
     ]
     assert {event.actor for event in history} == {"test"}
     assert shop.requests(operation.name) == 1
+
+
+async def test_success_of_a_charge_is_verified(shop: Shop) -> None:
+    """Its answer names neither amount nor card, so get-status is asked once for them."""
+    transaction = await opened(shop)
+    await charge(shop, transaction)
+    await shop.later(seconds=6)
+    await shop.later(hours=1)
+    found = await shop.transaction(transaction.id)
+
+    assert (found.status, found.card_mask, found.ask_at) == (Status.SUCCESS, "520000******0007", None)
+    assert found.gateway.rrn is not None
+    assert shop.requests("get_status") == 1
+    assert len(await shop.history(transaction.id)) == 4
+
+
+async def test_charge_of_another_amount_is_for_a_person(shop: Shop) -> None:
+    """EPoint said success, and then that it was less."""
+    transaction = await opened(shop)
+    await charge(shop, transaction)
+    record = shop.simulator.state.books.payment(int(transaction.token_payment_id or "0"))
+    assert record is not None
+    record.amount = Decimal("0.01")
+    await shop.later(seconds=6)
+
+    assert (await shop.transaction(transaction.id)).status is Status.REQUIRES_REVIEW
 
 
 async def test_declined_charge_is_data_and_the_next_attempt_is_another_payment(shop: Shop) -> None:
@@ -249,6 +276,32 @@ async def test_bank_that_never_answers_leaves_it_indeterminate(shop: Shop) -> No
     await shop.later(hours=25)
 
     assert (await shop.transaction(transaction.id)).status is Status.EXPIRED
+
+
+async def test_decline_in_a_word_that_proves_nothing_is_found_out(shop: Shop) -> None:
+    """Only success is documented. Another word leaves it open, and get-status tells, with the bank's code."""
+    switches = shop.simulator.state.switches
+    shop.simulator.state.switches = msgspec.structs.replace(switches, declined_token_word="error")
+    transaction = await opened(shop)
+    assert (await charge(shop, transaction, "decline")).value.status is Status.INDETERMINATE
+    await shop.later(seconds=6)
+    found = await shop.transaction(transaction.id)
+
+    assert found.status is Status.FAILED
+    assert found.failure is not None
+    assert found.failure.bank_code == "116"
+
+
+@pytest.mark.parametrize("calls_back", [True, False])
+async def test_simulator_calls_back_if_it_is_told_to(shop: Shop, calls_back: bool) -> None:
+    """Both are played, for sources disagree; nothing here depends on it."""
+    state = shop.simulator.state
+    state.switches = msgspec.structs.replace(state.switches, token_callbacks=calls_back)
+    transaction = await shop.pay(operation=TransactionOperation.WIDGET)
+    assert transaction.redirect_url is not None
+    await decide(shop, transaction.redirect_url, "approve")
+
+    assert [delivery.order_id for delivery in state.deliveries] == [transaction.order_id] * calls_back
 
 
 async def test_charge_that_does_not_reach_epoint_failed(tmp_path: Path) -> None:

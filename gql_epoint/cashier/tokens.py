@@ -33,7 +33,7 @@ from gql_epoint.epoint.operations import (
     TokenChargeRequest,
 )
 from gql_epoint.errors import ErrorCode, GatewayError, OrderConflictError, RefusedError
-from gql_epoint.ledger.schedule import ask_soon
+from gql_epoint.ledger.schedule import ask_soon, ask_to_verify
 from gql_epoint.ledger.transaction import Fact, Status, Transaction, TransactionOperation
 from gql_epoint.ledger.transitions import Change, apply_charging, apply_loss, apply_not_sent
 from gql_epoint.ledger.words import Heard, is_misconfigured, said
@@ -175,6 +175,10 @@ async def _answered(unit: Unit, transaction_id: str, reply: TokenChargeReply, ac
     transaction = await unit.transaction(transaction_id)
     assert transaction is not None
     change = await tell(unit, transaction, Heard.CHARGE, said(reply), by_gateway(unit, actor))
+    if change.transaction.status is Status.SUCCESS:
+        after = ask_to_verify(change.transaction, unit.now)
+        await unit.save_transaction(after)
+        change = msgspec.structs.replace(change, transaction=after)
     reached("token.answering")
     return change
 

@@ -62,6 +62,11 @@ def first_late_ask(now: datetime) -> datetime:
     return now + _DAY
 
 
+def ask_to_verify(transaction: Transaction, now: datetime) -> Transaction:
+    """Schedule get-status about what has succeeded by an answer that named neither the amount nor the card."""
+    return msgspec.structs.replace(transaction, ask_at=now + timedelta(seconds=ASK_DELAYS_S[0]), asks=0)
+
+
 def ask_soon(transaction: Transaction, now: datetime) -> Transaction:
     """Bring the next question forward, because a customer's page has seen a hint that it is worth asking.
 
