@@ -195,6 +195,16 @@ def test_charge_that_is_lost_after_the_callback_came_changes_nothing() -> None:
     assert (story.transaction.status, story.transaction.call_deadline) == (Status.SUCCESS, None)
 
 
+@pytest.mark.parametrize("charged", [True, False])
+def test_expired_payment_is_watched_if_its_charge_was_ever_sent(charged: bool) -> None:
+    """Nobody can pay what was never charged here; a charge that was lost may still come to light."""
+    story = lost() if charged else opened()
+    story.later(hours=25).ask(WAITING)
+
+    assert story.transaction.status is Status.EXPIRED
+    assert (story.transaction.ask_at is not None) is charged
+
+
 # The widget -------------------------------------------------------------------------------------------------------
 
 

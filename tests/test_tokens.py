@@ -204,6 +204,16 @@ async def test_only_what_was_opened_for_a_token_is_charged(
     assert (refusal.code, refusal.path) == (code, ("input", path))
 
 
+async def test_payment_whose_record_epoint_did_not_name_is_not_charged(shop: Shop) -> None:
+    """A page instead of a record is an answer that nobody has seen; there is nothing to charge a token to."""
+    transaction = await opened(shop)
+    odd = msgspec.structs.replace(transaction, token_payment_id=None)
+    await shop.cashier.books.write(lambda unit: unit.save_transaction(odd))
+
+    assert (await refused(shop, transaction)).code is ErrorCode.INVALID_INPUT
+    assert (await shop.transaction(transaction.id)).status is Status.REQUIRES_ACTION
+
+
 async def test_unknown_payment_is_not_found(shop: Shop) -> None:
     """And the key stays free."""
     transaction = await opened(shop)

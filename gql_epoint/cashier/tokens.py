@@ -157,7 +157,8 @@ def is_worth_a_hint(transaction: Transaction | None) -> bool:
 
 
 def _refuse_what_cannot_be_charged(transaction: Transaction) -> None:
-    if transaction.operation is not TransactionOperation.TOKEN_PAYMENT:
+    opened_for_it = transaction.operation is TransactionOperation.TOKEN_PAYMENT
+    if not opened_for_it or (transaction.token_payment_id is None and transaction.status is Status.REQUIRES_ACTION):
         raise invalid("names no payment that createTokenPayment made", "transactionId")
     if transaction.status in _PAID:
         raise OrderConflictError(ErrorCode.ORDER_ALREADY_PAID, "This payment has succeeded already.", transaction)

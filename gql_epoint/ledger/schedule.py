@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from gql_epoint.ledger.transaction import Fact, Status, Transaction
+from gql_epoint.ledger.transaction import Fact, Status, Transaction, TransactionOperation
 
 WAIT_LIMIT = timedelta(hours=24)
 # Longer than EPoint keeps anything open; a payment about which nothing was ever proved needs a person.
@@ -54,6 +54,8 @@ def may_be_paid_late(transaction: Transaction, now: datetime) -> bool:
     """Whether a customer may still pay what has expired here, and nobody would tell: no callback is promised."""
     if transaction.status is not Status.EXPIRED or not transaction.operation.redirects:
         return False
+    if transaction.operation is TransactionOperation.TOKEN_PAYMENT and Fact.CHARGING not in transaction.facts:
+        return False  # It is charged through these books or never.
     return transaction.operation.wire.callback_disputed and now - transaction.created_at < SILENCE_LIMIT
 
 

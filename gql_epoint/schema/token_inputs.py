@@ -80,7 +80,7 @@ def _token(what: str) -> Any:
     return strawberry.field(
         description=(
             f"{what}, as EPoint's script sends it to the shop's backend: at most 32 kB. It is passed on to EPoint "
-            "as it is, and neither stored nor logged."
+            "as it is, and neither stored nor logged. Send it in a variable, never in the document."
         ),
         directives=[Pii()],
     )
