@@ -64,6 +64,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     call_timeout_s: float
     explorer: bool
     allowed_origins: tuple[str, ...]
+    apple_pay_origins: tuple[str, ...]
     body_bytes_max: int
     documents: Path | None
     documents_only: bool
@@ -267,6 +268,14 @@ SETTINGS: tuple[Setting, ...] = (
         parse=parse_origins,
         default="",
         help="Origins of web pages that may call, separated by commas, such as https://shop.example.",
+    ),
+    Setting(
+        name="GQL_EPOINT_APPLE_PAY_ORIGINS",
+        field="apple_pay_origins",
+        parse=parse_origins,
+        default="",
+        sandbox_default="https://shop.example",
+        help="Origins of web pages for which `applePaySession` is answered; unset, those that may call.",
     ),
     Setting(
         name="GQL_EPOINT_BODY_BYTES_MAX",

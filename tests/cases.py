@@ -52,6 +52,11 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
         return states[-1]["data"]["transactionUpdated"]["transaction"]
 
 
+async def on_the_page(world: World, opened: Any) -> None:
+    """Pay on EPoint's page."""
+    await world.service.simulator.pay(opened["nextAction"]["url"])
+
+
 class Case(msgspec.Struct, frozen=True, kw_only=True):
     """How one operation is run through GraphQL; `events` are the states of its history in order."""
 
@@ -60,11 +65,15 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     input: Callable[[World], Awaitable[Input]]
     events: tuple[str, ...]
     customer_acts: bool = False
+    act: Callable[[World, Any], Awaitable[None]] = on_the_page
+    # Whether the simulator calls back; where EPoint's sources disagree, it does unless it is told not to.
+    callback: bool = True
 
 
 FIELDS = {
     "transaction": "id version status isFinal orderId amount { amount currency } split { user amount { amount } }"
-    " nextAction { ... on RedirectAction { url } } failure { category bankCode message retryable }"
+    " nextAction { ... on RedirectAction { url } ... on EmbedWidgetAction { url expectedOrigin }"
+    " ... on TokenPayAction { paymentId } } failure { category bankCode message retryable }"
     " savedCard { id status } card { mask } gateway { transactionId } metadata",
     "savedCard": "id version status usableForPayout details { mask } nextAction { ... on RedirectAction { url } }",
     "refund": "id status amount { amount } reason failure { category } transaction { id version status orderId }",
@@ -83,6 +92,7 @@ AMOUNT = {"amount": "12.34", "currency": "AZN"}
 SPLIT = {"user": "i000000002", "amount": "2.30"}
 _REDIRECT = ("NEW", "REQUIRES_ACTION", "SUCCESS")
 _CHARGE = ("NEW", "SUCCESS")
+_TOKEN = ("NEW", "REQUIRES_ACTION", "NEW", "SUCCESS")
 
 
 async def _order(world: World, **more: Any) -> Input:
@@ -120,6 +130,28 @@ async def _refund(world: World) -> Input:
     return {"idempotencyKey": world.key("refund"), "transaction": {"id": paid["id"]}, "reason": "Returned"}
 
 
+async def _in_the_widget(world: World, opened: Any) -> None:
+    await world.service.simulator.decide(opened["nextAction"]["url"], "approve")
+
+
+async def _with_google_pay(world: World, opened: Any) -> None:
+    charge = {"idempotencyKey": world.key("charge"), "transactionId": opened["id"], "token": "approve"}
+    await world.run("googlePay", "transaction", charge)
+
+
+async def _token(world: World) -> Input:
+    opened = await world.run("createTokenPayment", "transaction", await _order(world))
+    return {"idempotencyKey": world.key("charge"), "transactionId": opened["id"]}
+
+
+async def _apple_pay(world: World) -> Input:
+    return await _token(world) | {"token": {"simulate": "approve", "paymentData": {"data": "…"}}}
+
+
+async def _google_pay(world: World) -> Input:
+    return await _token(world) | {"token": "approve", "billingContact": {"name": "A customer"}}
+
+
 CASES = {
     "pay": Case(mutation="pay", field="transaction", input=_pay, events=_REDIRECT, customer_acts=True),
     "pay_with_saved_card": Case(mutation="payWithSavedCard", field="transaction", input=_charge, events=_CHARGE),
@@ -143,7 +175,33 @@ CASES = {
         input=_refund,
         events=(*_REDIRECT, "PROCESSING", "SUCCESS", "RETURNED"),
     ),
+    "widget": Case(
+        mutation="createWidget",
+        field="transaction",
+        input=_order,
+        events=_REDIRECT,
+        customer_acts=True,
+        act=_in_the_widget,
+    ),
+    "token_payment": Case(
+        mutation="createTokenPayment",
+        field="transaction",
+        input=_order,
+        events=_TOKEN,
+        customer_acts=True,
+        act=_with_google_pay,
+        callback=False,
+    ),
+    "apple_pay": Case(mutation="applePay", field="transaction", input=_apple_pay, events=_TOKEN),
+    "google_pay": Case(mutation="googlePay", field="transaction", input=_google_pay, events=_TOKEN),
+    "split_token_payment": Case(
+        mutation="splitTokenPayment", field="transaction", input=_split, events=_REDIRECT, customer_acts=True
+    ),
 }
 
 # Questions have no input object of their own; test_journeys.py runs each of them by name.
-LOOKUPS = {"get_status": "refreshTransaction", "card_status": "savedCard"}
+LOOKUPS = {
+    "get_status": "refreshTransaction",
+    "card_status": "savedCard",
+    "apple_session": "applePaySession",
+}

@@ -35,8 +35,8 @@ from gql_epoint.ledger.transaction import Event, Refund, SavedCard, Transaction,
 from gql_epoint.live import Live
 from gql_epoint.simulator.server import RunningSimulator, running
 from gql_epoint.simulator.settings import SANDBOX_MERCHANTS, OrderPlan, SimulatorSettings
+from gql_epoint.store import open_store
 from gql_epoint.store.protocol import Page
-from gql_epoint.store.sqlite import SqliteStore
 
 MERCHANT = Merchant(public_key=SANDBOX_MERCHANTS[0].public_key, private_key=SANDBOX_MERCHANTS[0].private_key)
 APPROVED = "4111111111111111"
@@ -169,11 +169,17 @@ class Shop:
 
 @contextlib.asynccontextmanager
 async def open_shop(
-    folder: Path, *, settings: SimulatorSettings | None = None, gateway_url: str | None = None, **limits: float
+    folder: Path,
+    *,
+    settings: SimulatorSettings | None = None,
+    gateway_url: str | None = None,
+    database_url: str | None = None,
+    **limits: Any,
 ) -> AsyncIterator[Shop]:
-    """Run a cashier in this event loop on a database file in `folder`."""
+    """Run a cashier in this event loop on a database file in `folder`, or on the database that is named."""
     clock = Clock()
-    store = SqliteStore(folder / "books.db", sandbox=True, clock=clock)
+    url = database_url or f"sqlite:///{folder / 'books.db'}"
+    store = open_store(url, sandbox=True, clock=clock)
     async with (
         running(settings or SimulatorSettings()) as simulator,
         Gateway(MERCHANT, base_url=gateway_url or simulator.url) as gateway,

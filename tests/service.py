@@ -134,6 +134,13 @@ class Simulator(Process):
             async with session.post(page.url, data={"card_number": card}, allow_redirects=False) as answer:
                 assert answer.status < 400, await answer.text()
 
+    async def decide(self, url: str, decision: str) -> None:
+        """Be the customer in the widget, or at the bank: `approve`, `decline`, `confirm` or `fail`."""
+        async with aiohttp.ClientSession() as session, session.get(url) as page:
+            assert page.status == 200, await page.text()
+            async with session.post(page.url, data={"decision": decision}, allow_redirects=False) as answer:
+                assert answer.status < 400, await answer.text()
+
 
 class Service(Process):
     """A service in sandbox mode with a simulator of its own, on a database in `directory`."""

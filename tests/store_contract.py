@@ -216,6 +216,7 @@ FULL_TRANSACTION = a_transaction(
         last_confirmed_at=LATER,
     ),
     checkout_id="co_1",
+    token_payment_id="9998887",
 )
 FULL_REFUND = a_refund(
     FULL_TRANSACTION.id,

@@ -45,6 +45,7 @@ CARD = 'card: {id: "card_1"}'
 WITH_CARD = f'input: {{{INPUT}, {CARD}, orderId: "A", amount: {{amount: "1.00"}}}}'
 SPLIT_CARD = SPLIT.replace("input: {", f"input: {{{CARD}, ")
 REFUND = f'input: {{{INPUT}, transaction: {{id: "tr_1"}}}}'
+TOKEN = f'input: {{{INPUT}, transactionId: "tr_1", token: "t"}}'
 RESOLVE = f'{INPUT}, resolution: FAILED, note: "none"'
 
 ROOTS: dict[str, tuple[str, Scope | None]] = {
@@ -96,6 +97,21 @@ ROOTS: dict[str, tuple[str, Scope | None]] = {
         Scope.PAYMENTS_WRITE,
     ),
     "Mutation.cancelCheckout": ('mutation { cancelCheckout(id: "co_1") { replayed } }', Scope.PAYMENTS_WRITE),
+    "Mutation.createWidget": (f"mutation {{ createWidget({PAY}) {{ replayed }} }}", Scope.PAYMENTS_WRITE),
+    "Mutation.createTokenPayment": (
+        f"mutation {{ createTokenPayment({PAY}) {{ replayed }} }}",
+        Scope.PAYMENTS_WRITE,
+    ),
+    "Mutation.splitTokenPayment": (
+        f"mutation {{ splitTokenPayment({SPLIT}) {{ replayed }} }}",
+        Scope.PAYMENTS_WRITE,
+    ),
+    "Mutation.applePaySession": (
+        'mutation { applePaySession(input: {origin: "https://a.example"}) { session } }',
+        Scope.PAYMENTS_WRITE,
+    ),
+    "Mutation.applePay": (f"mutation {{ applePay({TOKEN}) {{ replayed }} }}", Scope.PAYMENTS_WRITE),
+    "Mutation.googlePay": (f"mutation {{ googlePay({TOKEN}) {{ replayed }} }}", Scope.PAYMENTS_WRITE),
     "Subscription.transactionUpdated": (
         f"subscription {{ transactionUpdated({BY}) {{ kind }} }}",
         Scope.PAYMENTS_READ,
@@ -343,6 +359,7 @@ MONEY = {name.removeprefix("Mutation.") for name in DOCUMENTS if name.startswith
     "createCheckout",
     "createClientToken",
     "cancelCheckout",
+    "applePaySession",
 }
 REFUND_FIELD = f"refund({REFUND}) {{ replayed }}"
 PAY_FIELD = f"pay({PAY}) {{ replayed }}"

@@ -37,6 +37,12 @@ PATHS = {
     "refund": "/api/1/reverse",
     "get_status": "/api/1/get-status",
     "card_status": "/api/1/get-status-card",
+    "widget": "/api/1/token/widget",
+    "token_payment": "/api/1/token/payment",
+    "apple_session": "/api/1/token/apple/session",
+    "apple_pay": "/api/1/token/apple/pay",
+    "google_pay": "/api/1/token/google/pay",
+    "split_token_payment": "/api/1/token/split-payment",
 }
 
 each_operation = pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS)
@@ -72,10 +78,11 @@ def test_every_field_of_a_reply_may_be_missing(operation: Operation[Any, Any]) -
 
 @each_operation
 def test_what_can_be_repeated_has_no_callback(operation: Operation[Any, Any]) -> None:
-    """Only questions may be sent twice; only redirects end in a callback."""
+    """Only questions may be sent twice; only redirects end in a callback, and of some nobody knows."""
     assert (operation.kind is Kind.LOOKUP) is operation.repeatable
-    assert (operation.kind is Kind.REDIRECT) is operation.has_callback
-    assert operation.repeatable is (operation.name in {"get_status", "card_status"})
+    assert (operation.kind is Kind.REDIRECT) is (operation.has_callback or operation.callback_disputed)
+    assert operation.callback_disputed is (operation.name in {"widget", "token_payment", "split_token_payment"})
+    assert operation.repeatable is (operation.name in {"get_status", "card_status", "apple_session"})
 
 
 class _DocumentedPayment(Request, frozen=True, kw_only=True):

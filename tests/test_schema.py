@@ -79,6 +79,12 @@ MUTATIONS = {
     "createClientToken",
     "cancelCheckout",
     "confirmCheckout",
+    "createWidget",
+    "createTokenPayment",
+    "splitTokenPayment",
+    "applePaySession",
+    "applePay",
+    "googlePay",
 }
 SUBSCRIPTIONS = {"transactionUpdated", "savedCardUpdated", "events", "checkoutUpdated"}
 

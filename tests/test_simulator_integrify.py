@@ -138,3 +138,63 @@ async def test_wrong_keys(sdk, monkeypatch, name, value, message):
     reply = await sdk.client.get_transaction_status(transaction_id="te0000000000")
 
     assert (False, "server_error", message) == (reply.ok, reply.body.status.value, reply.body.message)
+
+
+# Apple Pay and Google Pay -----------------------------------------------------------------------------------------
+
+TOKEN_ORDER = {"amount": Decimal("2.50"), "description": "a book"}
+
+
+async def test_widget(sandbox: World, sdk):
+    """The SDK's widget is a page that can be framed, and whose order get-status finds; a callback may follow."""
+    reply = await sdk.client.create_widget(order_id="widget", **TOKEN_ORDER)
+    page = await sandbox.http.get(reply.body.widget_url)
+    await sandbox.http.post(reply.body.widget_url, data={"decision": "approve"})
+    callback = sdk.decode((await sandbox.shop.raw())[1])
+
+    assert reply.ok
+    assert "frame-ancestors" not in page.headers["content-security-policy"]
+    assert "x-frame-options" not in page.headers
+    assert ("success", "widget", Decimal("2.50")) == (callback.status.value, callback.order_id, callback.amount)
+
+
+@pytest.mark.parametrize("method", ["apple_pay", "google_pay"])
+@pytest.mark.parametrize(("token", "status"), [("approve", "success"), ("decline", "failed")])
+async def test_tokens(sandbox: World, sdk, method, token, status):
+    """A record, the charge of a token, and what get-status says of it."""
+    order_id = f"{method}-{status}"
+    record = await sdk.client.create_token_payment(order_id=order_id, currency="AZN", **TOKEN_ORDER)
+    assert record.ok
+    assert (record.body.merchant_order_id, record.body.total) == (order_id, Decimal("2.50"))
+    token = {"simulate": token} if method == "apple_pay" else token
+    reply = await getattr(sdk.client, method)(payment_id=record.body.id, token=token, billing_contact={"name": "A"})
+    told = await sdk.client.get_transaction_status(transaction_id=record.body.transaction)
+
+    assert (status, status == "success") == (reply.body.status, reply.ok)
+    assert told.body.status.value == ("success" if reply.ok else "error")
+    again = await getattr(sdk.client, method)(payment_id=record.body.id, token=token)
+    assert (again.ok, again.body.message) == (False, "Payment is not new")
+
+
+async def test_apple_session(sandbox: World, sdk):
+    """What the SDK hands to Apple as it is."""
+    reply = await sdk.client.apple_pay_session(origin="https://shop.example")
+    refused = await sdk.client.apple_pay_session(origin="shop.example")
+
+    assert (reply.ok, reply.body["domainName"]) == (True, "shop.example")
+    assert not refused.ok
+
+
+async def test_merchant_without_the_grant(sandbox: World, sdk):
+    """Each of them is refused in one way, and everything else works."""
+    await sandbox.control("PUT", f"/merchants/{MERCHANT.public_key}", {"granted": []})
+    refused = [
+        await sdk.client.create_widget(order_id="no-widget", **TOKEN_ORDER),
+        await sdk.client.create_token_payment(order_id="no-token", currency="AZN", **TOKEN_ORDER),
+        await sdk.client.apple_pay_session(origin="https://shop.example"),
+    ]
+    paid = await sdk.client.pay(order_id="granted-to-all", **ORDER)
+    await sandbox.control("PUT", f"/merchants/{MERCHANT.public_key}", {"granted": ["tokens"]})
+    granted = await sdk.client.create_widget(order_id="a-widget", **TOKEN_ORDER)
+
+    assert [reply.ok for reply in (*refused, paid, granted)] == [False, False, False, True, True]

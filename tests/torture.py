@@ -32,9 +32,17 @@ import aiohttp
 import msgspec
 
 from gql_epoint.cashier import Cashier
-from gql_epoint.cashier.commands import Call, CardBy, PaymentOrder, RefundOrder, SaveCardOrder, TransactionBy
+from gql_epoint.cashier.commands import (
+    Call,
+    CardBy,
+    PaymentOrder,
+    RefundOrder,
+    SaveCardOrder,
+    TokenCharge,
+    TransactionBy,
+)
 from gql_epoint.cashier.desk import Books, Defaults
-from gql_epoint.epoint.operations import Kind, Operation, ReplyT, RequestT
+from gql_epoint.epoint.operations import APPLE_PAY, GOOGLE_PAY, Kind, Operation, ReplyT, RequestT
 from gql_epoint.errors import GatewayUnclearError, InProgressError, RefusedError
 from gql_epoint.gateway import Gateway
 from gql_epoint.ledger.transaction import RefundStatus, SavedCardStatus, Status, TransactionOperation
@@ -56,7 +64,11 @@ OPERATIONS = (
     (TransactionOperation.PAY_WITH_SAVED_CARD, CARD),
     (TransactionOperation.PAY_AND_SAVE_CARD, None),
     (TransactionOperation.PAYOUT, PAYOUT_CARD),
+    (TransactionOperation.WIDGET, None),
+    (TransactionOperation.TOKEN_PAYMENT, None),
+    (TransactionOperation.TOKEN_PAYMENT, None),
 )
+TOKENS = ("approve", "approve", "approve", "decline", "redirect")
 SPOILT = ("normal", "drop", "garbage", "http_500", "reset_before", "http_500_before")
 START = datetime(2026, 1, 1, 9, tzinfo=UTC)
 
@@ -124,6 +136,7 @@ class Round:
         self.calls: list[tuple[Call, PaymentOrder]] = []
         self.refund_calls: list[tuple[Call, RefundOrder]] = []
         self.card_calls: list[Call] = []
+        self.charge_calls: list[tuple[Call, TokenCharge]] = []
         self.made: dict[str, str] = {}
         self.taken = 0
         self.delivered: Counter[int] = Counter()
@@ -220,6 +233,38 @@ class Round:
             call = self.random.choice(self.card_calls)
             await self.run(self.once(self.cashier.cards, call, SaveCardOrder(description="A card")))
 
+    async def charge(self) -> None:
+        """A token comes for a payment that waits for one, now and then for one that does not."""
+        opened = [
+            row
+            for row in (await self.ledger()).transactions
+            if row.operation is TransactionOperation.TOKEN_PAYMENT
+            and (row.status is Status.REQUIRES_ACTION or self.random.random() < 0.1)
+        ]
+        if not opened:
+            return
+        row = self.random.choice(opened)
+        if self.random.random() < 0.4:
+            reply = self.random.choice(SPOILT)
+            names = ("apple_pay", "google_pay")
+            plan = OrderPlan(reply=reply, reply_times=1, reply_to=names)  # type: ignore[arg-type]
+            self.simulator.state.set_plan(row.gateway_order_id or "", plan)
+        order = TokenCharge(
+            operation=self.random.choice((APPLE_PAY, GOOGLE_PAY)),
+            transaction_id=row.id,
+            token=self.random.choice(TOKENS),
+        )
+        self.charge_calls.append((self.new_call("charge"), order))
+        await self.run(self.charge_once(*self.charge_calls[-1]))
+
+    async def charge_again(self) -> None:
+        if self.charge_calls:
+            await self.run(self.charge_once(*self.random.choice(self.charge_calls)))
+
+    async def charge_once(self, call: Call, order: TokenCharge) -> None:
+        charged = (await self.cashier.tokens.charge(call, order)).value.id
+        assert self.made.setdefault(call.key, charged) == charged == order.transaction_id
+
     async def refund(self) -> None:
         paid = [row for row in (await self.ledger()).transactions if row.status is Status.SUCCESS]
         if not paid:
@@ -244,10 +289,14 @@ class Round:
         waiting = [row for row in self.simulator.state.books.transactions if row.status == "new" and row.page]
         if not waiting:
             return
-        page = self.random.choice(waiting).page
-        card = APPROVED if self.random.random() < 0.7 else DECLINED
-        url = f"{self.simulator.url}/pay/{page}"
-        async with self.client.post(url, data={"card_number": card}, allow_redirects=False) as answer:
+        row = self.random.choice(waiting)
+        good = self.random.random() < 0.7
+        if row.operation == "widget":
+            form = {"decision": "approve" if good else "decline"}
+        else:
+            form = {"card_number": APPROVED if good else DECLINED, "decision": "confirm" if good else "fail"}
+        url = f"{self.simulator.url}/{'widget' if row.operation == 'widget' else 'pay'}/{row.page}"
+        async with self.client.post(url, data=form, allow_redirects=False) as answer:
             assert answer.status < 500, await answer.text()
 
     async def callback(self) -> None:
@@ -291,6 +340,8 @@ class Round:
         """Many calls at the same time: of one key, of one order, of one payment's refunds."""
         paid = [row for row in (await self.ledger()).transactions if row.status is Status.SUCCESS]
         work: list[Awaitable[Any]] = []
+        if self.charge_calls:
+            work += [self.charge_once(*self.random.choice(self.charge_calls)) for _ in range(5)]
         if self.calls:
             work += [self.once(self.cashier.payments, *self.random.choice(self.calls)) for _ in range(5)]
         if paid:
@@ -378,6 +429,8 @@ class Round:
             (4, self.pay_again),
             (2, self.save_card),
             (1, self.save_card_again),
+            (6, self.charge),
+            (3, self.charge_again),
             (6, self.refund),
             (3, self.refund_again),
             (8, self.customer),

@@ -16,6 +16,7 @@ from gql_epoint.cashier.payments import PaymentDesk
 from gql_epoint.cashier.reconciler import Reconciler
 from gql_epoint.cashier.refunds import RefundDesk
 from gql_epoint.cashier.resolutions import ResolutionDesk
+from gql_epoint.cashier.tokens import TokenDesk
 from gql_epoint.cashier.watching import Watching
 
 
@@ -27,6 +28,7 @@ class Cashier:
         self.lookup = Lookup(books)
         self.cards = CardDesk(books)
         self.payments = PaymentDesk(books, self.cards)
+        self.tokens = TokenDesk(books)
         self.checkouts = CheckoutDesk(books, self.payments, self.cards)
         self.refunds = RefundDesk(books, self.lookup)
         self.resolutions = ResolutionDesk(books)

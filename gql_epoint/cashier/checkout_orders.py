@@ -88,7 +88,7 @@ def save_card_order(checkout: Checkout, chosen: Confirmation) -> SaveCardOrder:
 
 def check_choice(checkout: Checkout, chosen: Confirmation) -> None:
     """Refuse a method or a card that the checkout does not offer. Whether such a card exists is not told."""
-    if chosen.method not in checkout.methods or chosen.method is PaymentMethodType.WIDGET:
+    if chosen.method not in checkout.methods:
         raise RefusedError(
             ErrorCode.METHOD_NOT_ALLOWED, f"This checkout does not offer {chosen.method}.", ("input", "method")
         )
@@ -105,9 +105,9 @@ def _checked_for_payment(order: CheckoutOrder, *, pages: ReturnPages) -> Checkou
     methods = order.methods if order.methods is not None else offered | {PaymentMethodType.HOSTED_PAGE}
     if not methods:
         raise invalid("must name at least one method", "methods")
-    if PaymentMethodType.WIDGET in methods:
+    if PaymentMethodType.WIDGET in methods and order.split_user is not None:
         raise RefusedError(
-            ErrorCode.METHOD_NOT_ALLOWED, "WIDGET is not offered by this service yet.", ("input", "methods")
+            ErrorCode.METHOD_NOT_ALLOWED, "WIDGET cannot split a payment: offer the others.", ("input", "methods")
         )
     if len(order.saved_card_ids) > SAVED_CARDS_LIMIT:
         raise invalid(f"must have at most {SAVED_CARDS_LIMIT} cards", "savedCardIds")
@@ -115,16 +115,19 @@ def _checked_for_payment(order: CheckoutOrder, *, pages: ReturnPages) -> Checkou
         raise invalid("and the method SAVED_CARD need each other", "savedCardIds")
     if order.save_card and PaymentMethodType.HOSTED_PAGE not in methods:
         raise invalid("needs the method HOSTED_PAGE, where the card is entered", "saveCard")
-    first = _payment_to_check(order, methods)
-    checked = checked_payment(first, pages=pages)
+    if PaymentMethodType.WIDGET in methods:
+        checked_payment(_attempt(order, PaymentMethodType.WIDGET), pages=pages)
+    checked = checked_payment(_payment_to_check(order, methods), pages=pages)
     return msgspec.structs.replace(order, methods=methods, amount=checked.amount, split_amount=checked.split_amount)
 
 
 def _payment_to_check(order: CheckoutOrder, methods: frozenset[PaymentMethodType]) -> PaymentOrder:
     """Return the attempt that asks for most: on the hosted page, if that is offered."""
-    method = PaymentMethodType.HOSTED_PAGE
-    if method not in methods:
-        method = PaymentMethodType.SAVED_CARD
+    of_most = (PaymentMethodType.HOSTED_PAGE, PaymentMethodType.SAVED_CARD, PaymentMethodType.WIDGET)
+    return _attempt(order, next(method for method in of_most if method in methods))
+
+
+def _attempt(order: CheckoutOrder, method: PaymentMethodType) -> PaymentOrder:
     return PaymentOrder(
         operation=_operation(order, method),
         order_id=order.order_id,

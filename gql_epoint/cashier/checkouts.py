@@ -30,6 +30,7 @@ from gql_epoint.cashier.commands import (
 from gql_epoint.cashier.desk import Books
 from gql_epoint.cashier.idempotency import earlier_object, use_key
 from gql_epoint.cashier.payments import PaymentDesk, refuse_conflict, settle_lost
+from gql_epoint.cashier.tokens import hint, is_worth_a_hint
 from gql_epoint.cashier.validation import check_call
 from gql_epoint.errors import ErrorCode, OrderConflictError, RefusedError
 from gql_epoint.keys import digest_of, is_client_token, new_client_token
@@ -167,6 +168,10 @@ class CheckoutDesk:
             raise
         state = await self.state(checkout_id)
         assert state is not None
+        if result.replayed and state.transaction is not None and is_worth_a_hint(state.transaction):
+            transaction_id = state.transaction.id
+            await self._books.write(lambda unit: hint(unit, transaction_id))
+            self._books.something_to_ask.set()
         return Result(value=state, replayed=result.replayed, error=_for_browser(result.error))
 
     def _new(self, unit: Unit, order: CheckoutOrder) -> Checkout:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from gql_epoint.epoint.operations import Operation, TokenChargeReply, TokenChargeRequest
 from gql_epoint.errors import RefusedError
 from gql_epoint.ledger.checkout import (
     CheckoutPurpose,
@@ -66,6 +67,22 @@ class PaymentOrder(msgspec.Struct, frozen=True, kw_only=True):
     split_amount: Decimal | None = None
     card: CardBy | None = None
     checkout_id: str | None = None
+
+
+class TokenCharge(msgspec.Struct, frozen=True, kw_only=True):
+    """A charge of a payment that was opened for it. No `repr` shows what is the cardholder's."""
+
+    operation: Operation[TokenChargeRequest, TokenChargeReply]
+    transaction_id: str
+    token: Any
+    billing_contact: Any = None
+
+    def __repr__(self) -> str:
+        return f"TokenCharge({self.operation.name}, {self.transaction_id!r}, token='***', billing_contact='***')"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        hidden = ("token", "billing_contact")
+        return [(name, "***" if name in hidden else getattr(self, name)) for name in self.__struct_fields__]
 
 
 class SaveCardOrder(msgspec.Struct, frozen=True, kw_only=True):

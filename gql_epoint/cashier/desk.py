@@ -64,6 +64,7 @@ class Books:
         defaults: Defaults,
         random: Callable[[int], bytes],
         return_hosts: frozenset[str] = frozenset(),
+        apple_pay_origins: frozenset[str] = frozenset(),
         call_limit_s: float = 30.0,
         deadline_s: float = 40.0,
         poll_s: float = 5.0,
@@ -75,6 +76,7 @@ class Books:
         self.private_key = private_key
         self.sandbox = sandbox
         self.return_pages = ReturnPages(sandbox=sandbox, hosts=return_hosts)
+        self.apple_pay_origins = apple_pay_origins
         self.defaults = defaults
         self.random = random
         self.call_limit_s = call_limit_s
@@ -183,12 +185,19 @@ async def _tell_card(unit: Unit, change: Change, heard: Heard, what: Said, by: P
         await unit.insert_event(event)
 
 
-def gateway_said_no(what: Said, operation: str) -> RefusedError:
-    """The error beside an object that EPoint refused to make."""
+def gateway_said_no(what: Said, operation: str, grant: str | None = None) -> RefusedError:
+    """The error beside an object that EPoint refused to make; `grant` is what a merchant must be granted for it.
+
+    How EPoint words that a merchant lacks a grant is not documented, so every refusal of such an operation says so.
+    """
     if is_misconfigured(what):
         message = "EPoint does not accept this service's keys. Check EPOINT_PUBLIC_KEY and EPOINT_PRIVATE_KEY."
     else:
         message = what.message or f"EPoint refused {operation} and gave no reason."
+        if grant is not None:
+            message = (
+                f"{message.rstrip('. ')}. {grant} must be granted to a merchant by EPoint: ask it if that was done."
+            )
     return RefusedError(ErrorCode.GATEWAY_REFUSED, message)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
+from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
@@ -17,6 +18,8 @@ DESCRIPTION_MAX = 1000
 NOTE_MAX = 1000
 URL_MAX = 2048
 METADATA_BYTES_MAX = 4096
+# Apple's and Google's tokens have some 3 kB; no limit of EPoint's is documented.
+TOKEN_BYTES_MAX = 32_768
 # EPoint documents no maximum; this one keeps every sum in 64 bits and refuses slips of the finger.
 AMOUNT_MAX = Decimal("9999999.99")
 
@@ -30,8 +33,14 @@ _AZN_ONLY = frozenset(
         TransactionOperation.SPLIT_PAY_WITH_SAVED_CARD,
         TransactionOperation.SPLIT_PAY_AND_SAVE_CARD,
         TransactionOperation.PAYOUT,
+        # The widget's request has no currency at all; the others' documents name AZN alone.
+        TransactionOperation.WIDGET,
+        TransactionOperation.TOKEN_PAYMENT,
+        TransactionOperation.SPLIT_TOKEN_PAYMENT,
     }
 )
+# EPoint wants a description here; where there is none, the order's own name is one in every language.
+_NAMED_BY_ORDER = frozenset({TransactionOperation.WIDGET, TransactionOperation.TOKEN_PAYMENT})
 # EPoint lists the description as optional and refuses these without one.
 _DESCRIBED = frozenset({TransactionOperation.PAY_AND_SAVE_CARD, TransactionOperation.SPLIT_PAY_AND_SAVE_CARD})
 
@@ -72,7 +81,10 @@ def checked_payment(order: PaymentOrder, *, pages: ReturnPages) -> PaymentOrder:
         split_amount = _amount(split_amount, order.currency, "split", "amount")
         if split_amount > amount:
             raise invalid("must not be more than the whole amount", "split", "amount")
-    return msgspec.structs.replace(order, amount=amount, split_amount=split_amount)
+    description = order.description
+    if order.operation in _NAMED_BY_ORDER and not (description or "").strip():
+        description = order.order_id
+    return msgspec.structs.replace(order, amount=amount, split_amount=split_amount, description=description)
 
 
 def check_order_id(order_id: str) -> None:
@@ -113,6 +125,32 @@ def check_note(note: str) -> None:
     if not note.strip():
         raise invalid("must say why; it stays in the history", "note")
     _text(note, NOTE_MAX, "note", _CONTROL_BUT_LINES)
+
+
+def check_token(token: Any, billing_contact: Any) -> None:
+    """Refuse what could be no token of Apple Pay or Google Pay. What it holds is for EPoint, and not looked at."""
+    if not isinstance(token, dict | str) or not token:
+        raise invalid("must be what Apple Pay or Google Pay gave to the page: an object or a text", "token")
+    for name, value, bytes_max in (
+        ("token", token, TOKEN_BYTES_MAX),
+        ("billingContact", billing_contact, METADATA_BYTES_MAX),
+    ):
+        try:
+            size = len(msgspec.json.encode(value))
+        except (OverflowError, TypeError, ValueError):
+            raise invalid("cannot be written as JSON", name) from None
+        if size > bytes_max:
+            raise invalid(f"must have at most {bytes_max} bytes as JSON; it has {size}", name)
+
+
+def check_origin(origin: str, allowed: frozenset[str]) -> None:
+    """Refuse an origin for which nobody has allowed Apple Pay."""
+    if origin.lower() not in allowed:
+        raise RefusedError(
+            ErrorCode.URL_NOT_ALLOWED,
+            "input.origin is none of those that may show Apple Pay: see GQL_EPOINT_APPLE_PAY_ORIGINS.",
+            ("input", "origin"),
+        )
 
 
 def fits_currency(amount: Decimal, currency: str) -> bool:

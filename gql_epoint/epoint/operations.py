@@ -113,6 +113,47 @@ class SplitPayAndSaveCardRequest(PayAndSaveCardRequest, frozen=True, kw_only=Tru
     split_amount: Decimal
 
 
+class WidgetRequest(Request, frozen=True, kw_only=True):
+    """A payment in EPoint's widget, with Apple Pay or Google Pay. EPoint takes no currency here: it is AZN."""
+
+    amount: Decimal
+    order_id: str
+    description: str
+
+
+class TokenPaymentRequest(_Ordered, frozen=True, kw_only=True):
+    """A record at EPoint that a token of Apple Pay or Google Pay can be charged to. EPoint wants a description."""
+
+    description: str
+
+
+class AppleSessionRequest(Request, frozen=True, kw_only=True):
+    """What Apple Pay asks for before it opens: a session for the page at this origin."""
+
+    origin: str
+
+
+class TokenChargeRequest(Request, frozen=True, kw_only=True):
+    """A charge of the token that Apple or Google gave to the customer's browser; EPoint's names, `id` its record's.
+
+    The token and the contact are cardholder data, so that no `repr` shows them.
+    """
+
+    id: str
+    token: Any
+    billingContact: Any = None  # noqa: N815
+
+    def __repr__(self) -> str:
+        return f"TokenChargeRequest(id={self.id!r}, token='***', billingContact='***')"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [("id", self.id), ("token", "***"), ("billingContact", "***")]
+
+
+class SplitTokenPaymentRequest(SplitPayRequest, frozen=True, kw_only=True):
+    """A split payment with Apple Pay or Google Pay; the fields of a split payment on the hosted page."""
+
+
 class StatusRequest(Request, frozen=True, kw_only=True):
     """A question about a payment, by EPoint's transaction id or by the order id that EPoint was given."""
 
@@ -179,6 +220,58 @@ class CardStatusReply(Reply, frozen=True, kw_only=True):
     description: str | None = None
 
 
+class WidgetReply(Reply, frozen=True, kw_only=True):
+    """Where the widget is. EPoint names no transaction here; the order id finds it."""
+
+    widget_url: str | None = None
+
+    @property
+    def redirect_url(self) -> str | None:
+        """The page where the customer acts, under the name that it has in other replies."""
+        return self.widget_url
+
+
+class TokenPaymentReply(Reply, frozen=True, kw_only=True):
+    """The record as EPoint made it. A good one has an `id` and no `status`.
+
+    `total` is not compared with what was ordered: whether it holds EPoint's commission is not documented.
+    """
+
+    id: str | None = None
+    transaction: str | None = None
+    rrn: str | None = None
+    short_link: str | None = None
+    bank_order_id: str | None = None
+    total: Decimal | None = None
+    card_name: str | None = None
+    card_mask: str | None = None
+    description: str | None = None
+    merchant_order_id: str | None = None
+    other_attr: Any = None
+    created_at: str | None = None
+    updated_at: str | None = None
+
+    @property
+    def payment_id(self) -> str | None:
+        """The record's id, which is no id of a transaction."""
+        return self.id
+
+
+class AppleSessionReply(Reply, frozen=True, kw_only=True):
+    """Apple's merchant session, whole and as it came; `status` and `message` are set where EPoint refuses."""
+
+    whole_reply: Any = None
+
+
+class TokenChargeReply(Reply, frozen=True, kw_only=True):
+    """The result of charging a token; with a `redirect_url` the bank wants to see the customer first.
+
+    What its processor said, `result`, is not read: it is undocumented and may hold cardholder data.
+    """
+
+    redirect_url: str | None = None
+
+
 # ---------------------------------------------------------------------------------------------------------
 # The table.
 # ---------------------------------------------------------------------------------------------------------
@@ -193,18 +286,21 @@ class Kind(Enum):
 
 
 class Operation(msgspec.Struct, Generic[RequestT, ReplyT], frozen=True, kw_only=True):
-    """One row: how an operation is called and answered."""
+    """One row: how an operation is called and answered. `grant` names what EPoint must grant a merchant for it."""
 
     name: str
     path: str
     request: type[RequestT]
     reply: type[ReplyT]
     kind: Kind
+    grant: str | None = None
+    # Sources disagree whether a callback follows. One that comes is taken, and get-status is asked anyway.
+    callback_disputed: bool = False
 
     @property
     def has_callback(self) -> bool:
-        """Whether EPoint sends a signed callback with the final result."""
-        return self.kind is Kind.REDIRECT
+        """Whether EPoint surely sends a signed callback with the final result."""
+        return self.kind is Kind.REDIRECT and not self.callback_disputed
 
     @property
     def repeatable(self) -> bool:
@@ -269,6 +365,59 @@ CARD_STATUS = Operation(
     reply=CardStatusReply,
     kind=Kind.LOOKUP,
 )
+_APPLE_AND_GOOGLE = "Apple Pay and Google Pay"
+
+WIDGET = Operation(
+    name="widget",
+    path="/api/1/token/widget",
+    request=WidgetRequest,
+    reply=WidgetReply,
+    kind=Kind.REDIRECT,
+    callback_disputed=True,
+    grant=_APPLE_AND_GOOGLE,
+)
+TOKEN_PAYMENT = Operation(
+    name="token_payment",
+    path="/api/1/token/payment",
+    request=TokenPaymentRequest,
+    reply=TokenPaymentReply,
+    kind=Kind.REDIRECT,
+    callback_disputed=True,
+    grant=_APPLE_AND_GOOGLE,
+)
+APPLE_SESSION = Operation(
+    name="apple_session",
+    path="/api/1/token/apple/session",
+    request=AppleSessionRequest,
+    reply=AppleSessionReply,
+    kind=Kind.LOOKUP,
+    grant=_APPLE_AND_GOOGLE,
+)
+APPLE_PAY = Operation(
+    name="apple_pay",
+    path="/api/1/token/apple/pay",
+    request=TokenChargeRequest,
+    reply=TokenChargeReply,
+    kind=Kind.CHARGE,
+    grant=_APPLE_AND_GOOGLE,
+)
+GOOGLE_PAY = Operation(
+    name="google_pay",
+    path="/api/1/token/google/pay",
+    request=TokenChargeRequest,
+    reply=TokenChargeReply,
+    kind=Kind.CHARGE,
+    grant=_APPLE_AND_GOOGLE,
+)
+SPLIT_TOKEN_PAYMENT = Operation(
+    name="split_token_payment",
+    path="/api/1/token/split-payment",
+    request=SplitTokenPaymentRequest,
+    reply=RedirectReply,
+    kind=Kind.REDIRECT,
+    callback_disputed=True,
+    grant=_APPLE_AND_GOOGLE,
+)
 
 OPERATIONS: dict[str, Operation[Any, Any]] = {
     operation.name: operation
@@ -284,6 +433,12 @@ OPERATIONS: dict[str, Operation[Any, Any]] = {
         REFUND,
         GET_STATUS,
         CARD_STATUS,
+        WIDGET,
+        TOKEN_PAYMENT,
+        APPLE_SESSION,
+        APPLE_PAY,
+        GOOGLE_PAY,
+        SPLIT_TOKEN_PAYMENT,
     )
 }
 

@@ -20,6 +20,9 @@ from gql_epoint.errors import UnreadableError
 
 StructT = TypeVar("StructT", bound=msgspec.Struct)
 
+WHOLE = "whole_reply"
+"""A field of this name gets the whole object: for what is passed on and not understood here."""
+
 # Deeper than anything a merchant would put into `other_attr`, and far from any recursion limit.
 _DEPTH_MAX = 20
 
@@ -58,7 +61,7 @@ def read_object(raw: dict[str, Any], shape: type[StructT]) -> StructT:
 
     Whatever it returns can be stored: text is valid UTF-8 without NUL, numbers and nesting are bounded.
     """
-    return shape(**{name: reader(raw.get(name)) for name, reader in _readers(shape)})
+    return shape(**{name: reader(raw if name == WHOLE else raw.get(name)) for name, reader in _readers(shape)})
 
 
 def read_text(value: Any) -> str | None:

@@ -151,7 +151,12 @@ class CheckoutState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def payment_operation(method: PaymentMethodType, *, split: bool, save_card: bool) -> TransactionOperation:
-    """Return how a payment is made by a method; a card that is saved already is not saved again."""
+    """Return how a payment is made by a method.
+
+    A card that is saved already is not saved again, and the widget neither saves cards nor splits.
+    """
+    if method is PaymentMethodType.WIDGET:
+        return TransactionOperation.WIDGET
     name = "PAY_AND_SAVE_CARD" if save_card else "PAY"
     if method is PaymentMethodType.SAVED_CARD:
         name = "PAY_WITH_SAVED_CARD"

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from gql_epoint.ledger.transaction import Fact, Status, Transaction
+from gql_epoint.ledger.transaction import Fact, Status, Transaction, TransactionOperation
 
 WAIT_LIMIT = timedelta(hours=24)
 # Longer than EPoint keeps anything open; a payment about which nothing was ever proved needs a person.
@@ -15,6 +15,11 @@ ASK_DELAYS_S = (5, 15, 60, 300, 900, 3600)
 # A wait is this much longer at the most, so that what stopped together does not come back together.
 JITTER_MAX = 0.1
 JITTER_BYTES = 4
+# A browser may hint that something happened. Between two questions about one payment there is at least this time.
+HINT_GAP = timedelta(seconds=5)
+# A charge of which EPoint shows nothing for so long has never reached it.
+CHARGE_LIMIT = timedelta(hours=1)
+_DAY = timedelta(days=1)
 
 
 AGAINST_PAID = frozenset({Fact.DECLINED, Fact.TIMED_OUT, Fact.NOT_SENT})
@@ -33,15 +38,49 @@ def after_ask(transaction: Transaction, now: datetime, *, unsettled_refunds: boo
     final state (a callback proved nothing) is repeated a few times until EPoint answers.
     """
     age = now - transaction.created_at
-    quick = transaction.asks + 1 < len(ASK_DELAYS_S)
+    late = may_be_paid_late(transaction, now)
+    quick = transaction.asks + 1 < len(ASK_DELAYS_S) and not late
     open_question = not transaction.status.is_final or is_contradictory(transaction.facts) or unsettled_refunds
     unanswered = transaction.gateway.last_confirmed_at != now and quick
     given_up = transaction.status is Status.REQUIRES_REVIEW and age >= WAIT_LIMIT
-    if given_up or not (open_question or unanswered):
+    if given_up or not (open_question or unanswered or late):
         return msgspec.structs.replace(transaction, ask_at=None, asks=0)
-    late_delay_s = ASK_DELAYS_S[-1] if age < WAIT_LIMIT else 86_400
+    late_delay_s = ASK_DELAYS_S[-1] if age < WAIT_LIMIT else _DAY.total_seconds()
     delay_s = ASK_DELAYS_S[transaction.asks + 1] if quick else late_delay_s
     return msgspec.structs.replace(transaction, asks=transaction.asks + 1, ask_at=now + timedelta(seconds=delay_s))
+
+
+def may_be_paid_late(transaction: Transaction, now: datetime) -> bool:
+    """Whether a customer may still pay what has expired here, and nobody would tell: no callback is promised."""
+    if transaction.status is not Status.EXPIRED or not transaction.operation.redirects:
+        return False
+    if transaction.operation is TransactionOperation.TOKEN_PAYMENT and Fact.CHARGING not in transaction.facts:
+        return False  # It is charged through these books or never.
+    return transaction.operation.wire.callback_disputed and now - transaction.created_at < SILENCE_LIMIT
+
+
+def first_late_ask(now: datetime) -> datetime:
+    """Return when to ask first about what may be paid late."""
+    return now + _DAY
+
+
+def ask_to_verify(transaction: Transaction, now: datetime) -> Transaction:
+    """Schedule get-status about what has succeeded by an answer that named neither the amount nor the card."""
+    return msgspec.structs.replace(transaction, ask_at=now + timedelta(seconds=ASK_DELAYS_S[0]), asks=0)
+
+
+def ask_soon(transaction: Transaction, now: datetime) -> Transaction:
+    """Bring the next question forward, because a customer's page has seen a hint that it is worth asking.
+
+    The hint itself proves nothing. The waits start over, and however many hints come, EPoint is not asked more
+    often.
+    """
+    ask_at = transaction.ask_at
+    if ask_at is None or ask_at <= now + HINT_GAP:
+        return transaction
+    delay_s = ASK_DELAYS_S[min(transaction.asks, len(ASK_DELAYS_S) - 1)] * (1 + JITTER_MAX)
+    earliest = ask_at - timedelta(seconds=delay_s) + HINT_GAP
+    return msgspec.structs.replace(transaction, ask_at=max(now, earliest), asks=0)
 
 
 def spread(ask_at: datetime | None, now: datetime, random: bytes) -> datetime | None:

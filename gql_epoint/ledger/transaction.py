@@ -28,6 +28,9 @@ class TransactionOperation(StrEnum):
     SPLIT_PAY_WITH_SAVED_CARD = "SPLIT_PAY_WITH_SAVED_CARD"
     SPLIT_PAY_AND_SAVE_CARD = "SPLIT_PAY_AND_SAVE_CARD"
     PAYOUT = "PAYOUT"
+    WIDGET = "WIDGET"
+    TOKEN_PAYMENT = "TOKEN_PAYMENT"  # noqa: S105 - no password
+    SPLIT_TOKEN_PAYMENT = "SPLIT_TOKEN_PAYMENT"  # noqa: S105
     UNKNOWN = "UNKNOWN"
 
     @property
@@ -74,6 +77,8 @@ class Fact(StrEnum):
     NOT_SENT = "NOT_SENT"  # no connection was made
     OPENING_LOST = "OPENING_LOST"  # the answer to a redirect operation is lost; nobody holds its URL
     CALL_LOST = "CALL_LOST"  # the answer to a charge is lost; money may have moved
+    CHARGING = "CHARGING"  # the charge of what was opened before is on its way
+    CHALLENGED = "CHALLENGED"  # that charge waits until the customer has proved who they are, on a page
     TIMED_OUT = "TIMED_OUT"  # EPoint still said `new` after a day
     UNSETTLED = "UNSETTLED"  # nothing proved anything in time
     MISMATCH = "MISMATCH"  # a success that differs from what was ordered
@@ -111,6 +116,8 @@ class Transaction(msgspec.Struct, frozen=True, kw_only=True):
     `order_id` is the merchant's, `gateway_order_id` is what EPoint was given (the same, or with a suffix).
     `holds_order` says that no other payment of the order may start. `call_deadline` is set while a call to
     EPoint is unanswered; `ask_at` is when get-status is due and `asks` how often it was asked in this wait.
+    `redirect_url` is the page where the customer has to act, whether in the whole window or in a frame;
+    `token_payment_id` is EPoint's id of the record that a token of Apple Pay or Google Pay is charged to.
     """
 
     id: str
@@ -143,6 +150,7 @@ class Transaction(msgspec.Struct, frozen=True, kw_only=True):
     failure: Failure | None = None
     gateway: GatewayReference = GatewayReference()
     checkout_id: str | None = None
+    token_payment_id: str | None = None
 
     @property
     def refundable_amount(self) -> Decimal:

@@ -16,7 +16,7 @@ What each of EPoint's words proves is in words.py, when EPoint is asked in sched
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import msgspec
@@ -24,10 +24,13 @@ import msgspec
 from gql_epoint.ledger.schedule import (
     AGAINST_PAID,
     ASK_DELAYS_S,
+    CHARGE_LIMIT,
     SILENCE_LIMIT,
     WAIT_LIMIT,
+    first_late_ask,
     has_question,
     is_contradictory,
+    may_be_paid_late,
 )
 from gql_epoint.ledger.transaction import (
     Event,
@@ -93,8 +96,8 @@ def apply(
 
 
 def apply_loss(transaction: Transaction, by: Provenance) -> Change:
-    """The answer to the call that made this transaction is lost."""
-    if transaction.operation.redirects:
+    """The answer to the call that made this transaction, or to the one that charged it, is lost."""
+    if transaction.operation.redirects and Fact.CHARGING not in transaction.facts:
         return _settle(transaction, _unanswered(transaction), {Fact.OPENING_LOST}, by)
     return _settle(transaction, msgspec.structs.replace(transaction, call_deadline=None), {Fact.CALL_LOST}, by)
 
@@ -102,6 +105,20 @@ def apply_loss(transaction: Transaction, by: Provenance) -> Change:
 def apply_not_sent(transaction: Transaction, by: Provenance) -> Change:
     """No connection was made, so EPoint never heard of this transaction."""
     return _settle(transaction, _unanswered(transaction), {Fact.NOT_SENT}, by)
+
+
+def apply_charging(transaction: Transaction, deadline: datetime, by: Provenance) -> Change:
+    """What was opened before is about to be charged; the answer must be there by the deadline.
+
+    It is NEW again, because a call is recorded and not answered. It happens once: a second charge would be another
+    payment.
+    """
+    assert transaction.status is Status.REQUIRES_ACTION
+    assert Fact.CHARGING not in transaction.facts
+    known = msgspec.structs.replace(transaction, call_deadline=deadline)
+    change = _settle(transaction, known, {Fact.CHARGING}, by)
+    # The answer to the call says more than get-status could meanwhile.
+    return msgspec.structs.replace(change, transaction=msgspec.structs.replace(change.transaction, ask_at=None))
 
 
 def apply_stolen_reference(transaction: Transaction, by: Provenance) -> Change:
@@ -190,6 +207,8 @@ def _facts_of(transaction: Transaction, heard: Heard, what: Said, by: Provenance
     if meaning is Proves.OPENED:
         # A late answer opens nothing: the caller was told that the attempt failed.
         return ({Fact.OPENED} if transaction.status is Status.NEW else set()), False
+    if meaning is Proves.CHALLENGED:
+        return ({Fact.CHALLENGED} if transaction.status is Status.NEW else set()), False
     if meaning is Proves.PAID:
         if _differs(transaction, what):
             return {Fact.MISMATCH}, False
@@ -204,7 +223,13 @@ def _facts_of(transaction: Transaction, heard: Heard, what: Said, by: Provenance
         if is_contradictory(transaction.facts):
             return {Fact.VERDICT_OTHER}, False
         old = by.now - transaction.created_at >= WAIT_LIMIT
-        expires = old and transaction.status is Status.REQUIRES_ACTION
+        # A charge whose answer is lost, and which EPoint has still not made of what was opened, never arrived.
+        never_charged = (
+            transaction.status is Status.INDETERMINATE
+            and Fact.CHARGING in transaction.facts
+            and by.now - transaction.updated_at >= CHARGE_LIMIT
+        )
+        expires = old and (transaction.status is Status.REQUIRES_ACTION or never_charged)
         return ({Fact.TIMED_OUT} if expires else set()), False
     return set(), heard is Heard.CALLBACK
 
@@ -256,6 +281,8 @@ def _status_of(transaction: Transaction, facts: frozenset[Fact]) -> Status:
         (Fact.TIMED_OUT in facts, Status.EXPIRED),
         (Fact.UNSETTLED in facts, Status.REQUIRES_REVIEW),
         (Fact.CALL_LOST in facts, Status.INDETERMINATE),
+        (Fact.CHALLENGED in facts, Status.REQUIRES_ACTION),
+        (Fact.CHARGING in facts, Status.NEW),
         (Fact.OPENED in facts, Status.REQUIRES_ACTION),
     )
     return next((status for holds, status in rows if holds), Status.NEW)
@@ -297,6 +324,8 @@ def _settle(
         after = msgspec.structs.replace(after, ask_at=by.now, asks=0)
     elif ask_later or (changed and not status.is_final):
         after = msgspec.structs.replace(after, ask_at=by.now + timedelta(seconds=ASK_DELAYS_S[0]), asks=0)
+    elif changed and may_be_paid_late(after, by.now):
+        after = msgspec.structs.replace(after, ask_at=first_late_ask(by.now), asks=0)
     elif status.is_final and not contradictory and changed and not has_question(known, by.now):
         after = msgspec.structs.replace(after, ask_at=None, asks=0)
     events = (_status_event(after, before.status, by),) if changed else ()
@@ -320,7 +349,7 @@ def _with_details(
 ) -> Transaction:
     """Keep EPoint's references; what is not said again stays as it was."""
     old = transaction.gateway
-    confirms = bool(facts - {Fact.OPENED, Fact.CALL_LOST, Fact.OPENING_LOST}) or (
+    confirms = bool(facts - {Fact.OPENED, Fact.CHALLENGED, Fact.CALL_LOST, Fact.OPENING_LOST}) or (
         heard is Heard.STATUS and proves(heard, what) is not Proves.NOTHING
     )
     gateway = msgspec.structs.replace(
@@ -343,7 +372,8 @@ def _with_details(
         transaction,
         gateway=gateway,
         call_deadline=None if heard in ANSWERS else transaction.call_deadline,
-        redirect_url=what.redirect_url if Fact.OPENED in facts else transaction.redirect_url,
+        redirect_url=what.redirect_url if facts & {Fact.OPENED, Fact.CHALLENGED} else transaction.redirect_url,
+        token_payment_id=(what.payment_id if Fact.OPENED in facts else None) or transaction.token_payment_id,
         card_mask=what.card_mask or transaction.card_mask,
         card_holder_name=what.card_name or transaction.card_holder_name,
         failure=failure,

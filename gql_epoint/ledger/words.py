@@ -40,6 +40,7 @@ class Said(msgspec.Struct, frozen=True, kw_only=True):
     split_amount: Decimal | None = None
     currency: str | None = None
     redirect_url: str | None = None
+    payment_id: str | None = None
     card_id: str | None = None
     card_name: str | None = None
     card_mask: str | None = None
@@ -59,6 +60,7 @@ class Proves(Enum):
     """What a word means for the money."""
 
     OPENED = "opened"
+    CHALLENGED = "challenged"
     PAID = "paid"
     DECLINED = "declined"
     WAITING = "waiting"
@@ -101,6 +103,10 @@ def proves(heard: Heard, what: Said) -> Proves:
     if heard in ANSWERS and is_misconfigured(what):
         return Proves.DECLINED
     meaning = _PROVES.get((heard, what.status or ""))
+    if heard is Heard.OPENING and what.payment_id and what.status is None:
+        return Proves.OPENED  # EPoint answers with the record itself, which has no status.
+    if heard is Heard.CHARGE and what.redirect_url and meaning is not Proves.DECLINED:
+        return Proves.CHALLENGED  # Whatever it says, the bank has not decided yet.
     if heard in ANSWERS:
         readable = meaning is not Proves.OPENED or what.redirect_url
         return meaning if meaning and readable else Proves.LOST
@@ -112,6 +118,8 @@ def proves(heard: Heard, what: Said) -> Proves:
 def is_about_payment(heard: Heard, what: Said) -> bool:
     """Whether EPoint's word is its word for the payment, and not for the call itself."""
     refused = heard is Heard.STATUS and what.status == "error" and not what.transaction
+    if heard is Heard.CHARGE and what.redirect_url:
+        return False
     return heard is not Heard.OPENING and what.status != "server_error" and not refused
 
 

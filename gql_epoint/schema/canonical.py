@@ -14,17 +14,23 @@ import strawberry
 
 from gql_epoint.schema.scalars import format_decimal
 
+NOT_HASHED = "not_hashed"
+"""The attribute in which an input's type names the fields that do not say whether two requests are the same."""
+
 _ENCODER = msgspec.json.Encoder(order="deterministic")
 
 
 def input_hash(value: Any) -> str:
     """Return the SHA-256 of a coerced input without its idempotency key.
 
+    What the input's type names in NOT_HASHED is left out as well: nothing that is made of cardholder data is kept.
+
     "10.5" and "10.50" are the same amount, an absent field is the same as null, and keys of metadata have no order.
     Raises ValueError for text that UTF-8 cannot hold.
     """
     fields = _plain(value)
-    del fields["idempotency_key"]
+    for name in ("idempotency_key", *getattr(value, NOT_HASHED, ())):
+        fields.pop(name, None)
     return hashlib.sha256(_ENCODER.encode(fields)).hexdigest()
 
 

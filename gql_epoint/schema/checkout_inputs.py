@@ -108,11 +108,13 @@ class HostedPageInput:
     language: Language | None = optional("The language of the page; left out, the checkout's.")
 
 
-@strawberry.input(description="With EPoint's widget. Not offered yet.")
+@strawberry.input(description="With EPoint's widget, in a frame inside the shop's page.")
 class WidgetInput:
     """With EPoint's widget."""
 
-    language: Language | None = optional("The language of the widget; left out, the checkout's.")
+    language: Language | None = optional(
+        "The language of later messages about the payment; left out, the checkout's. The widget chooses its own."
+    )
 
 
 @strawberry.input(one_of=True, description="How to pay, in exactly one way.")
@@ -121,7 +123,9 @@ class PaymentMethodInput:
 
     hosted_page: HostedPageInput | None = optional("On EPoint's page; `{}` is enough.")
     saved_card: ID | None = optional("With a saved card: the id of one in `Checkout.savedCards`.")
-    widget: WidgetInput | None = optional("With EPoint's widget. Not offered yet.")
+    widget: WidgetInput | None = optional(
+        "With EPoint's widget; `{}` is enough. `Checkout.transaction.nextAction` is then an `EmbedWidgetAction`."
+    )
 
     def to_confirmation(self) -> commands.Confirmation:
         """Return the choice as the cashier takes it."""

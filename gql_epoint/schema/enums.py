@@ -59,6 +59,21 @@ class TransactionOperation(Enum):
         description="A split payment that also saves the card: mutation `splitPayAndSaveCard`.",
     )
     PAYOUT = value("PAYOUT", description="Money from the merchant to a saved card: mutation `payout`.")
+    WIDGET = value(
+        "WIDGET",
+        description="A payment in EPoint's widget: mutation `createWidget`, or the method `widget` of a checkout.",
+    )
+    TOKEN_PAYMENT = value(
+        "TOKEN_PAYMENT",
+        description=(
+            "A payment with Apple Pay or Google Pay on the shop's own page: mutation `createTokenPayment`, charged "
+            "by `applePay` or `googlePay`."
+        ),
+    )
+    SPLIT_TOKEN_PAYMENT = value(
+        "SPLIT_TOKEN_PAYMENT",
+        description="A split payment with Apple Pay or Google Pay: mutation `splitTokenPayment`.",
+    )
     UNKNOWN = value("UNKNOWN", description="Made elsewhere and adopted from EPoint, which does not say how.")
 
 
@@ -71,7 +86,13 @@ class TransactionOperation(Enum):
 class TransactionStatus(Enum):
     """Where a transaction stands."""
 
-    NEW = value("NEW", description="Recorded here; EPoint has not answered yet.")
+    NEW = value(
+        "NEW",
+        description=(
+            "A call is recorded here, and EPoint has not answered it yet: the one that opens or makes the payment, "
+            "or the later one that charges a token."
+        ),
+    )
     REQUIRES_ACTION = value(
         "REQUIRES_ACTION", description="EPoint waits for the customer: follow `Transaction.nextAction`."
     )
@@ -228,7 +249,13 @@ class PaymentMethodType(Enum):
 
     HOSTED_PAGE = value("HOSTED_PAGE", description="On EPoint's page, to which the customer is sent.")
     SAVED_CARD = value("SAVED_CARD", description="With a saved card that the checkout offers.")
-    WIDGET = value("WIDGET", description="With EPoint's widget, inside the shop's page. Not offered yet.")
+    WIDGET = value(
+        "WIDGET",
+        description=(
+            "With Apple Pay or Google Pay in EPoint's widget, a frame inside the shop's page. In AZN only, and "
+            "EPoint has to grant it to the merchant."
+        ),
+    )
 
 
 @strawberry.enum(description="What a client token is good for.")

@@ -33,6 +33,7 @@ from gql_epoint.schema.values import (
     NextAction,
     Node,
     Split,
+    next_action,
     redirect,
 )
 
@@ -125,7 +126,7 @@ class Transaction(Node):
     @strawberry.field(description="What the customer has to do now; null when there is nothing to do.")
     def next_action(self) -> NextAction | None:
         """What the customer has to do now."""
-        return redirect(self.record.redirect_url)
+        return next_action(self.record)
 
     @strawberry.field(description="The saved card that it charged, paid to, or saves.")
     async def saved_card(self, info: Info) -> SavedCard | None:

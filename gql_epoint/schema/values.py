@@ -14,6 +14,7 @@ from gql_epoint.schema.access import READ, Pii
 from gql_epoint.schema.declines import shown_to_browsers
 from gql_epoint.schema.enums import Currency, FailureCategory
 from gql_epoint.schema.scalars import Url
+from gql_epoint.schema.token_actions import EmbedWidgetAction, TokenPayAction
 
 
 @strawberry.interface(description="An object with an id, which `Query.node` finds again.")
@@ -80,7 +81,7 @@ class RedirectAction:
 
 
 NextAction = Annotated[
-    Union[RedirectAction],  # noqa: UP007
+    Union[RedirectAction, EmbedWidgetAction, TokenPayAction],  # noqa: UP007
     strawberry.union(
         "NextAction",
         description=(
@@ -89,6 +90,17 @@ NextAction = Annotated[
         ),
     ),
 ]
+
+
+def next_action(known: ledger.Transaction) -> RedirectAction | EmbedWidgetAction | TokenPayAction | None:
+    """Return what the customer of a transaction has to do."""
+    if known.status is not ledger.Status.REQUIRES_ACTION:
+        return None
+    if known.redirect_url and known.operation is ledger.TransactionOperation.WIDGET:
+        return EmbedWidgetAction.of(known.redirect_url)
+    if known.token_payment_id and not known.redirect_url:
+        return TokenPayAction(payment_id=known.token_payment_id)
+    return redirect(known.redirect_url)
 
 
 def redirect(url: str | None) -> RedirectAction | None:

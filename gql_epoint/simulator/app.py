@@ -17,6 +17,7 @@ from gql_epoint.simulator.endpoints import api_routes
 from gql_epoint.simulator.hosted import page_routes
 from gql_epoint.simulator.settings import SimulatorSettings
 from gql_epoint.simulator.state import State, utc_now
+from gql_epoint.simulator.widget import widget_routes
 
 _WRITE_INTERVAL_S = 0.25
 
@@ -42,7 +43,12 @@ def create_simulator(
             yield
 
     app = Starlette(
-        routes=[*api_routes(state, closing), *page_routes(state, courier), *control_routes(state, courier)],
+        routes=[
+            *api_routes(state, closing),
+            *page_routes(state, courier),
+            *widget_routes(state, courier),
+            *control_routes(state, courier),
+        ],
         lifespan=lifespan,
     )
     app.state.simulator = state

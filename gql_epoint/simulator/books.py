@@ -40,6 +40,7 @@ class Transaction(msgspec.Struct, kw_only=True):
     split_user: str | None = None
     split_amount: Decimal | None = None
     card_id: str | None = None
+    payment_id: int | None = None  # of a record that a token can be charged to
 
     status: Literal["new", "success", "failed"] = "new"
     code: str | None = None
@@ -98,6 +99,7 @@ class Books:
         self._cards: dict[str, Card] = {}
         self._pages: dict[str, Transaction] = {}
         self._orders: dict[tuple[str, str], Transaction] = {}
+        self._payments: dict[int, Transaction] = {}
         self.changed = False
         if path is not None and path.exists():
             self._load(path)
@@ -128,6 +130,10 @@ class Books:
         """Find the transaction of a hosted page."""
         return self._pages.get(name)
 
+    def payment(self, number: int) -> Transaction | None:
+        """Find the transaction of a record that a token can be charged to."""
+        return self._payments.get(number)
+
     def latest(self, merchant: str, order_id: str) -> Transaction | None:
         """Find the latest transaction of a merchant's order."""
         return self._orders.get((merchant, order_id))
@@ -143,6 +149,8 @@ class Books:
         self._transactions[transaction.transaction] = transaction
         if transaction.page is not None:
             self._pages[transaction.page] = transaction
+        if transaction.payment_id is not None:
+            self._payments[transaction.payment_id] = transaction
         if transaction.order_id is not None:
             self._orders[transaction.merchant, transaction.order_id] = transaction
         self.changed = True
@@ -185,6 +193,8 @@ class Books:
     def _forget(self, transaction: Transaction) -> None:
         if transaction.page is not None:
             self._pages.pop(transaction.page, None)
+        if transaction.payment_id is not None:
+            self._payments.pop(transaction.payment_id, None)
         if transaction.order_id is not None:
             order = (transaction.merchant, transaction.order_id)
             if self._orders.get(order) is transaction:

@@ -3,7 +3,7 @@
 GET    /_control/books                               transactions, cards, callbacks with attempts, request counts
 GET    /_control/settings                            the switches and the general plan for callbacks
 PUT    /_control/settings                            change some: {"switches": {...}, "callback": {...}}
-PUT    /_control/merchants/{public_key}              change some of {"result_url", "success_url", "error_url"}
+PUT    /_control/merchants/{public_key}              change some of result_url, success_url, error_url, granted
 PUT    /_control/orders/{key}                        replace the plan of an order id, a transaction or a card id
 DELETE /_control/orders/{key}                        the normal way again
 PUT    /_control/cards/{card_id}                     change some of {"state", "code", "silent"}
@@ -48,6 +48,7 @@ class _Addresses(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     result_url: str | None = None
     success_url: str | None = None
     error_url: str | None = None
+    granted: tuple[str, ...] = ()
 
 
 class _CardChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -114,15 +115,20 @@ class Control:
         return await self.settings(request)
 
     async def change_merchant(self, request: Request) -> Any:
-        """Change what a merchant would change in EPoint's dashboard."""
+        """Change what a merchant would change in EPoint's dashboard, and what EPoint has granted to it."""
         merchant = self._state.merchants.get(request.path_params["name"])
         if merchant is None:
             raise _MissingError
         old = _Addresses(
-            result_url=merchant.result_url, success_url=merchant.success_url, error_url=merchant.error_url
+            result_url=merchant.result_url,
+            success_url=merchant.success_url,
+            error_url=merchant.error_url,
+            granted=merchant.granted,
         )
         new = changed(old, await _body(request))
-        self._state.merchants[merchant.public_key] = msgspec.structs.replace(merchant, **msgspec.to_builtins(new))
+        self._state.merchants[merchant.public_key] = msgspec.structs.replace(
+            merchant, **msgspec.structs.asdict(new)
+        )
         return new
 
     async def plan_order(self, request: Request) -> Any:

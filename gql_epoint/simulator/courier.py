@@ -10,6 +10,7 @@ from typing import Any
 import aiohttp
 import msgspec
 
+from gql_epoint.epoint.operations import OPERATIONS
 from gql_epoint.epoint.signing import Sealed, seal
 from gql_epoint.simulator.books import Transaction
 from gql_epoint.simulator.facts import callback_body, encode_callback
@@ -49,6 +50,8 @@ class Courier:
 
     def send(self, transaction: Transaction) -> None:
         """Send the callback of a settled transaction, in the background."""
+        if OPERATIONS[transaction.operation].callback_disputed and not self._state.switches.token_callbacks:
+            return
         plan = self._state.callback_plan(transaction)
         merchant = self._state.merchants[transaction.merchant]
         body = callback_body(transaction, plan, self._state.switches)

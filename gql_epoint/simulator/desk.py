@@ -9,8 +9,11 @@ from typing import Any, Literal
 import msgspec
 
 from gql_epoint.epoint.operations import (
+    APPLE_PAY,
+    APPLE_SESSION,
     CARD_STATUS,
     GET_STATUS,
+    GOOGLE_PAY,
     PAY,
     PAY_AND_SAVE_CARD,
     PAY_WITH_SAVED_CARD,
@@ -20,12 +23,24 @@ from gql_epoint.epoint.operations import (
     SPLIT_PAY,
     SPLIT_PAY_AND_SAVE_CARD,
     SPLIT_PAY_WITH_SAVED_CARD,
+    SPLIT_TOKEN_PAYMENT,
+    TOKEN_PAYMENT,
+    WIDGET,
 )
 from gql_epoint.simulator.bank import APPROVED, message_of
 from gql_epoint.simulator.books import Card, Refund, Transaction
 from gql_epoint.simulator.facts import charge_body, status_body
+from gql_epoint.simulator.grants import check_grant
 from gql_epoint.simulator.request import Call, DeskError, check, text_of
 from gql_epoint.simulator.state import State
+from gql_epoint.simulator.tokens import (
+    charge_token,
+    is_unknown_yet,
+    merchant_session,
+    open_record,
+    open_widget,
+    record_of,
+)
 
 _NEVER_REFUNDABLE = {PAYOUT.name, SAVE_CARD.name}
 
@@ -39,6 +54,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 def answer(call: Call) -> Answer:
     """Do what a request asks for. Raises DeskError, before anything has happened."""
+    check_grant(call)
     check(call)
     return HANDLERS[call.operation.name](call)
 
@@ -47,6 +63,8 @@ def keys_of(state: State, fields: dict[str, Any]) -> tuple[str | None, ...]:
     """Return what a plan for this request may be filed under."""
     name = text_of(fields, "transaction")
     known = state.books.transaction(name) if name is not None else None
+    if known is None:
+        known = record_of(state, fields)
     order_id = text_of(fields, "order_id") or (known.order_id if known else None)
     return (order_id, name, text_of(fields, "card_id"))
 
@@ -91,6 +109,12 @@ def _charge(call: Call) -> Answer:
         return Answer(fields={}, silent=True)
     state.settle(transaction, code or card.code)
     return Answer(fields=charge_body(transaction, state.switches))
+
+
+def _charge_token(call: Call) -> Answer:
+    """Charge what a record is about by a token of Apple Pay or Google Pay."""
+    fields = charge_token(call)
+    return Answer(fields=fields or {}, silent=fields is None)
 
 
 def _usable_card(call: Call) -> Card:
@@ -171,6 +195,12 @@ HANDLERS: dict[str, Callable[[Call], Answer]] = {
     REFUND.name: _refund,
     GET_STATUS.name: _get_status,
     CARD_STATUS.name: _card_status,
+    WIDGET.name: lambda call: Answer(fields=open_widget(call, _transaction(call))),
+    TOKEN_PAYMENT.name: lambda call: Answer(fields=open_record(call, _transaction(call))),
+    SPLIT_TOKEN_PAYMENT.name: _redirect,
+    APPLE_SESSION.name: lambda call: Answer(fields=merchant_session(call)),
+    APPLE_PAY.name: _charge_token,
+    GOOGLE_PAY.name: _charge_token,
 }
 
 
@@ -183,7 +213,7 @@ def _own_transaction(call: Call, word: str) -> Transaction:
         found = books.latest(call.merchant.public_key, order_id)
     else:
         raise DeskError(word, "The transaction field is required.")
-    if found is None or found.merchant != call.merchant.public_key:
+    if found is None or found.merchant != call.merchant.public_key or is_unknown_yet(call.state, found):
         raise DeskError(word, "Transaction not found")
     return found
 

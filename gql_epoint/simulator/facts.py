@@ -17,6 +17,9 @@ from gql_epoint.epoint.operations import (
     SPLIT_PAY,
     SPLIT_PAY_AND_SAVE_CARD,
     SPLIT_PAY_WITH_SAVED_CARD,
+    SPLIT_TOKEN_PAYMENT,
+    TOKEN_PAYMENT,
+    WIDGET,
 )
 from gql_epoint.epoint.signing import Sealed
 from gql_epoint.simulator.bank import APPROVED, message_of
@@ -39,6 +42,9 @@ CALLBACK_FIELDS: dict[str, tuple[str, ...]] = {
     SAVE_CARD.name: _CARD,
     SPLIT_PAY.name: (*_PAYMENT, "split_amount"),
     SPLIT_PAY_AND_SAVE_CARD.name: (*_PAYMENT_AND_CARD, "split_amount"),
+    WIDGET.name: _PAYMENT,
+    TOKEN_PAYMENT.name: _PAYMENT,
+    SPLIT_TOKEN_PAYMENT.name: (*_PAYMENT, "split_amount"),
 }
 CHARGE_FIELDS: dict[str, tuple[str, ...]] = {
     PAY_WITH_SAVED_CARD.name: _CHARGE,
@@ -55,6 +61,9 @@ _OPERATION_CODES = {
     SPLIT_PAY.name: "100",
     PAY_AND_SAVE_CARD.name: "200",
     SPLIT_PAY_AND_SAVE_CARD.name: "200",
+    WIDGET.name: "100",
+    TOKEN_PAYMENT.name: "100",
+    SPLIT_TOKEN_PAYMENT.name: "100",
 }
 _KEPT_IN_BARE_FAILURES = {"status", "code", "message", "order_id", "transaction", "card_id"}
 _CARD_REGISTRATION_FAILED = "500"

@@ -108,7 +108,7 @@ def index_page(transactions: Iterable[Transaction], merchants: Iterable[str]) ->
 
 
 def _row(transaction: Transaction) -> str:
-    page = escape(f"/pay/{transaction.page}")
+    page = escape(f"/{'widget' if transaction.operation == 'widget' else 'pay'}/{transaction.page}")
     name = escape(transaction.transaction)
     status = "returned" if transaction.refunds and transaction.refundable == 0 else transaction.status
     cells = (

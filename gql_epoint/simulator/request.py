@@ -116,7 +116,7 @@ def _check_values(call: Call, word: str) -> None:
 def _check_order(call: Call, word: str) -> None:
     switches = call.state.switches
     plain = call.operation in (PAY, PAY_WITH_SAVED_CARD, PAY_AND_SAVE_CARD)
-    if call.text("currency") not in (switches.payment_currencies if plain else ("AZN",)):
+    if call.knows("currency") and call.text("currency") not in (switches.payment_currencies if plain else ("AZN",)):
         raise DeskError(word, "The currency field is invalid.")
     order_id = call.text("order_id")
     if order_id is None:

@@ -30,6 +30,8 @@ class Merchant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     result_url: str | None = None
     success_url: str | None = None
     error_url: str | None = None
+    # Features that EPoint grants merchant by merchant: see grants.py.
+    granted: tuple[str, ...] = ("tokens",)
 
     def __repr__(self) -> str:
         return f"Merchant({self.public_key!r})"
@@ -121,6 +123,12 @@ class Switches(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     other_attr_as_given: bool = False
     # Unknown: query parameters on the way back to the shop.
     redirect_query: bool = False
+    # Disputed: a public SDK says that token/* calls nobody back, a sandbox and an app wait for it.
+    token_callbacks: bool = True
+    # Unknown: whether get-status knows a widget's order before the customer has done anything there.
+    widget_known_at_once: bool = True
+    # Unknown words for a refused Apple Pay or Google Pay; documented is `success` alone.
+    declined_token_word: Literal["failed", "error"] = "failed"  # noqa: S105 - no password
     # Unknown; `session_expired` exists as the state of a card.
     page_lifetime_s: float = 24 * 3600.0
 

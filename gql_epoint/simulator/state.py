@@ -110,6 +110,12 @@ class State:
         """Return a name that nobody can guess, for the address of a hosted page."""
         return self._uuid().hex
 
+    def new_payment_number(self) -> int:
+        """Return an id like that of EPoint's example of a record, which is a number, never one that is taken."""
+        while self.books.payment(number := self._rng.randrange(10**6, 10**7)) is not None:
+            pass
+        return number
+
     def new_trace_name(self) -> str:
         """Return an id for `trace_id` and X-Request-ID."""
         return self._uuid().hex

@@ -192,6 +192,7 @@ def _cashier(settings: Settings, store: Store, gateway: Gateway, live: Live) -> 
         ),
         random=os.urandom,
         return_hosts=settings.return_hosts,
+        apple_pay_origins=frozenset(settings.apple_pay_origins or settings.allowed_origins),
         call_limit_s=settings.call_timeout_s,
         deadline_s=settings.call_timeout_s + RECORDING_S,
     )

@@ -8,7 +8,16 @@ export const Pay = graphql(`
     pay(input: $input) {
       replayed
       errors { code message }
-      transaction { id status nextAction { ... on RedirectAction { url } } failure { category retryable } }
+      transaction {
+        id
+        status
+        nextAction {
+          __typename
+          ... on RedirectAction { url }
+          ... on EmbedWidgetAction { url expectedOrigin }
+        }
+        failure { category retryable }
+      }
     }
   }
 `);
@@ -29,5 +38,8 @@ export const wrong: PayMutationVariables = { input: { idempotencyKey: 'k', order
 export function where({ pay }: DocumentType<typeof Pay>): string {
   const { transaction } = pay;
   if (!transaction) return pay.errors.map(({ message }) => message).join();
-  return transaction.nextAction?.url ?? transaction.failure?.category ?? transaction.status;
+  const next = transaction.nextAction;
+  if (next?.__typename === 'RedirectAction') return next.url;
+  if (next?.__typename === 'EmbedWidgetAction') return `${next.url} in a frame, messages from ${next.expectedOrigin}`;
+  return transaction.failure?.category ?? transaction.status;
 }
