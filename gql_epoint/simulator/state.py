@@ -14,6 +14,8 @@ import msgspec
 from gql_epoint.epoint.operations import Kind, Operation
 from gql_epoint.simulator.bank import APPROVED
 from gql_epoint.simulator.books import Books, Transaction
+from gql_epoint.simulator.console.changes import Changes
+from gql_epoint.simulator.console.journal import Journal
 from gql_epoint.simulator.settings import CallbackPlan, OrderPlan, Reply, SimulatorSettings
 
 
@@ -28,15 +30,21 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     at: datetime
     http_status: int | None = None
     error: str | None = None
+    reply: str | None = None  # the beginning of what the shop answered
+    duration_ms: float | None = None
 
 
 class Delivery(msgspec.Struct, kw_only=True):
     """One copy of one callback, with everything that was tried to deliver it."""
 
+    number: int
+    at: datetime
     transaction: str
     order_id: str | None
     card_id: str | None
     body: dict[str, Any]
+    encoding: str
+    signed: bool  # with the merchant's key
     state: str = "waiting"  # then delivered, dropped, given_up or cancelled
     attempts: list[Attempt] = []
 
@@ -55,8 +63,11 @@ class State:
         self.clock = clock
         self.requests: Counter[str] = Counter()
         self.deliveries: deque[Delivery] = deque(maxlen=settings.callbacks_max)
+        self.journal = Journal(settings.exchanges_max)
+        self.changes = Changes()
         self._plans: dict[str, OrderPlan] = {}
         self._rng = rng
+        self._deliveries_made = 0
 
     # Plans ----------------------------------------------------------------------------------------------
 
@@ -109,6 +120,11 @@ class State:
     def new_page_name(self) -> str:
         """Return a name that nobody can guess, for the address of a hosted page."""
         return self._uuid().hex
+
+    def new_delivery_number(self) -> int:
+        """Return the number of the next callback that goes out: 1, 2, 3 ..."""
+        self._deliveries_made += 1
+        return self._deliveries_made
 
     def new_trace_name(self) -> str:
         """Return an id for `trace_id` and X-Request-ID."""

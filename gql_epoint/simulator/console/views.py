@@ -1,0 +1,192 @@
+"""What the console reads: the merchants and settings, the list of transactions, and everything about one.
+
+GET /_control/console               merchants without keys, settings with their choices, bank codes, test cards
+GET /_control/transactions          the latest transactions, and the latest requests that belong to none
+GET /_control/transactions/{name}   one, by EPoint's id or the card it saves: requests, callbacks, what can be done
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+import msgspec.inspect
+from starlette.requests import Request
+from starlette.routing import Route
+
+from gql_epoint.epoint.bank_codes import BANK_CODES
+from gql_epoint.epoint.signing import Sealed, seal
+from gql_epoint.simulator.bank import TEST_CARDS
+from gql_epoint.simulator.books import Transaction
+from gql_epoint.simulator.console.journal import Exchange, hide_cards
+from gql_epoint.simulator.control import MissingError, answered
+from gql_epoint.simulator.desk import is_refundable
+from gql_epoint.simulator.facts import CALLBACK_FIELDS
+from gql_epoint.simulator.settings import OrderPlan
+from gql_epoint.simulator.state import Delivery, State
+
+_LISTED_MAX = 200
+_LOOSE_MAX = 50
+_EXCHANGES_MAX = 100
+_encoder = msgspec.json.Encoder(decimal_format="number")
+
+
+def view_routes(state: State) -> list[Route]:
+    """Return the routes listed above."""
+    views = Views(state)
+    table = [
+        ("/console", views.console),
+        ("/transactions", views.transactions),
+        ("/transactions/{name}", views.transaction),
+    ]
+    return [Route(f"/_control{path}", answered(act), methods=["GET"]) for path, act in table]
+
+
+class Views:
+    """One method per route; what it returns is the body of the answer."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    async def console(self, request: Request) -> Any:
+        """Return what seldom changes."""
+        state = self._state
+        hidden = {"private_key"}
+        return {
+            "merchants": [
+                {name: value for name, value in msgspec.to_builtins(merchant).items() if name not in hidden}
+                for merchant in state.merchants.values()
+            ],
+            "switches": _choices(state.switches),
+            "callback": _choices(state.callback),
+            "bank_codes": [{"code": code, "message": row.message} for code, row in BANK_CODES.items()],
+            "test_cards": TEST_CARDS,
+            "requests": dict(state.requests),
+        }
+
+    async def transactions(self, request: Request) -> Any:
+        """Return the latest transactions, the latest first, and requests that led to none."""
+        state = self._state
+        latest = state.books.transactions[: -_LISTED_MAX - 1 : -1]
+        deliveries = _by_transaction(state.deliveries)
+        loose = [exchange for exchange in state.journal if exchange.transaction is None]
+        return {
+            "revision": state.changes.revision,
+            "count": len(state.books.transactions),
+            "transactions": [self._row(one, deliveries[one.transaction]) for one in latest],
+            "loose": [_exchange(one) for one in loose[: -_LOOSE_MAX - 1 : -1]],
+        }
+
+    async def transaction(self, request: Request) -> Any:
+        """Return everything about one transaction, in the order in which it happened."""
+        state, name = self._state, request.path_params["name"]
+        found = state.books.transaction(name) or state.books.registration(name)
+        if found is None:
+            raise MissingError
+        deliveries = _by_transaction(state.deliveries)[found.transaction]
+        exchanges = [one for one in state.journal if one.transaction == found.transaction]
+        plan = state.plan_of(found)
+        known = found.merchant in state.merchants
+        return {
+            **self._row(found, deliveries),
+            "details": found,
+            "plan": None if plan == OrderPlan() else plan,
+            "exchanges": [_exchange(one) for one in exchanges[-_EXCHANGES_MAX:]],
+            "callbacks": [self._callback(one, found.merchant) for one in deliveries[-_EXCHANGES_MAX:]],
+            "actions": {
+                "settle": known and found.status == "new",
+                "refund": known and is_refundable(state, found),
+                "resend": known and found.status != "new" and found.operation in CALLBACK_FIELDS,
+            },
+        }
+
+    def _row(self, found: Transaction, deliveries: list[Delivery]) -> dict[str, Any]:
+        # EPoint's word for what has been given back is one of get-status alone; here it is one of the list.
+        returned = bool(found.refunds) and found.refundable == 0
+        return {
+            "transaction": found.transaction,
+            "operation": found.operation,
+            "merchant": found.merchant,
+            "at": found.at,
+            "order_id": found.order_id,
+            "description": found.description,
+            "amount": found.amount,
+            "currency": found.currency,
+            "refunded": found.refunded,
+            "refundable": found.refundable,
+            "status": "returned" if returned else found.status,
+            "code": found.code,
+            "card_id": found.card_id,
+            "card_mask": found.card_mask,
+            "page": None if found.page is None else f"/pay/{found.page}",
+            "callback_states": [one.state for one in deliveries],
+        }
+
+    def _callback(self, delivery: Delivery, public_key: str) -> dict[str, Any]:
+        body = _encoder.encode(delivery.body)
+        sealed = self._sealed(delivery, public_key, body)
+        return {
+            "number": delivery.number,
+            "at": delivery.at,
+            "state": delivery.state,
+            "encoding": delivery.encoding,
+            "signed": delivery.signed,
+            "data": None if sealed is None else sealed.data,
+            "signature": None if sealed is None else sealed.signature,
+            "decoded": _pretty(body.decode()),
+            "attempts": delivery.attempts,
+        }
+
+    def _sealed(self, delivery: Delivery, public_key: str, body: bytes) -> Sealed | None:
+        """Return the two parameters as the courier sends them: sealing the same body twice gives the same."""
+        merchant = self._state.merchants.get(public_key)
+        if merchant is None:
+            return None
+        sealed = seal(merchant.private_key, body)
+        if delivery.signed:
+            return sealed
+        return Sealed(data=sealed.data, signature=seal("not the key", b"").signature)
+
+
+def _by_transaction(deliveries: Iterable[Delivery]) -> defaultdict[str, list[Delivery]]:
+    found = defaultdict[str, list[Delivery]](list)
+    for delivery in deliveries:
+        found[delivery.transaction].append(delivery)
+    return found
+
+
+def _exchange(exchange: Exchange) -> dict[str, Any]:
+    fields: dict[str, Any] = msgspec.structs.asdict(exchange)
+    fields["decoded"] = _pretty(exchange.decoded) if exchange.decoded is not None else None
+    fields["reply_decoded"] = _pretty(exchange.reply) if exchange.reply.startswith(("{", "[")) else None
+    return fields
+
+
+def _pretty(text: str) -> str:
+    """Return JSON with line breaks and every number as it was written; other text unchanged."""
+    try:
+        return hide_cards(msgspec.json.format(text, indent=2))
+    except msgspec.DecodeError:
+        return text
+
+
+def _choices(struct: msgspec.Struct) -> list[dict[str, Any]]:
+    """Return each setting that is a flag, a number or a word, with its value and the words it may be."""
+    rows = []
+    for field in msgspec.inspect.type_info(type(struct)).fields:  # type: ignore[attr-defined]
+        value = getattr(struct, field.name)
+        row = {"name": field.name, "value": value, "default": field.default}
+        match field.type:
+            case msgspec.inspect.BoolType():
+                rows.append({**row, "kind": "flag"})
+            case msgspec.inspect.LiteralType(values=values):
+                rows.append({**row, "kind": "choice", "choices": list(values)})
+            case msgspec.inspect.IntType():
+                rows.append({**row, "kind": "whole"})
+            case msgspec.inspect.FloatType():
+                rows.append({**row, "kind": "number"})
+            case _:
+                pass
+    return rows
