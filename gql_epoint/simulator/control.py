@@ -14,8 +14,8 @@ POST   /_control/transactions/{transaction}/refund   a refund in EPoint's cabine
 POST   /_control/transactions/{transaction}/settle   the bank answers, as if a customer had paid: {"code": "000"};
                                                      with "amount", it took another one than was ordered
 
-A transaction may be named by its card as well, if it saves one. `callback` names what differs from the plan for
-this callback alone. What the console reads is in console/views.py and console/live.py.
+A transaction may be named by the card that it saves or by its order as well. `callback` names what differs from
+the plan, for this callback alone. What the console reads is in console/views.py and console/live.py.
 
 It has no key: a simulator moves no money; console/guard.py keeps other websites out. Bodies are JSON; errors are
 400, 403, 404, 413, 415 or 421 with {"error": "..."}.
@@ -232,8 +232,7 @@ class Control:
         return plan
 
     def _find(self, request: Request) -> Transaction:
-        books, name = self._state.books, request.path_params["name"]
-        transaction = books.transaction(name) or books.registration(name)
+        transaction = self._state.find(request.path_params["name"])
         # The books of an earlier run may name a merchant that is not here any more.
         if transaction is None or transaction.merchant not in self._state.merchants:
             raise MissingError

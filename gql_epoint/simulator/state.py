@@ -107,6 +107,15 @@ class State:
             self._plans[key] = msgspec.structs.replace(plan, reply_times=plan.reply_times - 1)
         return plan.reply
 
+    def find(self, name: str) -> Transaction | None:
+        """Find a transaction by EPoint's id, by the card that it saves, or as the latest of an order."""
+        orders = (self.books.latest(public_key, name) for public_key in self.merchants)
+        return (
+            self.books.transaction(name)
+            or self.books.registration(name)
+            or next((found for found in orders if found is not None), None)
+        )
+
     # Names ----------------------------------------------------------------------------------------------
 
     def new_transaction_name(self) -> str:

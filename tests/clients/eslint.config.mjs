@@ -35,6 +35,7 @@ export default [
           types: [
             'CardDetails', 'ClientToken', 'EventMessage', 'Failure', 'GatewayReference', 'GatewayStatusResult', 'Money',
             'PageInfo', 'RedirectAction', 'Split', 'Viewer',
+            'SimulatorAttempt', 'SimulatorCallback', 'SimulatorExchange', 'SimulatorTransaction',
           ],
         },
       }],

@@ -2,7 +2,7 @@
 
 GET /_control/console               merchants without keys, settings with their choices, bank codes, test cards
 GET /_control/transactions          the latest transactions, and the latest requests that belong to none
-GET /_control/transactions/{name}   one, by EPoint's id or the card it saves: requests, callbacks, what can be done
+GET /_control/transactions/{name}   one: its requests, its callbacks, and what can be done
 """
 
 from __future__ import annotations
@@ -81,8 +81,8 @@ class Views:
 
     async def transaction(self, request: Request) -> Any:
         """Return everything about one transaction, in the order in which it happened."""
-        state, name = self._state, request.path_params["name"]
-        found = state.books.transaction(name) or state.books.registration(name)
+        state = self._state
+        found = state.find(request.path_params["name"])
         if found is None:
             raise MissingError
         deliveries = _by_transaction(state.deliveries)[found.transaction]
