@@ -110,9 +110,11 @@ async def test_the_verdict_on_a_signature(sandbox: World, merchant, key, verdict
     """Requests that led to nothing are listed too, with the reason."""
     sealed = seal(key, json.dumps({"public_key": merchant, "transaction": f"te-{verdict}"}).encode())
     await sandbox.http.post("/api/1/get-status", json={"data": sealed.data, "signature": sealed.signature})
-    shown = [one for one in sandbox.state.journal if one.transaction == f"te-{verdict}"]
+    shown = [one for one in sandbox.state.journal if f"te-{verdict}" in (one.decoded or "")]
+    listed = (await sandbox.control("GET", "/transactions"))["loose"]
 
     assert [one.signature for one in shown] == [verdict]
+    assert (shown[0].number in [one["number"] for one in listed]) == (verdict != "valid")
 
 
 async def test_what_is_no_envelope_is_shown_as_it_is(sandbox: World):

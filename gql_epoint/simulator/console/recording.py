@@ -93,8 +93,11 @@ class _Recording:
         exchange.duration_ms = round((time.perf_counter() - self._started_s) * 1000, 1)
         exchange.reply = shorten(hide_cards(self._reply.decode("utf-8", "replace")))
         reply = _decoded(bytes(self._reply))
-        exchange.transaction = exchange.transaction or text_of(reply, "transaction") or self._subject(reply)
-        exchange.card_id = exchange.card_id or text_of(reply, "card_id")
+        if exchange.signature in ("invalid", "unknown_merchant"):
+            exchange.transaction = None  # Whoever sent this knows an id, and no more than that.
+        else:
+            exchange.transaction = exchange.transaction or text_of(reply, "transaction") or self._subject(reply)
+            exchange.card_id = exchange.card_id or text_of(reply, "card_id")
         self._state.changes.ring(exchange.transaction)
 
     def _begin(self) -> Exchange:
