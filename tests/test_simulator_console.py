@@ -191,6 +191,16 @@ async def test_no_card_number_is_recorded(sandbox: World, written):
     assert not [form for form in (sealed.data, "5555555555554444", "5555 5555", "\\u0035") if form in kept]
 
 
+async def test_no_token_of_a_phone_is_recorded(sandbox: World):
+    """What Apple Pay or Google Pay give a shop is as good as a card."""
+    fields = {"id": 1, "token": {"data": "c2VjcmV0"}, "billingContact": {"name": "Leyla"}, "order_id": "tokens"}
+    await sandbox.call("get-status", fields)
+    kept = repr([one for one in sandbox.state.journal if one.order_id == "tokens"])
+
+    assert '"token":"***"' in kept
+    assert not [secret for secret in ("c2VjcmV0", "Leyla", sealed_form(fields)["data"]) if secret in kept]
+
+
 async def test_no_key_is_shown(sandbox: World):
     """Neither the page nor what it reads has a private key."""
     name = (await sandbox.paid())["transaction"]

@@ -105,14 +105,14 @@ async def test_requests_and_answers_are_shown_decoded_and_as_sent(watched: Watch
     await watched.assert_clean()
 
 
-async def test_a_forged_request_is_listed_as_unmatched(watched: Watched, sandbox: World) -> None:
+async def test_a_forged_request_is_listed_by_itself(watched: Watched, sandbox: World) -> None:
     """With the verdict, though it belongs to no transaction."""
     page = watched.page
     await page.goto(watched.origin)
     body = sealed({"public_key": MERCHANT.public_key, **PAY}, OTHER_MERCHANT.private_key)
     await sandbox.http.post("/api/1/request", data=body)
-    await expect(page.locator("#refused-count")).to_have_text("1")
-    await page.get_by_role("link", name="Unmatched").click()
+    await expect(page.locator("#others-count")).to_have_text("1")
+    await page.get_by_role("link", name="Other requests").click()
     await expect(page.locator("details.entry")).to_contain_text("signature invalid")
     await expect(page.locator("details.entry")).to_contain_text("server_error")
     await watched.assert_clean()
@@ -254,7 +254,7 @@ async def test_drop(watched: Watched, sandbox: World) -> None:
     await expect(page.locator("[data-callback] .badge").first).to_have_text("dropped")
     await choose(page, "Delay", "600")
     await button(page, "Resend callback").click()
-    await button(page, "Lose it").click()
+    await button(page, "Drop it").click()
     await expect(page.locator("[data-callback] .head > .badge")).to_have_text(["dropped", "dropped"])
 
     assert await nothing_arrives(sandbox)
@@ -396,7 +396,7 @@ async def test_it_fits_the_screen(
         "list": "#/transactions",
         "open": f"#/transactions/{names['open']}",
         "paid": f"#/transactions/{names['paid']}",
-        "unmatched": "#/refused",
+        "others": "#/others",
         "merchants": "#/merchants",
         "settings": "#/settings",
     }.items():

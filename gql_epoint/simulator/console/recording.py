@@ -21,7 +21,9 @@ from gql_epoint.simulator.state import State
 
 _READ_BYTES_MAX = 256 * 1024  # of a body; what is longer is passed on and not read
 _OPERATIONS = {operation.path: operation.name for operation in OPERATIONS.values()}
+_PAGES = ("/pay/", "/widget/")
 _CARD_FIELD = "card_number"
+_SECRET_FIELDS = ("token", "billingContact")  # what Apple Pay and Google Pay give a shop, and nobody should keep
 _decoder = msgspec.json.Decoder(float_hook=str)
 
 
@@ -59,7 +61,7 @@ def _is_recorded(scope: Scope) -> bool:
     # A heartbeat says nothing, and may be asked for every second.
     if path.startswith("/api/"):
         return not path.endswith("/heartbeat")
-    return path.startswith("/pay/") and scope["method"] == "POST"
+    return path.startswith(_PAGES) and scope["method"] == "POST"
 
 
 class _Recording:
@@ -112,7 +114,7 @@ class _Recording:
             content_type=headers.get(b"content-type", ""),
         )
         raw = bytes(self._request)
-        if path.startswith("/pay/"):
+        if path.startswith(_PAGES):
             self._read_page(exchange, raw)
         else:
             self._read_call(exchange, raw)
@@ -123,8 +125,7 @@ class _Recording:
 
     def _read_page(self, exchange: Exchange, raw: bytes) -> None:
         """Keep what a customer did, and of a card number what a bank would show."""
-        exchange.operation = None
-        transaction = self._state.books.page(self._scope["path"].removeprefix("/pay/"))
+        transaction = self._state.books.page(self._scope["path"].rpartition("/")[2])
         if transaction is not None:
             exchange.transaction, exchange.merchant = transaction.transaction, transaction.merchant
             exchange.order_id, exchange.card_id = transaction.order_id, transaction.card_id
@@ -152,11 +153,12 @@ class _Recording:
         self._name(exchange, fields)
         decoded = payload.decode("utf-8", "replace")
         # Written anew, a number that hides behind escapes is found as well.
-        anew = msgspec.json.encode(fields).decode()
-        if hide_cards(decoded) == decoded and hide_cards(anew) == anew:
+        secret = {name: "***" for name in _SECRET_FIELDS if name in fields}
+        anew = msgspec.json.encode(fields | secret).decode()
+        if not secret and hide_cards(decoded) == decoded and hide_cards(anew) == anew:
             exchange.request, exchange.decoded = shorten(hide_cards(text)), shorten(decoded)
         else:
-            exchange.request = f"({len(raw)} bytes that are not kept, because they hold a card number)"
+            exchange.request = f"({len(raw)} bytes that are not kept: they hold a card number or a token)"
             exchange.decoded = shorten(hide_cards(anew))
 
     def _judge(self, public_key: Any, data: str, signature: str) -> Signature:

@@ -7,7 +7,7 @@ import { merchantsView, settingsView } from './settings.js';
 import { transactionsView } from './transactions.js';
 
 const main = document.getElementById('main');
-const views = { transactions: transactionsView(), refused: refusedView(), merchants: merchantsView(), settings: settingsView() };
+const views = { transactions: transactionsView(), others: othersView(), merchants: merchantsView(), settings: settingsView() };
 let place = where();
 let about = null;
 let looking = null;
@@ -18,17 +18,17 @@ function where() {
   return { tab: tab in views ? tab : 'transactions', name: name ? decodeURIComponent(name) : null };
 }
 
-function refusedView() {
+function othersView() {
   const entries = h('div.entries', {});
   const nothing = h('p.empty', {}, 'None. Every request so far belongs to a transaction.');
-  const element = h('div.page', {}, h('h1', {}, 'Unmatched requests'),
-    h('p.lead', {}, 'Requests that belong to no transaction: bad signatures, unknown merchants, refused fields, questions about nothing.'), entries, nothing);
+  const element = h('div.page', {}, h('h1', {}, 'Other requests'),
+    h('p.lead', {}, 'Those that belong to no transaction: bad signatures, unknown merchants, refused fields, questions about nothing.'), entries, nothing);
   return {
     element,
     update({ loose }) {
       reconcile(entries, loose, (one) => one.number, exchange);
       nothing.hidden = loose.length > 0;
-      const count = document.getElementById('refused-count');
+      const count = document.getElementById('others-count');
       count.hidden = loose.length === 0;
       count.textContent = String(loose.length);
     },
@@ -67,7 +67,7 @@ async function once() {
     return;
   }
   views.transactions.update(list);
-  views.refused.update(list);
+  views.others.update(list);
   views.merchants.update(about);
   views.settings.update(about);
   if (tab === 'transactions') views.transactions.show(name, shown, about);

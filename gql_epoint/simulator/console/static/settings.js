@@ -2,7 +2,7 @@
 
 import { call } from './api.js';
 import { field, h, reconcile, toast } from './dom.js';
-import { badge, copy, label as labelled, words } from './format.js';
+import { copy, label as labelled, words } from './format.js';
 
 const ADDRESSES = [
   ['result_url', 'Result URL', 'Where callbacks go.'],
@@ -41,7 +41,7 @@ function merchant(one) {
     put(`/merchants/${one.public_key}`, Object.fromEntries(inputs.map(([name, input]) => [name, input.value.trim() || null])), 'Saved.');
   });
   return h('article.card', { 'aria-label': one.public_key }, h('h2.mono', {}, one.public_key, copy(one.public_key, 'the public key')),
-    Array.isArray(one.granted) && h('p', {}, one.granted.map((name) => badge(name, 'plain'))), form);
+    form);
 }
 
 /** Flags, numbers and words; each is changed at once, for everything that follows. */

@@ -62,7 +62,7 @@ function parts(shown, about) {
   const act = async (number, what) => {
     try {
       await call('POST', `/deliveries/${number}/${what}`);
-      toast(what === 'send' ? 'Sent.' : 'Lost.');
+      toast(what === 'send' ? 'Sent.' : 'Dropped.');
     } catch (error) {
       toast(error.message, 'bad');
     }
