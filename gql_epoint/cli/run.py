@@ -146,7 +146,7 @@ def _welcome(url: str, simulator_url: str) -> str:
 gql-epoint serving on {url}
 
   GraphQL and its explorer   {url}{GRAPHQL_PATH}
-  EPoint simulator, console  {simulator_url}
+  EPoint simulator           {simulator_url}   (open it: a console)
   Development key            {DEVELOPMENT_KEY}
 
 Three things to try:
