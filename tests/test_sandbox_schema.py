@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import json
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -16,6 +17,7 @@ from gql_epoint.keys import DEVELOPMENT_KEY, digest_of
 from gql_epoint.schema import build_schema
 from gql_epoint.schema.access import Credential
 from gql_epoint.schema.context import RequestContext
+from gql_epoint.web.explorer_page import Tab, explorer_tabs
 from tests.service import Client, Service
 from tests.test_access import DOCUMENTS, EVERY_KEY
 
@@ -166,6 +168,25 @@ async def test_a_bank_declines_with_a_code(client: Client) -> None:
 
     assert payload == {"simulatorTransaction": {"status": "failed", "bankCode": "208"}, "errors": []}
     assert (await client.data(failure))["transaction"]["failure"]["bankCode"] == "208"
+
+
+async def test_the_tabs_of_the_explorer_play_the_whole_journey(start_service: Callable[..., Service]) -> None:
+    """Pay, act as the customer, ask: nothing but GraphiQL is needed."""
+    pay, _watch, status, *_ = explorer_tabs(sandbox=True)
+    (act,) = [tab for tab in explorer_tabs(sandbox=True) if "ActAsCustomer" in tab.query]
+    async with start_service().client() as client:
+
+        async def run(tab: Tab) -> Any:
+            return await client.data(tab.query, **json.loads(tab.variables or "{}"))
+
+        await run(pay)
+        played = await run(act)
+        async with asyncio.timeout(10):
+            while (shown := (await run(status))["transaction"])["status"] != "SUCCESS":
+                await asyncio.sleep(0.05)
+
+    assert played["simulatorApprove"]["errors"] == []
+    assert shown["card"]["mask"] == played["simulatorApprove"]["simulatorTransaction"]["cardMask"]
 
 
 @pytest.mark.parametrize("lie", [{"amount": "1.25"}, {"callback": {"amount": "1.25"}}])

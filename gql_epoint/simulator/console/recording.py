@@ -152,14 +152,14 @@ class _Recording:
         exchange.signature = self._judge(fields.get("public_key"), sealed.data, sealed.signature)
         self._name(exchange, fields)
         decoded = payload.decode("utf-8", "replace")
-        # Written anew, a number that hides behind escapes is found as well.
         secret = {name: "***" for name in _SECRET_FIELDS if name in fields}
-        anew = msgspec.json.encode(fields | secret).decode()
+        # Written anew, a number that hides behind escapes is found as well.
+        anew = msgspec.json.encode(fields | secret).decode() if secret or "\\" in decoded else decoded
         if not secret and hide_cards(decoded) == decoded and hide_cards(anew) == anew:
             exchange.request, exchange.decoded = shorten(hide_cards(text)), shorten(decoded)
         else:
             exchange.request = f"({len(raw)} bytes that are not kept: they hold a card number or a token)"
-            exchange.decoded = shorten(hide_cards(anew))
+            exchange.decoded = hide_cards(shorten(anew))
 
     def _judge(self, public_key: Any, data: str, signature: str) -> Signature:
         merchant = self._state.merchants.get(public_key) if isinstance(public_key, str) else None
