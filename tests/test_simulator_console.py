@@ -14,6 +14,7 @@ import pytest
 from gql_epoint.epoint.signing import seal
 from gql_epoint.simulator import SimulatorSettings, running
 from gql_epoint.simulator.console.journal import hide_cards
+from gql_epoint.simulator.console.views import features_of
 from tests.simulator_client import APPROVED, MERCHANT, OTHER_MERCHANT, PAY, World, world
 
 
@@ -328,6 +329,19 @@ async def test_settings_can_be_chosen_from(sandbox: World):
     assert [merchant["public_key"] for merchant in shown["merchants"]] == ["i000000001", "i000000002"]
     assert "private_key" not in shown["merchants"][0]
     assert "116" in [row["code"] for row in shown["bank_codes"]]
+
+
+def test_what_epoint_grants_is_known_by_the_default():
+    """A merchant has everything until something is taken away."""
+
+    class Granted(msgspec.Struct):
+        granted: tuple[str, ...] = ("tokens", "b2b")
+
+    assert features_of(MERCHANT) == features_of(type(MERCHANT)(public_key="i1", private_key="k"))
+    assert features_of(Granted(granted=("b2b",))) == [
+        {"name": "tokens", "granted": False},
+        {"name": "b2b", "granted": True},
+    ]
 
 
 # -- live -------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.async_api import expect
 
+from gql_epoint.simulator.console.views import features_of
 from tests.simulator_client import DECLINED, MERCHANT, OTHER_MERCHANT, PAY, World, sealed, world
 
 if TYPE_CHECKING:
@@ -356,6 +357,22 @@ async def test_merchants_can_be_changed(watched: Watched, sandbox: World) -> Non
     changed = sandbox.state.merchants[MERCHANT.public_key]
     assert (changed.success_url, changed.result_url) == ("https://shop.example/thanks", None)
     assert MERCHANT.private_key not in await page.content()
+    await watched.assert_clean()
+
+
+@pytest.mark.skipif(not features_of(MERCHANT), reason="EPoint grants nothing merchant by merchant here")
+async def test_grants_can_be_taken_away(watched: Watched, sandbox: World) -> None:
+    """One feature of one merchant; the others stay."""
+    page = watched.page
+    await page.goto(f"{watched.origin}/#/merchants")
+    names = [feature["name"] for feature in features_of(MERCHANT)]
+    card = page.get_by_label(MERCHANT.public_key, exact=True)
+    await card.get_by_label(names[0], exact=True).click()
+    await expect(page.locator(".toast")).to_have_text(f"{names[0]}: not granted", ignore_case=True)
+
+    changed = features_of(sandbox.state.merchants[MERCHANT.public_key])
+    assert [feature["name"] for feature in changed if feature["granted"]] == names[1:]
+    assert features_of(sandbox.state.merchants[OTHER_MERCHANT.public_key]) == features_of(OTHER_MERCHANT)
     await watched.assert_clean()
 
 

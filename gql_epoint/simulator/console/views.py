@@ -53,10 +53,15 @@ class Views:
     async def console(self, request: Request) -> Any:
         """Return what seldom changes."""
         state = self._state
-        hidden = {"private_key"}
         return {
             "merchants": [
-                {name: value for name, value in msgspec.to_builtins(merchant).items() if name not in hidden}
+                {
+                    "public_key": merchant.public_key,
+                    "result_url": merchant.result_url,
+                    "success_url": merchant.success_url,
+                    "error_url": merchant.error_url,
+                    "features": features_of(merchant),
+                }
                 for merchant in state.merchants.values()
             ],
             "switches": _choices(state.switches),
@@ -120,7 +125,7 @@ class Views:
             "code": found.code,
             "card_id": found.card_id,
             "card_mask": found.card_mask,
-            "page": None if found.page is None else f"/pay/{found.page}",
+            "page": None if found.page is None else f"/{_page_of(found)}/{found.page}",
             "callback_states": [one.state for one in deliveries],
         }
 
@@ -148,6 +153,20 @@ class Views:
         if delivery.signed:
             return sealed
         return Sealed(data=sealed.data, signature=seal("not the key", b"").signature)
+
+
+def _page_of(found: Transaction) -> str:
+    return "widget" if found.operation == "widget" else "pay"
+
+
+def features_of(merchant: msgspec.Struct) -> list[dict[str, Any]]:
+    """Return the features that EPoint grants merchant by merchant, and whether this one has each.
+
+    A merchant that says nothing has all of them, so the default of its field `granted` names them.
+    """
+    fields = msgspec.structs.fields(type(merchant))
+    known = next((field.default for field in fields if field.name == "granted"), ())
+    return [{"name": name, "granted": name in getattr(merchant, "granted", ())} for name in known]
 
 
 def _by_transaction(deliveries: Iterable[Delivery]) -> defaultdict[str, list[Delivery]]:

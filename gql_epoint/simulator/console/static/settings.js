@@ -40,8 +40,18 @@ function merchant(one) {
     event.preventDefault();
     put(`/merchants/${one.public_key}`, Object.fromEntries(inputs.map(([name, input]) => [name, input.value.trim() || null])), 'Saved.');
   });
+  const switches = one.features.map(({ name, granted }) => {
+    const input = h('input.switch', { type: 'checkbox', role: 'switch', id: `${one.public_key}-grant-${name}`, checked: granted });
+    input.addEventListener('change', async () => {
+      const names = one.features.filter((feature) => (feature.name === name ? input.checked : feature.granted)).map((feature) => feature.name);
+      if (!await put(`/merchants/${one.public_key}`, { granted: names }, `${name}: ${input.checked ? 'granted' : 'not granted'}`)) {
+        input.checked = granted;
+      }
+    });
+    return h('label.setting', { for: input.id }, h('span', {}, name), input);
+  });
   return h('article.card', { 'aria-label': one.public_key }, h('h2.mono', {}, one.public_key, copy(one.public_key, 'the public key')),
-    form);
+    form, switches.length > 0 && h('div.grants', {}, h('h3', {}, 'Granted by EPoint'), switches));
 }
 
 /** Flags, numbers and words; each is changed at once, for everything that follows. */
