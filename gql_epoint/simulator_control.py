@@ -20,6 +20,7 @@ from gql_epoint.errors import ErrorCode, RefusedError
 T = TypeVar("T")
 
 _ANSWER_BYTES_MAX = 32 * 1024 * 1024
+_CONNECTIONS_MAX = 200  # more than the simulator has streams to give, so that calls always find one
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,14 +106,13 @@ class SimulatorControl:
     Its code is NOT_FOUND or INVALID_INPUT if the simulator says so, and GATEWAY_UNAVAILABLE if it says nothing.
     """
 
-    def __init__(self, base_url: str, *, timeout_s: float = 10.0, streams_max: int = 50) -> None:
+    def __init__(self, base_url: str, *, timeout_s: float = 10.0) -> None:
         self.base_url = base_url.rstrip("/")
         self._timeout_s = timeout_s
-        self._streams_max = streams_max
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
-        connector = aiohttp.TCPConnector(limit=self._streams_max * 2)
+        connector = aiohttp.TCPConnector(limit=_CONNECTIONS_MAX)
         self._session = aiohttp.ClientSession(
             connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False
         )
