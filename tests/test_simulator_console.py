@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import httpx
 import msgspec
@@ -13,7 +13,7 @@ import pytest
 
 from gql_epoint.epoint.signing import seal
 from gql_epoint.simulator import SimulatorSettings, running
-from gql_epoint.simulator.console.journal import hide_cards
+from gql_epoint.simulator.console.journal import TEXT_CHARACTERS_MAX, hide_cards, shorten
 from gql_epoint.simulator.console.views import features_of
 from tests.simulator_client import APPROVED, MERCHANT, OTHER_MERCHANT, PAY, World, world
 
@@ -22,6 +22,11 @@ from tests.simulator_client import APPROVED, MERCHANT, OTHER_MERCHANT, PAY, Worl
 async def sandbox():
     async with world() as made:
         yield made
+
+
+def sealed_form_of(raw: bytes):
+    sealed = seal(MERCHANT.private_key, raw)
+    return {"data": sealed.data, "signature": sealed.signature}
 
 
 async def details(sandbox: World, name: str):
@@ -145,8 +150,40 @@ async def test_an_answer_that_never_comes_can_be_seen(sandbox: World):
 
 
 def sealed_form(fields):
-    sealed = seal(MERCHANT.private_key, json.dumps({"public_key": MERCHANT.public_key, **fields}).encode())
-    return {"data": sealed.data, "signature": sealed.signature}
+    return sealed_form_of(json.dumps({"public_key": MERCHANT.public_key, **fields}).encode())
+
+
+NASTY = {
+    "deep": sealed_form_of(b"[" * 20_000),
+    "half of a surrogate": sealed_form_of(b'{"public_key": "i000000001", "order_id": "\\ud800"}'),
+    "not base64": {"data": "é====", "signature": "é"},
+    "a number as an id": sealed_form_of(b'{"public_key": 1, "order_id": 1e999, "transaction": [], "card_id": {}}'),
+    "nothing": {"data": "", "signature": ""},
+}
+
+
+@pytest.mark.parametrize("what", NASTY)
+async def test_what_makes_no_sense_is_answered_and_shown(sandbox: World, what):
+    """Whoever looks on changes no answer, and one odd request does not hide all others."""
+    answer = await sandbox.http.post("/api/1/get-status", data=NASTY[what])
+    listed = (await sandbox.control("GET", "/transactions"))["loose"]
+
+    assert answer.json()["status"] in ("error", "server_error")
+    assert (listed[0]["path"], listed[0]["http_status"]) == ("/api/1/get-status", 200)
+
+
+async def test_a_path_that_is_no_text_is_answered_and_shown(sandbox: World):
+    """Bytes that are no UTF-8 included."""
+    answer = await sandbox.http.post("/api/1/%ff%00")
+    listed = (await sandbox.control("GET", "/transactions"))["loose"]
+
+    assert (answer.status_code, listed[0]["http_status"]) == (404, 404)
+
+
+def test_long_texts_are_cut():
+    """And say so: the ring is bounded in what it holds as well."""
+    assert shorten("a" * TEXT_CHARACTERS_MAX) == "a" * TEXT_CHARACTERS_MAX
+    assert shorten("a" * (TEXT_CHARACTERS_MAX + 7)).endswith("a\n… 7 more characters")
 
 
 async def test_the_ring_is_bounded():
@@ -358,6 +395,23 @@ async def test_changes_are_told_at_once(sandbox: World):
             changed += event["transactions"]
 
         assert (event["revision"] > first["revision"], first["transactions"]) == (True, [])
+
+
+async def test_streams_are_bounded():
+    """The next one is told to come back."""
+    async with (
+        running(SimulatorSettings()) as simulator,
+        httpx.AsyncClient(base_url=simulator.url, limits=httpx.Limits(max_connections=None)) as http,
+        AsyncExitStack() as streams,
+    ):
+        lines = []  # kept, because a stream whose lines are collected is closed
+        for _ in range(100):
+            stream = await streams.enter_async_context(http.stream("GET", "/_control/live"))
+            lines.append(stream.aiter_lines())
+            assert await anext(lines[-1]) == "event: changed"
+        refused = await http.get("/_control/live")
+
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
 
 
 async def test_a_stream_ends_with_the_simulator():

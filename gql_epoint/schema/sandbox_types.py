@@ -257,8 +257,8 @@ def _json(text: str | None) -> Json | None:
         return None
     try:
         return Json(json.loads(text))
-    except ValueError:
-        return None
+    except (ValueError, RecursionError):
+        return None  # cut off, or not meant to be JSON
 
 
 def _rounded(duration_ms: float | None) -> int | None:

@@ -6,9 +6,11 @@ import asyncio
 import re
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 from playwright.async_api import expect
 
+from gql_epoint.simulator import SimulatorSettings, running
 from gql_epoint.simulator.console.views import features_of
 from tests.simulator_client import DECLINED, MERCHANT, OTHER_MERCHANT, PAY, World, sealed, world
 
@@ -145,6 +147,23 @@ async def test_the_list_can_be_searched(watched: Watched, sandbox: World) -> Non
     await page.get_by_label("Status").select_option("failed")
     await expect(page.locator(".item .title")).to_have_text(["failed-3"])
     await watched.assert_clean()
+
+
+async def test_it_finds_its_simulator_again(browser: Browser, watched: Watched) -> None:
+    """A simulator that is started anew is shown as it is then, without a reload."""
+    page = watched.page
+    async with world() as first:
+        port = int(first.url.rpartition(":")[2])
+        await page.goto(first.url)
+        await first.call("request", {**PAY, "order_id": "before"})
+        await expect(page.locator(".item .title")).to_have_text(["before"])
+    await expect(page.locator("#live")).to_have_text("not connected")
+    async with running(SimulatorSettings(), port=port) as second, httpx.AsyncClient(base_url=second.url) as http:
+        await http.post("/api/1/request", data=sealed({"public_key": MERCHANT.public_key, **PAY}))
+        await expect(page.locator("#live")).to_have_text("live", timeout=20_000)
+        await expect(page.locator(".item .title")).to_have_text([PAY["order_id"]])
+
+    assert await watched.violations() == []
 
 
 # -- buttons ------------------------------------------------------------------------------------------------------

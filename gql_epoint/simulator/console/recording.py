@@ -109,7 +109,7 @@ class _Recording:
             number=self._state.journal.next_number(),
             at=self._state.clock(),
             method=self._scope["method"],
-            path=quote(path),
+            path=quote(path, errors="replace"),
             operation=_OPERATIONS.get(path),
             content_type=headers.get(b"content-type", ""),
         )

@@ -187,7 +187,7 @@ def _pretty(text: str) -> str:
     """Return JSON with line breaks and every number as it was written; other text unchanged."""
     try:
         return hide_cards(msgspec.json.format(text, indent=2))
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return text
 
 
