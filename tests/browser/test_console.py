@@ -11,6 +11,7 @@ import pytest
 from playwright.async_api import expect
 
 from gql_epoint.simulator import SimulatorSettings, running
+from gql_epoint.simulator.books import Transaction
 from gql_epoint.simulator.console.views import features_of
 from tests.simulator_client import DECLINED, MERCHANT, OTHER_MERCHANT, PAY, World, sealed, world
 
@@ -222,6 +223,21 @@ async def test_refund_from_the_cabinet(watched: Watched, sandbox: World) -> None
 
     assert (await sandbox.status(name))["status"] == "returned"
     assert sandbox.shop.received.empty()
+    await watched.assert_clean()
+
+
+@pytest.mark.skipif("hold" not in Transaction.__struct_fields__, reason="the simulator holds nothing yet")
+@pytest.mark.parametrize(("press", "status_then"), [("Capture", "captured"), ("Release", "released")])
+async def test_what_is_held_is_taken_or_let_go(
+    watched: Watched, sandbox: World, press: str, status_then: str
+) -> None:
+    """In the cabinet, where the shop does not see it."""
+    page = watched.page
+    await opened(watched, sandbox, "held", "pre-auth-request")
+    await button(page, "Approve").click()
+    await expect(status(page)).to_have_text("held")
+    await button(page, press).click()
+    await expect(status(page)).to_have_text(status_then)
     await watched.assert_clean()
 
 

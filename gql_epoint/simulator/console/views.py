@@ -102,14 +102,14 @@ class Views:
             "callbacks": [self._callback(one, found.merchant) for one in deliveries[-_EXCHANGES_MAX:]],
             "actions": {
                 "settle": known and found.status == "new",
-                "refund": known and is_refundable(state, found),
+                # What is held is taken or let go in the cabinet.
+                "capture": known and _hold_of(found) == "held",
+                "refund": known and (is_refundable(state, found) or _hold_of(found) == "held"),
                 "resend": known and found.status != "new" and found.operation in CALLBACK_FIELDS,
             },
         }
 
     def _row(self, found: Transaction, deliveries: list[Delivery]) -> dict[str, Any]:
-        # EPoint's word for what has been given back is one of get-status alone; here it is one of the list.
-        returned = bool(found.refunds) and found.refundable == 0
         return {
             "transaction": found.transaction,
             "operation": found.operation,
@@ -121,7 +121,7 @@ class Views:
             "currency": found.currency,
             "refunded": found.refunded,
             "refundable": found.refundable,
-            "status": "returned" if returned else found.status,
+            "status": _word_of(found),
             "code": found.code,
             "card_id": found.card_id,
             "card_mask": found.card_mask,
@@ -153,6 +153,19 @@ class Views:
         if delivery.signed:
             return sealed
         return Sealed(data=sealed.data, signature=seal("not the key", b"").signature)
+
+
+def _word_of(found: Transaction) -> str:
+    # EPoint's word for what has been given back is one of get-status alone; here it is one of the list.
+    if found.refunds and found.refundable == 0:
+        return "returned"
+    return _hold_of(found) or found.status
+
+
+def _hold_of(found: Transaction) -> str | None:
+    """Return where the hold of a pre-authorisation stands, if the books know of such."""
+    hold: str | None = getattr(found, "hold", None)
+    return hold
 
 
 def _page_of(found: Transaction) -> str:

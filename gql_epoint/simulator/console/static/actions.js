@@ -21,12 +21,12 @@ const HINTS = {
 
 /** The form for one transaction, or null if there is nothing to do. `encodings` are the ways to write a callback. */
 export function actions(shown, codes, encodings) {
-  const { settle, refund, resend } = shown.actions;
-  if (!settle && !refund && !resend) return null;
+  const { settle, capture, refund, resend } = shown.actions;
+  if (!settle && !capture && !refund && !resend) return null;
   const way = callbackForm(encodings, shown);
   return h('section.card.actions', { 'aria-label': 'Actions' },
     settle && bank(shown, codes, way),
-    refund && cabinet(shown),
+    capture ? heldInCabinet(shown) : refund && cabinet(shown),
     (settle || resend) && h('fieldset', {},
       h('legend', {}, settle ? 'The callback that follows' : 'Callback'),
       way.element,
@@ -61,6 +61,16 @@ function cabinet(shown) {
     field('Refund amount', amount, `Up to ${money(shown.refundable, shown.currency)}. No callback tells the shop.`),
     h('div.row', {}, button('Refund', () => send(`/transactions/${shown.transaction}/refund`,
       amount.value.trim() ? { amount: amount.value.trim() } : {}, 'Refunded in the cabinet.').then(() => { amount.value = ''; }))));
+}
+
+function heldInCabinet(shown) {
+  const amount = h('input', { id: 'capture', inputmode: 'decimal', autocomplete: 'off', placeholder: Number(shown.amount).toFixed(2) });
+  const taken = () => (amount.value.trim() ? { amount: amount.value.trim() } : {});
+  return h('fieldset', {}, h('legend', {}, 'EPoint’s cabinet'),
+    field('Amount to take', amount, `Held: ${money(shown.amount, shown.currency)}. No callback tells the shop.`),
+    h('div.row', {},
+      button('Capture', () => send(`/transactions/${shown.transaction}/capture`, taken(), 'Captured in the cabinet.')),
+      button('Release', () => send(`/transactions/${shown.transaction}/refund`, {}, 'Released in the cabinet.'), 'quiet')));
 }
 
 function callbackForm(encodings, shown) {

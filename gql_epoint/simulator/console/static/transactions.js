@@ -6,12 +6,13 @@ import { h, reconcile, toast } from './dom.js';
 import { callback, exchange } from './exchanges.js';
 import { badge, copy, money, time, words } from './format.js';
 
+const STATUSES = ['new', 'success', 'failed', 'returned'];
+
 /** Build the view once; `update` and `show` fill it. */
 export function transactionsView() {
   const rows = h('ol.rows', { 'aria-label': 'Transactions' });
   const search = h('input', { type: 'search', placeholder: 'Order, transaction, card …', 'aria-label': 'Search transactions' });
-  const status = h('select', { 'aria-label': 'Status' }, ['', 'new', 'success', 'failed', 'returned'].map((word) =>
-    h('option', { value: word }, word ? words(word) : 'all')));
+  const status = h('select', { 'aria-label': 'Status' });
   const note = h('p.empty', {});
   const detail = h('section.detail', { 'aria-label': 'Transaction', 'aria-live': 'off' });
   const element = h('div.split', {},
@@ -30,7 +31,12 @@ export function transactionsView() {
   status.addEventListener('change', fill);
   return {
     element,
-    update(next) { list = next; fill(); },
+    update(next) {
+      list = next;
+      const known = ['', ...new Set([...STATUSES, ...list.transactions.map((one) => one.status)])];
+      reconcile(status, known, (word) => word, (word) => h('option', { value: word }, word ? words(word) : 'all'));
+      fill();
+    },
     show(name, shown, about) {
       selected = name;
       element.classList.toggle('open', name !== null);
