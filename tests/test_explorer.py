@@ -265,7 +265,8 @@ def test_a_tab_teaches_and_holds_one_named_operation(path: Path) -> None:
 
     assert isinstance(operation, OperationDefinitionNode)
     assert operation.name is not None
-    assert text.startswith(f"# {int(path.stem.split('-')[0])}. ")
+    which = "Sandbox " if path in SANDBOX_TAB_FILES else ""
+    assert text.startswith(f"# {which}{int(path.stem.split('-')[0])}. ")
     assert bool(operation.variable_definitions) == path.with_suffix(".json").exists()
 
 
