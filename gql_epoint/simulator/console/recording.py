@@ -24,6 +24,7 @@ _OPERATIONS = {operation.path: operation.name for operation in OPERATIONS.values
 _PAGES = ("/pay/", "/widget/")
 _CARD_FIELD = "card_number"
 _SECRET_FIELDS = ("token", "billingContact")  # what Apple Pay and Google Pay give a shop, and nobody should keep
+_FORGED = ("invalid", "unknown_merchant")
 _decoder = msgspec.json.Decoder(float_hook=str)
 
 
@@ -95,9 +96,7 @@ class _Recording:
         exchange.duration_ms = round((time.perf_counter() - self._started_s) * 1000, 1)
         exchange.reply = shorten(hide_cards(self._reply.decode("utf-8", "replace")))
         reply = _decoded(bytes(self._reply))
-        if exchange.signature in ("invalid", "unknown_merchant"):
-            exchange.transaction = None  # Whoever sent this knows an id, and no more than that.
-        else:
+        if exchange.signature not in _FORGED:
             exchange.transaction = exchange.transaction or text_of(reply, "transaction") or self._subject(reply)
             exchange.card_id = exchange.card_id or text_of(reply, "card_id")
         self._state.changes.ring(exchange.transaction)
@@ -151,6 +150,8 @@ class _Recording:
         fields = _decoded(payload)
         exchange.signature = self._judge(fields.get("public_key"), sealed.data, sealed.signature)
         self._name(exchange, fields)
+        if exchange.signature in _FORGED:
+            exchange.transaction = None  # Whoever sent this knows an id, and no more than that.
         decoded = payload.decode("utf-8", "replace")
         secret = {name: "***" for name in _SECRET_FIELDS if name in fields}
         # Written anew, a number that hides behind escapes is found as well.

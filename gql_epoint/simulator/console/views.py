@@ -76,7 +76,7 @@ class Views:
         state = self._state
         latest = state.books.transactions[: -_LISTED_MAX - 1 : -1]
         deliveries = _by_transaction(state.deliveries)
-        loose = [exchange for exchange in state.journal if exchange.transaction is None]
+        loose = [exchange for exchange in state.journal if self._subject(exchange) is None]
         return {
             "revision": state.changes.revision,
             "count": len(state.books.transactions),
@@ -91,7 +91,7 @@ class Views:
         if found is None:
             raise MissingError
         deliveries = _by_transaction(state.deliveries)[found.transaction]
-        exchanges = [one for one in state.journal if one.transaction == found.transaction]
+        exchanges = [one for one in state.journal if self._subject(one) == found.transaction]
         plan = state.plan_of(found)
         known = found.merchant in state.merchants
         return {
@@ -108,6 +108,14 @@ class Views:
                 "resend": known and found.status != "new" and found.operation in CALLBACK_FIELDS,
             },
         }
+
+    def _subject(self, exchange: Exchange) -> str | None:
+        """Return the transaction that an exchange is about; while its answer is waited for, the order tells."""
+        is_open = exchange.duration_ms is None and exchange.signature == "valid"
+        if exchange.transaction is not None or not is_open:
+            return exchange.transaction
+        latest = self._state.books.latest(exchange.merchant or "", exchange.order_id or "")
+        return latest.transaction if latest is not None else None
 
     def _row(self, found: Transaction, deliveries: list[Delivery]) -> dict[str, Any]:
         return {
