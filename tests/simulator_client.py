@@ -27,6 +27,12 @@ PAY = {"amount": "30.75", "currency": "AZN", "language": "en", "order_id": "orde
 SPLIT = {**PAY, "split_user": OTHER_MERCHANT.public_key, "split_amount": "10.00"}
 
 
+def sealed(fields: dict[str, Any], private_key: str = MERCHANT.private_key) -> dict[str, str]:
+    """Return the two parameters of a request; the right key is the caller's business."""
+    made = seal(private_key, msgspec.json.encode(fields))
+    return {"data": made.data, "signature": made.signature}
+
+
 class Shop:
     """Takes callbacks; `answers` holds the HTTP statuses to give before 200."""
 

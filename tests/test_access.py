@@ -31,7 +31,7 @@ from gql_epoint.schema.context import RequestContext
 from gql_epoint.schema.enums import ClientOperation
 from gql_epoint.schema.guards import one_money_field_rule
 
-SCHEMA = build_schema()
+SCHEMA = build_schema(sandbox=True)  # all of it; test_sandbox_schema.py has what production lacks
 GRAPHQL = SCHEMA._schema  # noqa: SLF001
 EVERYTHING = frozenset(Scope)
 
@@ -121,6 +121,28 @@ ROOTS: dict[str, tuple[str, Scope | None]] = {
         Scope.PAYMENTS_READ,
     ),
     "Subscription.events": ("subscription { events { cursor } }", Scope.PAYMENTS_READ),
+}
+
+# What only the sandbox has.
+PLAY = 'by: {orderId: "A"}'
+ROOTS |= {
+    "Query.simulatorTransactions": ("{ simulatorTransactions { status } }", Scope.PAYMENTS_READ),
+    "Query.simulatorTransaction": (f"{{ simulatorTransaction({PLAY}) {{ status }} }}", Scope.PAYMENTS_READ),
+    **{
+        f"Mutation.{name}": (f"mutation {{ {name}({arguments}) {{ errors {{ code }} }} }}", Scope.PAYMENTS_WRITE)
+        for name, arguments in {
+            "simulatorApprove": PLAY,
+            "simulatorDecline": PLAY,
+            "simulatorRefund": PLAY,
+            "simulatorResendCallback": PLAY,
+            "simulatorSendCallback": "number: 1",
+            "simulatorDropCallback": "number: 1",
+        }.items()
+    },
+    "Subscription.simulatorUpdated": (
+        f"subscription {{ simulatorUpdated({PLAY}) {{ status }} }}",
+        Scope.PAYMENTS_READ,
+    ),
 }
 
 CONFIRM = f"confirmCheckout(input: {{{INPUT}, method: {{hostedPage: {{}}}}}}) {{ replayed }}"
@@ -360,6 +382,7 @@ MONEY = {name.removeprefix("Mutation.") for name in DOCUMENTS if name.startswith
     "createClientToken",
     "cancelCheckout",
     "applePaySession",
+    *(name for name in (field.removeprefix("Mutation.") for field in ROOTS) if name.startswith("simulator")),
 }
 REFUND_FIELD = f"refund({REFUND}) {{ replayed }}"
 PAY_FIELD = f"pay({PAY}) {{ replayed }}"

@@ -16,6 +16,7 @@ from gql_epoint.web import explorer_page as module
 from gql_epoint.web.explorer_page import (
     BUNDLE,
     EXPLORER_CSP,
+    SANDBOX_TABS,
     TABS,
     explorer_assets,
     explorer_page,
@@ -27,8 +28,9 @@ SOURCES = Path(module.__file__).parent / "explorer"
 SCHEMA = ROOT / "schema.graphql"
 BUILD = json.loads((BUNDLE / "build.json").read_text())
 TAB_FILES = sorted(TABS.glob("*.graphql"))
+SANDBOX_TAB_FILES = sorted(SANDBOX_TABS.glob("*.graphql"))
 
-tab_files = pytest.mark.parametrize("path", TAB_FILES, ids=lambda path: path.stem)
+tab_files = pytest.mark.parametrize("path", TAB_FILES + SANDBOX_TAB_FILES, ids=lambda path: path.stem)
 
 
 def sha256(data: bytes) -> str:
@@ -149,7 +151,8 @@ def test_the_page_says_what_the_service_is() -> None:
     assert root["data-endpoint"] == "/graphql"
     assert headers == json.loads(root["data-headers"] or "")
     assert root["data-sandbox"] == "true"
-    assert [tab.query for tab in explorer_tabs()] == [tab["query"] for tab in json.loads(root["data-tabs"] or "")]
+    tabs = explorer_tabs(sandbox=True)
+    assert [tab.query for tab in tabs] == [tab["query"] for tab in json.loads(root["data-tabs"] or "")]
 
 
 def test_outside_the_sandbox_the_page_holds_no_credential() -> None:
@@ -157,6 +160,7 @@ def test_outside_the_sandbox_the_page_holds_no_credential() -> None:
 
     assert root["data-headers"] == ""
     assert root["data-sandbox"] == "false"
+    assert "simulator" not in (root["data-tabs"] or "")
     with pytest.raises(AssertionError):
         explorer_page(endpoint="/graphql", headers={"Authorization": "Bearer sk_live"}, sandbox=False)
 
@@ -242,13 +246,15 @@ async def test_nothing_but_the_files_of_the_bundle_is_served(client: httpx.Async
 
 
 def test_tabs_are_numbered_without_gaps() -> None:
-    numbers = [int(path.stem.split("-")[0]) for path in TAB_FILES]
+    for files in (TAB_FILES, SANDBOX_TAB_FILES):
+        numbers = [int(path.stem.split("-")[0]) for path in files]
 
-    assert list(range(1, len(TAB_FILES) + 1)) == numbers
+        assert list(range(1, len(files) + 1)) == numbers
 
 
 def test_every_variables_file_belongs_to_a_tab() -> None:
-    assert {path.stem for path in TABS.glob("*.json")} <= {path.stem for path in TAB_FILES}
+    for folder, files in ((TABS, TAB_FILES), (SANDBOX_TABS, SANDBOX_TAB_FILES)):
+        assert {path.stem for path in folder.glob("*.json")} <= {path.stem for path in files}
 
 
 @tab_files
@@ -259,7 +265,8 @@ def test_a_tab_teaches_and_holds_one_named_operation(path: Path) -> None:
 
     assert isinstance(operation, OperationDefinitionNode)
     assert operation.name is not None
-    assert text.startswith(f"# {int(path.stem.split('-')[0])}. ")
+    which = "Sandbox " if path in SANDBOX_TAB_FILES else ""
+    assert text.startswith(f"# {which}{int(path.stem.split('-')[0])}. ")
     assert bool(operation.variable_definitions) == path.with_suffix(".json").exists()
 
 

@@ -88,6 +88,18 @@ MUTATIONS = {
 }
 SUBSCRIPTIONS = {"transactionUpdated", "savedCardUpdated", "events", "checkoutUpdated"}
 
+# In the sandbox only; test_sandbox_schema.py has what production lacks.
+QUERIES |= {"simulatorTransactions", "simulatorTransaction"}
+MUTATIONS |= {
+    "simulatorApprove",
+    "simulatorDecline",
+    "simulatorRefund",
+    "simulatorResendCallback",
+    "simulatorSendCallback",
+    "simulatorDropCallback",
+}
+SUBSCRIPTIONS |= {"simulatorUpdated"}
+
 
 def roots(schema: GraphQLSchema) -> Iterator[tuple[str, Any]]:
     """Yield each root field by its full name."""

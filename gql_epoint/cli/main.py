@@ -111,7 +111,8 @@ examples:
 
 def _add_simulator(commands: Commands[argparse.ArgumentParser]) -> None:
     details = """\
-It moves no money. Its first page lists the test cards; its control API under /_control plans faults.
+It moves no money. Its address opens a console in a browser: every request, answer and callback, and buttons for
+what a bank and a bad network do. Its control API under /_control plans faults.
 
 examples:
   gql-epoint simulator

@@ -163,7 +163,7 @@ gql-epoint serving on {url}
 
   GraphQL and its explorer   {url}{GRAPHQL_PATH}
   Demo shop                  {shop_url}
-  EPoint simulator           {simulator_url}
+  EPoint simulator           {simulator_url}   (open it: a console)
   Development key            {DEVELOPMENT_KEY}
 
 Four things to try:

@@ -24,6 +24,7 @@ from gql_epoint.schema.guards import GuardExtension, Known, money_fields
 from gql_epoint.schema.limits import check_text
 from gql_epoint.schema.masking import MaskingExtension, mask_result
 from gql_epoint.schema.roots import Mutation
+from gql_epoint.schema.sandbox import SandboxMutation, SandboxQuery, SandboxSubscription
 from gql_epoint.schema.scalars import SCALARS
 from gql_epoint.schema.tracing import TracingExtension
 
@@ -79,12 +80,12 @@ async def _once(result: ExecutionResult) -> AsyncGenerator[ExecutionResult, None
     yield result
 
 
-def build_schema() -> Schema:
-    """Return the schema. Its context value is a RequestContext."""
+def build_schema(*, sandbox: bool = False) -> Schema:
+    """Return the schema, with what plays with the simulator if asked for. Its context value is a RequestContext."""
     return Schema(
-        query=Query,
-        mutation=Mutation,
-        subscription=Subscription,
+        query=SandboxQuery if sandbox else Query,
+        mutation=SandboxMutation if sandbox else Mutation,
+        subscription=SandboxSubscription if sandbox else Subscription,
         types=(*EVENT_TYPES, *ERROR_TYPES),
         # The first is the outermost: masking sees what every other extension and the resolvers leave behind.
         extensions=(MaskingExtension, GuardExtension, AccessExtension, TracingExtension),
@@ -93,5 +94,8 @@ def build_schema() -> Schema:
 
 
 def schema_text() -> str:
-    """Return the contract in the schema definition language, as it is committed in schema.graphql."""
-    return build_schema().as_str() + "\n"
+    """Return the contract in the schema definition language, as it is committed in schema.graphql.
+
+    What only the sandbox has is in it, and marked.
+    """
+    return build_schema(sandbox=True).as_str() + "\n"

@@ -12,6 +12,7 @@ from gql_epoint.schema.access import Credential
 
 if TYPE_CHECKING:
     from gql_epoint.cashier import Cashier
+    from gql_epoint.simulator_control import SimulatorControl
 
 
 @dataclass(kw_only=True, slots=True)
@@ -39,6 +40,7 @@ class RequestContext:
     sandbox: bool
     request_id: str
     place: Place = field(default_factory=Place)
+    simulator: SimulatorControl | None = None  # in the sandbox
 
     @property
     def caller(self) -> Credential:

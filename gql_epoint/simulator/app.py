@@ -9,8 +9,14 @@ from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 
 from gql_epoint.simulator.books import Books
+from gql_epoint.simulator.console.guard import Guard
+from gql_epoint.simulator.console.live import live_route
+from gql_epoint.simulator.console.page import console_routes
+from gql_epoint.simulator.console.recording import Recorder
+from gql_epoint.simulator.console.views import view_routes
 from gql_epoint.simulator.control import control_routes
 from gql_epoint.simulator.courier import Courier
 from gql_epoint.simulator.endpoints import api_routes
@@ -48,7 +54,11 @@ def create_simulator(
             *page_routes(state, courier),
             *widget_routes(state, courier),
             *control_routes(state, courier),
+            *view_routes(state),
+            live_route(state, closing),
+            *console_routes(),
         ],
+        middleware=[Middleware(Guard, settings.public_url), Middleware(Recorder, state)],
         lifespan=lifespan,
     )
     app.state.simulator = state

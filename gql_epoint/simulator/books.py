@@ -142,6 +142,11 @@ class Books:
         """Find a saved card."""
         return self._cards.get(name)
 
+    def registration(self, card_id: str) -> Transaction | None:
+        """Find the transaction on whose page a card was saved."""
+        found = (one for one in reversed(self._transactions.values()) if one.card_id == card_id and one.page)
+        return next(found, None)
+
     def add(self, transaction: Transaction) -> None:
         """Write down a new transaction."""
         while len(self._transactions) >= self._transactions_max:

@@ -7,11 +7,18 @@ PUT    /_control/merchants/{public_key}              change some of result_url, 
 PUT    /_control/orders/{key}                        replace the plan of an order id, a transaction or a card id
 DELETE /_control/orders/{key}                        the normal way again
 PUT    /_control/cards/{card_id}                     change some of {"state", "code", "silent"}
-POST   /_control/callbacks/{transaction}/resend      send the callback again
+POST   /_control/callbacks/{transaction}/resend      send the callback again: {} or {"callback": {...}}
+POST   /_control/deliveries/{number}/send            send a waiting callback now
+POST   /_control/deliveries/{number}/drop            let a waiting callback get lost
 POST   /_control/transactions/{transaction}/refund   a refund in EPoint's cabinet: {"amount": "1.00"} or {}
-POST   /_control/transactions/{transaction}/settle   the bank answers late: {"code": "000"}
+POST   /_control/transactions/{transaction}/settle   the bank answers, as if a customer had paid: {"code": "000"};
+                                                     with "amount", it took another one than was ordered
 
-It has no key: a simulator moves no money. Bodies are JSON; errors are 400 or 404 with {"error": "..."}.
+A transaction may be named by the card that it saves or by its order as well. `callback` names what differs from
+the plan, for this callback alone. What the console reads is in console/views.py and console/live.py.
+
+It has no key: a simulator moves no money; console/guard.py keeps other websites out. Bodies are JSON; errors are
+400, 403, 404, 413, 415 or 421 with {"error": "..."}.
 """
 
 from __future__ import annotations
@@ -26,21 +33,32 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from gql_epoint.simulator.bank import CARD_HOLDER
 from gql_epoint.simulator.books import Card, Transaction
+from gql_epoint.simulator.console.changes import Changes
 from gql_epoint.simulator.courier import Courier
 from gql_epoint.simulator.desk import give_back
 from gql_epoint.simulator.endpoints import TooLargeError, read_body
 from gql_epoint.simulator.facts import CALLBACK_FIELDS
 from gql_epoint.simulator.request import DeskError
-from gql_epoint.simulator.settings import OrderPlan, changed
-from gql_epoint.simulator.state import State
+from gql_epoint.simulator.settings import CallbackPlan, OrderPlan, changed
+from gql_epoint.simulator.state import Delivery, State
 
 _encoder = msgspec.json.Encoder(decimal_format="string")
 _decoder = msgspec.json.Decoder(dict[str, Any])
 _CODE = re.compile(r"[0-9A-Z]{3}")
+_AMOUNT_END = 10**12
+_COPIES_MAX = 20
+_DELAY_MAX_S = 3600
+_SOMEBODYS_CARD = "411111******1111"
+_HEADERS = {
+    "cache-control": "no-store",
+    "cross-origin-resource-policy": "same-origin",
+    "x-content-type-options": "nosniff",
+}
 
 
-class _MissingError(Exception):
+class MissingError(Exception):
     """There is nothing of that name."""
 
 
@@ -61,8 +79,13 @@ class _Amount(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     amount: Decimal | None = None
 
 
-class _Code(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class _Sending(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    callback: dict[str, Any] | None = None
+
+
+class _Settling(_Sending, frozen=True, kw_only=True, forbid_unknown_fields=True):
     code: str
+    amount: Decimal | None = None
 
 
 def control_routes(state: State, courier: Courier) -> list[Route]:
@@ -77,10 +100,15 @@ def control_routes(state: State, courier: Courier) -> list[Route]:
         ("DELETE", "/orders/{name:path}", control.forget_order),
         ("PUT", "/cards/{name}", control.change_card),
         ("POST", "/callbacks/{name}/resend", control.resend),
+        ("POST", "/deliveries/{number:int}/send", control.hurry),
+        ("POST", "/deliveries/{number:int}/drop", control.drop),
         ("POST", "/transactions/{name}/refund", control.refund),
         ("POST", "/transactions/{name}/settle", control.settle),
     ]
-    return [Route(f"/_control{path}", _answered(act), methods=[method]) for method, path, act in table]
+    return [
+        Route(f"/_control{path}", answered(act, state.changes if method != "GET" else None), methods=[method])
+        for method, path, act in table
+    ]
 
 
 class Control:
@@ -118,7 +146,7 @@ class Control:
         """Change what a merchant would change in EPoint's dashboard, and what EPoint has granted to it."""
         merchant = self._state.merchants.get(request.path_params["name"])
         if merchant is None:
-            raise _MissingError
+            raise MissingError
         old = _Addresses(
             result_url=merchant.result_url,
             success_url=merchant.success_url,
@@ -150,7 +178,7 @@ class Control:
         """Change what a saved card will do."""
         card: Card | None = self._state.books.card(request.path_params["name"])
         if card is None:
-            raise _MissingError
+            raise MissingError
         old = _CardChange(state=card.state, code=card.code, silent=card.silent)
         new = changed(old, await _body(request))
         card.state, card.code, card.silent = new.state, new.code, new.silent
@@ -158,12 +186,21 @@ class Control:
         return card
 
     async def resend(self, request: Request) -> Any:
-        """Send the callback of a settled transaction again, by the plan of now."""
+        """Send the callback of a settled transaction again, by the plan of now and what the body changes of it."""
+        sending = msgspec.convert(await _body(request), _Sending)
         transaction = self._find(request)
         if transaction.status == "new" or transaction.operation not in CALLBACK_FIELDS:
             raise msgspec.ValidationError("this transaction has no callback")
-        self._courier.send(transaction)
+        self._courier.send(transaction, self._plan(transaction, sending))
         return {}
+
+    async def hurry(self, request: Request) -> Any:
+        """Send a waiting callback now."""
+        return _found(self._courier.hurry(request.path_params["number"]))
+
+    async def drop(self, request: Request) -> Any:
+        """Let a waiting callback get lost."""
+        return _found(self._courier.drop(request.path_params["number"]))
 
     async def refund(self, request: Request) -> Any:
         """Refund as a person would in EPoint's cabinet: no callback tells of it."""
@@ -174,20 +211,37 @@ class Control:
 
     async def settle(self, request: Request) -> Any:
         """Let the bank answer a transaction that is still new."""
-        code = msgspec.convert(await _body(request), _Code).code
+        settling = msgspec.convert(await _body(request), _Settling)
         transaction = self._find(request)
-        if transaction.status != "new" or not _CODE.fullmatch(code):
+        if transaction.status != "new" or not _CODE.fullmatch(settling.code):
             raise msgspec.ValidationError("the transaction is settled, or the code is none")
-        self._state.settle(transaction, code)
+        plan = self._plan(transaction, settling)
+        if settling.amount is not None:
+            if transaction.amount is None or not _is_amount(settling.amount):
+                raise msgspec.ValidationError("this is no amount with at most two places, or there is none to pay")
+            transaction.amount = settling.amount
+        if transaction.page is not None and transaction.card_mask is None:
+            # Nobody has typed a number, and a bank never answers without one.
+            transaction.card_mask, transaction.card_name = _SOMEBODYS_CARD, CARD_HOLDER
+        self._state.settle(transaction, settling.code)
         if transaction.operation in CALLBACK_FIELDS:
-            self._courier.send(transaction)
+            self._courier.send(transaction, plan)
         return transaction
 
+    def _plan(self, transaction: Transaction, sending: _Sending) -> CallbackPlan:
+        plan = self._state.callback_plan(transaction)
+        if not sending.callback:
+            return plan
+        plan = changed(plan, sending.callback)
+        if not (1 <= plan.copies <= _COPIES_MAX and 0 <= plan.delay_s <= _DELAY_MAX_S):
+            raise msgspec.ValidationError(f"at most {_COPIES_MAX} copies, and {_DELAY_MAX_S} seconds of delay")
+        return plan
+
     def _find(self, request: Request) -> Transaction:
-        transaction = self._state.books.transaction(request.path_params["name"])
+        transaction = self._state.find(request.path_params["name"])
         # The books of an earlier run may name a merchant that is not here any more.
         if transaction is None or transaction.merchant not in self._state.merchants:
-            raise _MissingError
+            raise MissingError
         return transaction
 
 
@@ -196,16 +250,32 @@ async def _body(request: Request) -> dict[str, Any]:
     return _decoder.decode(raw) if raw.strip() else {}
 
 
-def _answered(act: Callable[[Request], Awaitable[Any]]) -> Callable[[Request], Awaitable[Response]]:
+def _found(delivery: Delivery | None) -> Delivery:
+    if delivery is None:
+        raise MissingError
+    return delivery
+
+
+def _is_amount(amount: Decimal) -> bool:
+    return amount.is_finite() and 0 < amount < _AMOUNT_END and amount == round(amount, 2)
+
+
+def answered(
+    act: Callable[[Request], Awaitable[Any]], changes: Changes | None = None
+) -> Callable[[Request], Awaitable[Response]]:
+    """Return the endpoint of a method: its answer or its error as JSON. Afterwards `changes` is rung."""
+
     async def endpoint(request: Request) -> Response:
         try:
             body, status = await act(request), 200
-        except _MissingError:
+        except MissingError:
             body, status = {"error": "not found"}, 404
         except TooLargeError:
             body, status = {"error": "too large"}, 413
         except (msgspec.DecodeError, DeskError) as exc:
             body, status = {"error": str(exc)}, 400
-        return Response(_encoder.encode(body), status, media_type="application/json")
+        if changes is not None:
+            changes.ring(body.transaction if isinstance(body, Transaction) else None)
+        return Response(_encoder.encode(body), status, _HEADERS, media_type="application/json")
 
     return endpoint

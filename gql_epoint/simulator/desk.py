@@ -145,6 +145,18 @@ def _refund(call: Call) -> Answer:
     return Answer(fields={"status": "success", "message": message_of(APPROVED, call.text("language"))})
 
 
+def is_refundable(state: State, transaction: Transaction) -> bool:
+    """Whether something of it can be given back now."""
+    if transaction.operation in _NEVER_REFUNDABLE:
+        return False
+    split = transaction.split_user is not None
+    return (
+        transaction.status == "success"
+        and transaction.refundable > 0
+        and (not split or state.switches.split_refundable)
+    )
+
+
 def give_back(
     state: State,
     transaction: Transaction,

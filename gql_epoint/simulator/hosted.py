@@ -18,7 +18,6 @@ from gql_epoint.simulator.pages import (
     CONTENT_SECURITY_POLICY,
     card_page,
     finished_page,
-    index_page,
     notice_page,
     secure_page,
     silent_page,
@@ -26,7 +25,6 @@ from gql_epoint.simulator.pages import (
 from gql_epoint.simulator.state import State
 
 _FORM_BYTES_MAX = 4 * 1024
-_LISTED = 50
 _STYLE = Path(__file__).with_name("style.css").read_bytes()
 _HEADERS = {
     "content-security-policy": CONTENT_SECURITY_POLICY,
@@ -40,7 +38,6 @@ def page_routes(state: State, courier: Courier) -> list[Route]:
     """Return the routes of everything that people open in a browser."""
     pages = HostedPages(state, courier)
     return [
-        Route("/", pages.index, methods=["GET"]),
         Route("/pay/{page}", pages.show, methods=["GET"]),
         Route("/pay/{page}", pages.act, methods=["POST"]),
         Route("/back/success", pages.back, methods=["GET"]),
@@ -55,11 +52,6 @@ class HostedPages:
     def __init__(self, state: State, courier: Courier) -> None:
         self._state = state
         self._courier = courier
-
-    async def index(self, request: Request) -> Response:
-        """List the latest transactions."""
-        latest = self._state.books.transactions[: -_LISTED - 1 : -1]
-        return _html(index_page(latest, self._state.merchants))
 
     async def back(self, request: Request) -> Response:
         """Stand in for a shop that has set no address to return to."""

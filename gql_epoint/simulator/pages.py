@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from html import escape
 
 from gql_epoint.simulator.bank import TEST_CARDS, message_of
@@ -84,45 +83,6 @@ def notice_page(title: str, text: str) -> str:
     return _page(title, f"<section><h1>{escape(title)}</h1><p>{escape(text)}</p></section>")
 
 
-def index_page(transactions: Iterable[Transaction], merchants: Iterable[str]) -> str:
-    """List the latest transactions, and say how to use the simulator."""
-    rows = "".join(_row(transaction) for transaction in transactions)
-    cards = "".join(
-        f"<dt><code>{escape(card.number)}</code></dt><dd>{escape(card.meaning)}</dd>" for card in TEST_CARDS
-    )
-    table = (
-        '<div class="scroll"><table><thead><tr><th>Time</th><th>Transaction</th><th>Operation</th><th>Order</th>'
-        f"<th>Amount</th><th>Status</th><th>Code</th></tr></thead><tbody>{rows}</tbody></table></div>"
-        if rows
-        else '<p class="soft">Nothing yet. Create a payment, then open its <code>redirect_url</code>.</p>'
-    )
-    return _page(
-        "Overview",
-        f"""<section><h1>EPoint simulator</h1>
-<p>It answers like epoint.az to the merchants {escape(", ".join(merchants))}.</p>
-<h2>Test cards</h2><dl>{cards}</dl>
-<p class="soft">Any other number: its last three digits are the bank's answer, 000 approves.</p></section>
-<section><h2>Latest transactions</h2>{table}</section>""",
-        wide=True,
-    )
-
-
-def _row(transaction: Transaction) -> str:
-    page = escape(f"/{'widget' if transaction.operation == 'widget' else 'pay'}/{transaction.page}")
-    name = escape(transaction.transaction)
-    status = "returned" if transaction.refunds and transaction.refundable == 0 else transaction.status
-    cells = (
-        escape(format(transaction.at, "%Y-%m-%d %H:%M:%S")),
-        name if transaction.page is None else f'<a href="{page}">{name}</a>',
-        escape(transaction.operation),
-        escape(transaction.order_id or ""),
-        escape(_money(transaction)),
-        escape(status),
-        escape(transaction.code or ""),
-    )
-    return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
-
-
 def _summary(transaction: Transaction) -> str:
     parts = []
     if transaction.amount is not None:
@@ -141,7 +101,7 @@ def _money(transaction: Transaction) -> str:
     return "" if transaction.amount is None else f"{transaction.amount:.2f} {transaction.currency or ''}".strip()
 
 
-def _page(title: str, body: str, *, wide: bool = False) -> str:
+def _page(title: str, body: str) -> str:
     return f"""<!doctype html>
 <html lang="en">
 <head>
@@ -153,7 +113,7 @@ def _page(title: str, body: str, *, wide: bool = False) -> str:
 </head>
 <body>
 <div class="banner"><strong>EPoint simulator</strong> — no real money</div>
-<main{' class="wide"' if wide else ""}>
+<main>
 {body}
 </main>
 </body>

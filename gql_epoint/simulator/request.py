@@ -15,6 +15,7 @@ import msgspec
 
 from gql_epoint.epoint.operations import (
     GET_STATUS,
+    OPERATIONS,
     PAY,
     PAY_AND_SAVE_CARD,
     PAY_WITH_SAVED_CARD,
@@ -29,6 +30,11 @@ from gql_epoint.simulator.state import State
 _AMOUNT = re.compile(r"\d{1,12}(\.\d{1,2})?")
 _TEXT_MAX = {"order_id": 255, "description": 1000, "success_redirect_url": 2000, "error_redirect_url": 2000}
 _LANGUAGES = ("az", "en", "ru")
+# Read off the structs once: for each request it would take longer than all else that is done with it.
+_REQUIRED = {
+    operation.name: frozenset(field.name for field in msgspec.structs.fields(operation.request) if field.required)
+    for operation in OPERATIONS.values()
+}
 
 
 class DeskError(GqlEpointError):
@@ -85,7 +91,7 @@ def check(call: Call) -> None:
 
 def _check_presence(call: Call, word: str) -> None:
     operation, switches = call.operation, call.state.switches
-    required = {field.name for field in msgspec.structs.fields(operation.request) if field.required}
+    required = set(_REQUIRED[operation.name])
     if not switches.require_language:
         required.discard("language")
     if operation is REFUND and not switches.require_currency_of_refund:

@@ -148,6 +148,7 @@ class SimulatorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     cards_max: int = 20_000
     plans_max: int = 20_000
     callbacks_max: int = 20_000
+    exchanges_max: int = 1_000  # requests and answers that the console shows
     deliveries_max: int = 5_000  # on their way or waiting at the same time
     connections_max: int = 50  # to result URLs
 

@@ -14,6 +14,8 @@ import msgspec
 from gql_epoint.epoint.operations import Kind, Operation
 from gql_epoint.simulator.bank import APPROVED
 from gql_epoint.simulator.books import Books, Transaction
+from gql_epoint.simulator.console.changes import Changes
+from gql_epoint.simulator.console.journal import Journal
 from gql_epoint.simulator.settings import CallbackPlan, OrderPlan, Reply, SimulatorSettings
 
 
@@ -28,15 +30,21 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     at: datetime
     http_status: int | None = None
     error: str | None = None
+    reply: str | None = None  # the beginning of what the shop answered
+    duration_ms: float | None = None
 
 
 class Delivery(msgspec.Struct, kw_only=True):
     """One copy of one callback, with everything that was tried to deliver it."""
 
+    number: int
+    at: datetime
     transaction: str
     order_id: str | None
     card_id: str | None
     body: dict[str, Any]
+    encoding: str
+    signed: bool  # with the merchant's key
     state: str = "waiting"  # then delivered, dropped, given_up or cancelled
     attempts: list[Attempt] = []
 
@@ -55,8 +63,11 @@ class State:
         self.clock = clock
         self.requests: Counter[str] = Counter()
         self.deliveries: deque[Delivery] = deque(maxlen=settings.callbacks_max)
+        self.journal = Journal(settings.exchanges_max)
+        self.changes = Changes()
         self._plans: dict[str, OrderPlan] = {}
         self._rng = rng
+        self._deliveries_made = 0
 
     # Plans ----------------------------------------------------------------------------------------------
 
@@ -96,6 +107,15 @@ class State:
             self._plans[key] = msgspec.structs.replace(plan, reply_times=plan.reply_times - 1)
         return plan.reply
 
+    def find(self, name: str) -> Transaction | None:
+        """Find a transaction by EPoint's id, by the card that it saves, or as the latest of an order."""
+        orders = (self.books.latest(public_key, name) for public_key in self.merchants)
+        return (
+            self.books.transaction(name)
+            or self.books.registration(name)
+            or next((found for found in orders if found is not None), None)
+        )
+
     # Names ----------------------------------------------------------------------------------------------
 
     def new_transaction_name(self) -> str:
@@ -115,6 +135,11 @@ class State:
         while self.books.payment(number := self._rng.randrange(10**6, 10**7)) is not None:
             pass
         return number
+
+    def new_delivery_number(self) -> int:
+        """Return the number of the next callback that goes out: 1, 2, 3 ..."""
+        self._deliveries_made += 1
+        return self._deliveries_made
 
     def new_trace_name(self) -> str:
         """Return an id for `trace_id` and X-Request-ID."""

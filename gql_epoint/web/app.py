@@ -23,6 +23,7 @@ from gql_epoint.keys import DEVELOPMENT_KEY
 from gql_epoint.live import Live
 from gql_epoint.schema import build_schema
 from gql_epoint.settings import Settings
+from gql_epoint.simulator_control import SimulatorControl
 from gql_epoint.store import open_store
 from gql_epoint.store.protocol import Store
 from gql_epoint.web.closing import ClosingSockets, OpenSockets
@@ -84,20 +85,21 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
     live = Live()
     metrics = Metrics(live.watching)
     gateway = new_gateway(settings, metrics.gateway_called)
+    simulator = SimulatorControl(settings.gateway_url) if settings.sandbox else None
     cashier = _cashier(settings, store, gateway, live)
     sockets = OpenSockets()
     background = _Background(cashier)
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-        async with gateway, _opened(store), background:
+        async with gateway, simulator or contextlib.nullcontext(), _opened(store), background:
             yield
             await runner.drain()
 
     doorkeeper = Doorkeeper(settings.secret_keys, cashier.checkouts, clock)
     # A call to EPoint may take all of its own time and still be written down.
     runner = Runner(
-        build_schema(),
+        build_schema(sandbox=settings.sandbox),
         deadline_s=settings.call_timeout_s + RECORDING_S + ANSWERING_S,
         doorkeeper=doorkeeper,
         documents=Documents(
@@ -109,6 +111,7 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
         doorkeeper=doorkeeper,
         merchant=settings.public_key,
         sandbox=settings.sandbox,
+        simulator=simulator,
     )
     graphql = GraphQLEndpoint(
         runner,

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 BUNDLE = HERE / "static" / "explorer"
 TABS = HERE / "explorer_tabs"
+SANDBOX_TABS = TABS / "sandbox"
 
 # The editor writes its layout into style attributes and style elements, hence 'unsafe-inline' for styles; fonts and
 # little pictures come inside the style sheet. Scripts and workers are files of our own, and the page talks to
@@ -85,9 +86,13 @@ class Tab(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @cache
-def explorer_tabs() -> tuple[Tab, ...]:
-    """Read the example tabs in their order: `<number>-<name>.graphql`, with variables in a `.json` beside it."""
-    return tuple(_tab(path) for path in sorted(TABS.glob("*.graphql")))
+def explorer_tabs(*, sandbox: bool = False) -> tuple[Tab, ...]:
+    """Read the example tabs in their order: `<number>-<name>.graphql`, with variables in a `.json` beside it.
+
+    Those that play with the simulator come last, and in the sandbox only.
+    """
+    folders = [TABS, *([SANDBOX_TABS] if sandbox else [])]
+    return tuple(_tab(path) for folder in folders for path in sorted(folder.glob("*.graphql")))
 
 
 def explorer_page(*, endpoint: str, headers: Mapping[str, str], sandbox: bool) -> str:
@@ -102,7 +107,7 @@ def explorer_page(*, endpoint: str, headers: Mapping[str, str], sandbox: bool) -
     for name, value in (
         ("endpoint", endpoint),
         ("headers", json.dumps(dict(headers)) if headers else ""),
-        ("tabs", msgspec.json.encode(explorer_tabs()).decode()),
+        ("tabs", msgspec.json.encode(explorer_tabs(sandbox=sandbox)).decode()),
         ("sandbox", "true" if sandbox else "false"),
     ):
         page = page.replace(f'data-{name}=""', f'data-{name}="{html.escape(value)}"')

@@ -12,6 +12,7 @@ from gql_epoint.cashier import Cashier
 from gql_epoint.errors import StoreUnavailableError
 from gql_epoint.schema.access import Credential
 from gql_epoint.schema.context import Place, RequestContext
+from gql_epoint.simulator_control import SimulatorControl
 from gql_epoint.web.credentials import Doorkeeper, WrongCredentialError
 from gql_epoint.web.replies import Refusal
 
@@ -23,6 +24,7 @@ class Visitors(msgspec.Struct, frozen=True, kw_only=True):
     doorkeeper: Doorkeeper
     merchant: str
     sandbox: bool
+    simulator: SimulatorControl | None = None
 
     def seconds_left(self, credential: Credential | None) -> float | None:
         """Return how long a connection may go on with this credential; None is for ever."""
@@ -54,4 +56,5 @@ class Visitors(msgspec.Struct, frozen=True, kw_only=True):
             sandbox=self.sandbox,
             request_id=request_id,
             place=Place(resume_after=resume_after or None),
+            simulator=self.simulator,
         )

@@ -132,9 +132,9 @@ async def run(page: Page, query: str, pattern: str, variables: str = "") -> Any:
 async def test_the_page_opens_with_the_example_tabs(watched: Watched) -> None:
     """The first tab comes with its variables and the sandbox's header; nobody else is asked for anything."""
     page = await open_explorer(watched)
-    first = explorer_tabs()[0]
+    first = explorer_tabs(sandbox=True)[0]
 
-    await expect(page.get_by_role("tab")).to_have_count(len(explorer_tabs()))
+    await expect(page.get_by_role("tab")).to_have_count(len(explorer_tabs(sandbox=True)))
     await expect(page.locator(".explorer-sandbox")).to_be_visible()
     assert await read(page, "operation.graphql") == first.query
     assert await read(page, "variables.json") == first.variables
@@ -151,9 +151,9 @@ async def test_a_reload_keeps_the_tab_and_its_variables(watched: Watched) -> Non
     await page.reload()
     await expect(page.locator(".graphiql-query-editor .view-line").first).to_be_visible()
 
-    await expect(page.get_by_role("tab")).to_have_count(len(explorer_tabs()))
-    assert await read(page, "operation.graphql") == explorer_tabs()[2].query
-    assert await read(page, "variables.json") == explorer_tabs()[2].variables
+    await expect(page.get_by_role("tab")).to_have_count(len(explorer_tabs(sandbox=True)))
+    assert await read(page, "operation.graphql") == explorer_tabs(sandbox=True)[2].query
+    assert await read(page, "variables.json") == explorer_tabs(sandbox=True)[2].variables
     assert json.loads(await read(page, "request-headers.json")) == {"Authorization": f"Bearer {KEY}"}
     await watched.assert_clean()
 
@@ -319,7 +319,7 @@ async def test_nothing_is_shared_with_another_graphiql_on_the_same_origin(watche
     await watched.page.add_init_script("localStorage.setItem('graphiql:query', '{ other }')")
     page = await open_explorer(watched)
 
-    assert await read(page, "operation.graphql") == explorer_tabs()[0].query
+    assert await read(page, "operation.graphql") == explorer_tabs(sandbox=True)[0].query
 
 
 async def test_the_example_tabs_can_be_had_back(watched: Watched) -> None:
@@ -331,8 +331,8 @@ async def test_the_example_tabs_can_be_had_back(watched: Watched) -> None:
         await page.get_by_role("button", name="Open the example tabs again").click()
     await expect(page.locator(".graphiql-query-editor .view-line").first).to_be_visible()
 
-    assert await read(page, "operation.graphql") == explorer_tabs()[0].query
-    assert await read(page, "variables.json") == explorer_tabs()[0].variables
+    assert await read(page, "operation.graphql") == explorer_tabs(sandbox=True)[0].query
+    assert await read(page, "variables.json") == explorer_tabs(sandbox=True)[0].variables
 
 
 async def test_outside_the_sandbox_no_header_is_sent_until_it_is_completed(watched: Watched) -> None:

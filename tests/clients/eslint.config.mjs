@@ -35,6 +35,7 @@ export default [
           types: [
             'CardDetails', 'ClientToken', 'EmbedWidgetAction', 'EventMessage', 'Failure', 'GatewayReference', 'GatewayStatusResult', 'Money',
             'PageInfo', 'RedirectAction', 'Split', 'TokenPayAction', 'Viewer',
+            'SimulatorAttempt', 'SimulatorCallback', 'SimulatorExchange', 'SimulatorTransaction',
           ],
         },
       }],

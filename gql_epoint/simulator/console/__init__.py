@@ -1,0 +1,1 @@
+"""The console: what happens in the simulator, for people to watch and to change."""
