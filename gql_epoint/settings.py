@@ -77,6 +77,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     address_requests_per_minute: int
     token_streams_max: int
     address_connections_max: int
+    address_attempts_max: int
+    address_declines_max: int
+    address_window_s: int
     log_level: str
     log_format: str
     metrics_token: Secret | None
@@ -364,6 +367,30 @@ SETTINGS: tuple[Setting, ...] = (
         sandbox_default="0",
         help="How many requests, event streams and WebSockets of one address may be open at once, those with a "
         "secret key in a header not counted; 0 is no limit.",
+    ),
+    Setting(
+        name="GQL_EPOINT_ADDRESS_ATTEMPTS_MAX",
+        field="address_attempts_max",
+        parse=whole_number(0, 1_000_000, ""),
+        default="100",
+        sandbox_default="0",
+        help="How many attempts to pay browsers at one address may start within GQL_EPOINT_ADDRESS_WINDOW_S, over "
+        "all checkouts and nodes, against card testing; 0 is no limit.",
+    ),
+    Setting(
+        name="GQL_EPOINT_ADDRESS_DECLINES_MAX",
+        field="address_declines_max",
+        parse=whole_number(0, 1_000_000, ""),
+        default="30",
+        sandbox_default="0",
+        help="How many of those may be declined before no further one may start; 0 is no limit.",
+    ),
+    Setting(
+        name="GQL_EPOINT_ADDRESS_WINDOW_S",
+        field="address_window_s",
+        parse=whole_number(60, 86_400, " seconds"),
+        default="3600",
+        help="For how long an attempt or decline counts for its address, in seconds; then it is forgotten.",
     ),
     Setting(
         name="GQL_EPOINT_LOG_LEVEL",

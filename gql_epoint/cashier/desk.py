@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from gql_epoint.cashier.attempts import AttemptLimits, note_decline
 from gql_epoint.cashier.validation import ReturnPages
 from gql_epoint.errors import ErrorCode, GatewayError, RefusedError, StoreUnavailableError
 from gql_epoint.gateway import Gateway
@@ -67,6 +68,7 @@ class Books:
         call_limit_s: float = 30.0,
         deadline_s: float = 40.0,
         poll_s: float = 5.0,
+        attempt_limits: AttemptLimits | None = None,
     ) -> None:
         assert call_limit_s < deadline_s
         self.store = store
@@ -80,6 +82,7 @@ class Books:
         self.call_limit_s = call_limit_s
         self.deadline = timedelta(seconds=deadline_s)
         self.poll_s = poll_s
+        self.attempt_limits = attempt_limits or AttemptLimits()
         self.something_to_ask = asyncio.Event()
         self._under_way: set[asyncio.Task[Any]] = set()
         store.on_commit(live.wake)
@@ -155,6 +158,7 @@ async def tell(unit: Unit, transaction: Transaction, heard: Heard, what: Said, b
             refunds=await unit.unsettled_refunds(transaction.id) if what.status == "returned" else (),
         )
     await record(unit, change)
+    await note_decline(unit, change, heard, what)
     if transaction.operation in _SAVES_CARD and transaction.saved_card_id:
         await _tell_card(unit, change, heard, what, by)
     return change

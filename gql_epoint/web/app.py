@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 from collections.abc import AsyncIterator, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -17,6 +17,7 @@ from starlette.responses import RedirectResponse
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from gql_epoint.cashier import Cashier
+from gql_epoint.cashier.attempts import AttemptLimits
 from gql_epoint.cashier.desk import Books, Defaults
 from gql_epoint.gateway import Gateway, Merchant
 from gql_epoint.keys import DEVELOPMENT_KEY
@@ -109,6 +110,7 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
         doorkeeper=doorkeeper,
         merchant=settings.public_key,
         sandbox=settings.sandbox,
+        proxies=settings.trusted_proxies if cashier.books.attempt_limits.are_on else None,
     )
     graphql = GraphQLEndpoint(
         runner,
@@ -194,6 +196,11 @@ def _cashier(settings: Settings, store: Store, gateway: Gateway, live: Live) -> 
         return_hosts=settings.return_hosts,
         call_limit_s=settings.call_timeout_s,
         deadline_s=settings.call_timeout_s + RECORDING_S,
+        attempt_limits=AttemptLimits(
+            attempts_max=settings.address_attempts_max,
+            declines_max=settings.address_declines_max,
+            window=timedelta(seconds=settings.address_window_s),
+        ),
     )
     return Cashier(books)
 

@@ -223,8 +223,7 @@ class _Connection:
             logger.error("an operation over WebSocket failed", exc_info=exc)
 
     async def _operate(self, operation_id: str, asked: Asked) -> None:
-        request_id = self._socket.state.request_id
-        context = self._sockets.visitors.context(self._credential, request_id)
+        context = self._sockets.visitors.context(self._socket, self._credential)
         async with contextlib.aclosing(self._sockets.runner.results(asked, context)) as results:
             async for result in results:
                 if self._credential is not None and is_unauthenticated(result):
