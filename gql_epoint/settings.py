@@ -332,7 +332,8 @@ SETTINGS: tuple[Setting, ...] = (
         parse=whole_number(0, 10_000_000, ""),
         default="60000",
         sandbox_default="0",
-        help="How many requests one secret key may send to one node; 0 is no limit.",
+        help="How many requests one secret key may send to one node; 0 is no limit. An operation on a WebSocket counts "
+        "as one.",
     ),
     Setting(
         name="GQL_EPOINT_TOKEN_REQUESTS_PER_MINUTE",
@@ -357,7 +358,8 @@ SETTINGS: tuple[Setting, ...] = (
         parse=whole_number(0, 1_000_000, ""),
         default="10",
         sandbox_default="0",
-        help="How many requests and event streams of one client token may be open at once; 0 is no limit.",
+        help="How many requests, event streams and WebSockets of one client token may be open at once on one node; "
+        "0 is no limit.",
     ),
     Setting(
         name="GQL_EPOINT_ADDRESS_CONNECTIONS_MAX",

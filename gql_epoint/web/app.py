@@ -39,7 +39,8 @@ from gql_epoint.web.request_ids import RequestIds
 from gql_epoint.web.running import Runner
 from gql_epoint.web.single_connection import TOKEN_HEADER
 from gql_epoint.web.sockets import Sockets
-from gql_epoint.web.traffic import Traffic, TrafficLimits
+from gql_epoint.web.throttle import Throttle, TrafficLimits
+from gql_epoint.web.traffic import Traffic
 from gql_epoint.web.visitors import Visitors
 from gql_epoint.web.webhook import webhook
 
@@ -87,6 +88,7 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
     gateway = new_gateway(settings, metrics.gateway_called)
     cashier = _cashier(settings, store, gateway, live)
     sockets = OpenSockets()
+    throttle = _throttle(settings)
     background = _Background(cashier)
 
     @contextlib.asynccontextmanager
@@ -115,7 +117,8 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
     graphql = GraphQLEndpoint(
         runner,
         visitors,
-        Sockets(runner, visitors, allowed_origins=settings.allowed_origins),
+        Sockets(runner, visitors, allowed_origins=settings.allowed_origins, throttle=throttle),
+        throttle=throttle,
         body_bytes_max=settings.body_bytes_max,
         explorer=_explorer(settings),
         closing=sockets.closing,
@@ -140,7 +143,7 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
         routes += [explorer_assets(), Route("/", _to_explorer, methods=["GET"])]
     app = Starlette(
         routes=routes,
-        middleware=_middleware(settings, metrics, sockets),
+        middleware=_middleware(settings, metrics, sockets, throttle),
         exception_handlers={Refusal: on_refusal, HTTPException: on_http_exception, Exception: on_bug},
         lifespan=lifespan,
     )
@@ -213,7 +216,7 @@ def _explorer(settings: Settings) -> str | None:
     return explorer_page(endpoint=GRAPHQL_PATH, headers=headers, sandbox=settings.sandbox)
 
 
-def _middleware(settings: Settings, metrics: Metrics, sockets: OpenSockets) -> list[Middleware]:
+def _middleware(settings: Settings, metrics: Metrics, sockets: OpenSockets, throttle: Throttle) -> list[Middleware]:
     cors = Middleware(
         CORSMiddleware,
         allow_origins=settings.allowed_origins,
@@ -227,19 +230,21 @@ def _middleware(settings: Settings, metrics: Metrics, sockets: OpenSockets) -> l
     measuring = Middleware(Measuring, metrics, [GRAPHQL_PATH, WEBHOOK_PATH, *UNLOGGED])
     closing = Middleware(ClosingSockets, sockets)
     shared = [cors] if settings.allowed_origins else []
-    return [Middleware(RequestIds), measuring, closing, *shared, _traffic(settings)]
+    traffic = Middleware(Traffic, path=GRAPHQL_PATH, throttle=throttle, keys=settings.secret_keys)
+    return [Middleware(RequestIds), measuring, closing, *shared, traffic]
 
 
-def _traffic(settings: Settings) -> Middleware:
-    limits = TrafficLimits(
-        key_requests=settings.key_requests_per_minute,
-        token_requests=settings.token_requests_per_minute,
-        address_requests=settings.address_requests_per_minute,
-        token_streams=settings.token_streams_max,
-        address_connections=settings.address_connections_max,
-        proxies=settings.trusted_proxies,
+def _throttle(settings: Settings) -> Throttle:
+    return Throttle(
+        TrafficLimits(
+            key_requests=settings.key_requests_per_minute,
+            token_requests=settings.token_requests_per_minute,
+            address_requests=settings.address_requests_per_minute,
+            token_streams=settings.token_streams_max,
+            address_connections=settings.address_connections_max,
+            proxies=settings.trusted_proxies,
+        )
     )
-    return Middleware(Traffic, path=GRAPHQL_PATH, limits=limits, keys=settings.secret_keys)
 
 
 async def _to_explorer(_request: Request) -> RedirectResponse:

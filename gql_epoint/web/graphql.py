@@ -28,6 +28,7 @@ from gql_epoint.web.replies import Refusal, json_response
 from gql_epoint.web.running import AT_ONCE, OtherTypeError, Runner, formatted, is_request_error
 from gql_epoint.web.single_connection import TOKEN_HEADER, SingleConnections
 from gql_epoint.web.streams import end, framing_for, stream_response
+from gql_epoint.web.throttle import Throttle
 from gql_epoint.web.visitors import Visitors
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class GraphQLEndpoint:
         body_bytes_max: int,
         explorer: str | None,
         closing: asyncio.Event,
+        throttle: Throttle | None = None,
     ) -> None:
         self._runner = runner
         self._visitors = visitors
@@ -68,7 +70,7 @@ class GraphQLEndpoint:
         self._body_bytes_max = body_bytes_max
         self._explorer = explorer
         self._closing = closing
-        self._single = SingleConnections(runner, closing, body_bytes_max=body_bytes_max)
+        self._single = SingleConnections(runner, closing, body_bytes_max=body_bytes_max, throttle=throttle)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request or a socket; whatever is refused is refused in JSON."""
@@ -116,7 +118,7 @@ class GraphQLEndpoint:
         if request.method == "DELETE":
             return await self._single.stop(request, token, context)
         if accept.prefers_stream:
-            return self._single.open(token)
+            return self._single.open(token, context)
         if request.method == "POST":
             return await self._single.submit(request, token, context)
         raise Refusal(406, f"An event stream is opened with `Accept: {EVENT_STREAM}`.", "NOT_ACCEPTABLE")

@@ -170,9 +170,9 @@ class Runner:
             task.exception()  # Whoever waited was told.
 
 
-def failed(message: str, code: str) -> PreExecutionError:
+def failed(message: str, code: str, **extensions: object) -> PreExecutionError:
     """Return the result of an operation that could not be run."""
-    return PreExecutionError(data=None, errors=[GraphQLError(message, extensions={"code": code})])
+    return PreExecutionError(data=None, errors=[GraphQLError(message, extensions={"code": code, **extensions})])
 
 
 def is_request_error(result: ExecutionResult) -> bool:
