@@ -18,11 +18,13 @@ from gql_epoint.errors import ConfigurationError
 from gql_epoint.keys import DEVELOPMENT, SecretKey, parse_keys
 from gql_epoint.points import POINTS
 from gql_epoint.setting_values import (
+    DocumentsOnly,
     Network,
     Secret,
     is_loopback,
     one_of,
     parse_database_url,
+    parse_documents_only,
     parse_flag,
     parse_gateway_url,
     parse_host,
@@ -66,7 +68,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     allowed_origins: tuple[str, ...]
     body_bytes_max: int
     documents: Path | None
-    documents_only: bool
+    documents_only: DocumentsOnly
     persisted_queries: bool
     callback_bytes_max: int
     return_hosts: frozenset[str]
@@ -128,6 +130,9 @@ def read_settings(environ: Mapping[str, str]) -> tuple[Settings | None, list[Con
         values["gateway_url"] = values["gateway_url"] or f"http://127.0.0.1:{values['simulator_port']}"
     settings = Settings(**values)
     problems = list(_sandbox_problems(settings) if sandbox else _live_problems(settings))
+    if settings.documents_only is not DocumentsOnly.NOBODY and settings.documents is None:
+        what = "lets nothing run without a manifest; set GQL_EPOINT_DOCUMENTS as well"
+        problems.append(ConfigurationError("GQL_EPOINT_DOCUMENTS_ONLY", what))
     return (None, problems) if problems else (settings, [])
 
 
@@ -287,9 +292,10 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         name="GQL_EPOINT_DOCUMENTS_ONLY",
         field="documents_only",
-        parse=parse_flag,
+        parse=parse_documents_only,
         default="0",
-        help="1 runs no document that is not in the manifest.",
+        help="Who may run nothing but the manifest: `client` binds all without a secret key, so client tokens as "
+        "well; 1 or `all` binds everybody.",
     ),
     Setting(
         name="GQL_EPOINT_PERSISTED_QUERIES",
@@ -332,8 +338,8 @@ SETTINGS: tuple[Setting, ...] = (
         parse=whole_number(0, 10_000_000, ""),
         default="60000",
         sandbox_default="0",
-        help="How many requests one secret key may send to one node; 0 is no limit. An operation on a WebSocket counts "
-        "as one.",
+        help="How many requests one secret key may send to one node; 0 is no limit. An operation on a WebSocket "
+        "counts as one.",
     ),
     Setting(
         name="GQL_EPOINT_TOKEN_REQUESTS_PER_MINUTE",

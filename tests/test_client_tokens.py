@@ -20,6 +20,7 @@ from tests.cases import World
 from tests.checkout_kit import WATCH, browser, confirm, create, expire, forget, token
 from tests.service import Client, Service, start_service
 from tests.test_access import BROWSER_ROOTS, DOCUMENTS, ROOTS
+from tests.transports import TRANSPORTS as EVERY_TRANSPORT
 
 TIMEOUT_S = 10.0
 REFUSALS = {"FORBIDDEN", "UNAUTHENTICATED"}
@@ -259,3 +260,27 @@ async def test_query_on_an_old_socket_needs_a_valid_token(service: Service, clie
         await socket.send_json({"id": "1", "type": "subscribe", "payload": {"query": "{ checkout { id } }"}})
 
         assert await _close_code(socket) == 4401
+
+
+# What a browser cannot explore ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("transport", EVERY_TRANSPORT)
+async def test_introspection_and_suggestions_are_off_on_every_transport(
+    service: Service, client: Client, transport: str
+) -> None:
+    """A client token is told neither the schema nor what it might have meant; a backend is told both."""
+    ask = EVERY_TRANSPORT[transport]
+    schema = {"query": "{ __schema { queryType { name } } }"}
+    typos = [{"query": "{ checkou { id } }"}]
+    if transport != "GET":
+        confirming = "mutation ($i: ConfirmCheckoutInput!) { confirmCheckout(input: $i) { replayed } }"
+        typos.append({"query": confirming, "variables": {"i": {"idempotencyKe": "x", "method": {"hostedPag": {}}}}})
+    async with browser(service, client) as page:
+        assert (await ask(client, schema)).answer == {"data": {"__schema": {"queryType": {"name": "Query"}}}}
+        assert (await ask(page, schema)).codes == ["FORBIDDEN"]
+        for typo in typos:
+            heard = await ask(page, typo)
+            assert heard.messages
+            assert "Did you mean" not in heard.text
+        assert "Did you mean 'checkout'" in (await ask(client, typos[0])).messages[0]

@@ -69,7 +69,7 @@ class Runner:
     ) -> ExecutionResult:
         """Return the result of a query or mutation. Raises OtherTypeError for what is not in `allowed`."""
         try:
-            asked = self._documents.resolve(asked, may_add=context.credential is not None)
+            asked = self._documents.resolve(asked, context.credential)
         except DocumentError as exc:
             return failed(exc.message, exc.code)
         for operation_type in (OperationType.QUERY, OperationType.MUTATION):
@@ -118,7 +118,7 @@ class Runner:
                     yield result
 
     async def _subscription(self, asked: Asked, context: RequestContext) -> AsyncGenerator[ExecutionResult, None]:
-        asked = self._documents.resolve(asked, may_add=False)  # It was found a moment ago.
+        asked = self._documents.resolve(asked, context.credential)  # It was found a moment ago.
         stream = await self._schema.stream(
             asked.query,
             variable_values=asked.variables,
