@@ -67,6 +67,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     explorer: bool
     allowed_origins: tuple[str, ...]
     body_bytes_max: int
+    document_tokens_max: int
+    document_depth_max: int
+    document_aliases_max: int
+    list_items_max: int
+    variables_bytes_max: int
+    connection_operations_max: int
+    socket_init_timeout_s: float
     documents: Path | None
     documents_only: DocumentsOnly
     persisted_queries: bool
@@ -281,6 +288,55 @@ SETTINGS: tuple[Setting, ...] = (
         parse=whole_number(1_000, 10_000_000, " bytes"),
         default="131072",
         help="The longest GraphQL request or WebSocket message that is read, in bytes.",
+    ),
+    Setting(
+        name="GQL_EPOINT_DOCUMENT_TOKENS_MAX",
+        field="document_tokens_max",
+        parse=whole_number(100, 100_000, ""),
+        default="5000",
+        help="How many tokens (names, numbers, texts, punctuation) a GraphQL document may have.",
+    ),
+    Setting(
+        name="GQL_EPOINT_DOCUMENT_DEPTH_MAX",
+        field="document_depth_max",
+        parse=whole_number(5, 64, ""),
+        default="20",
+        help="How many fields of a document may be inside each other. Introspection by explorers needs 16.",
+    ),
+    Setting(
+        name="GQL_EPOINT_DOCUMENT_ALIASES_MAX",
+        field="document_aliases_max",
+        parse=whole_number(0, 1_000, ""),
+        default="60",
+        help="How many aliases a document may have.",
+    ),
+    Setting(
+        name="GQL_EPOINT_LIST_ITEMS_MAX",
+        field="list_items_max",
+        parse=whole_number(1, 10_000, ""),
+        default="100",
+        help="How many items a list may have that is sent as an argument. Pages have at most 100 in any case.",
+    ),
+    Setting(
+        name="GQL_EPOINT_VARIABLES_BYTES_MAX",
+        field="variables_bytes_max",
+        parse=whole_number(1_000, 10_000_000, " bytes"),
+        default="65536",
+        help="How long the variables of an operation may be as JSON, in bytes.",
+    ),
+    Setting(
+        name="GQL_EPOINT_CONNECTION_OPERATIONS_MAX",
+        field="connection_operations_max",
+        parse=whole_number(1, 1_000, ""),
+        default="50",
+        help="How many operations one WebSocket or shared event stream carries at a time, subscriptions above all.",
+    ),
+    Setting(
+        name="GQL_EPOINT_SOCKET_INIT_TIMEOUT_S",
+        field="socket_init_timeout_s",
+        parse=seconds(1, 60),
+        default="10",
+        help="How long a WebSocket may take to say `connection_init`, in seconds.",
     ),
     Setting(
         name="GQL_EPOINT_DOCUMENTS",

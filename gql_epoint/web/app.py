@@ -23,6 +23,7 @@ from gql_epoint.gateway import Gateway, Merchant
 from gql_epoint.keys import DEVELOPMENT_KEY
 from gql_epoint.live import Live
 from gql_epoint.schema import build_schema
+from gql_epoint.schema.limits import Limits
 from gql_epoint.settings import Settings
 from gql_epoint.store import open_store
 from gql_epoint.store.protocol import Store
@@ -100,7 +101,7 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
     doorkeeper = Doorkeeper(settings.secret_keys, cashier.checkouts, clock)
     # A call to EPoint may take all of its own time and still be written down.
     runner = Runner(
-        build_schema(),
+        build_schema(_document_limits(settings)),
         deadline_s=settings.call_timeout_s + RECORDING_S + ANSWERING_S,
         doorkeeper=doorkeeper,
         documents=Documents(
@@ -117,8 +118,16 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
     graphql = GraphQLEndpoint(
         runner,
         visitors,
-        Sockets(runner, visitors, allowed_origins=settings.allowed_origins, throttle=throttle),
+        Sockets(
+            runner,
+            visitors,
+            allowed_origins=settings.allowed_origins,
+            throttle=throttle,
+            init_timeout_s=settings.socket_init_timeout_s,
+            operations_max=settings.connection_operations_max,
+        ),
         throttle=throttle,
+        operations_max=settings.connection_operations_max,
         body_bytes_max=settings.body_bytes_max,
         explorer=_explorer(settings),
         closing=sockets.closing,
@@ -232,6 +241,16 @@ def _middleware(settings: Settings, metrics: Metrics, sockets: OpenSockets, thro
     shared = [cors] if settings.allowed_origins else []
     traffic = Middleware(Traffic, path=GRAPHQL_PATH, throttle=throttle, keys=settings.secret_keys)
     return [Middleware(RequestIds), measuring, closing, *shared, traffic]
+
+
+def _document_limits(settings: Settings) -> Limits:
+    return Limits(
+        tokens=settings.document_tokens_max,
+        depth=settings.document_depth_max,
+        aliases=settings.document_aliases_max,
+        list_items=settings.list_items_max,
+        variables_bytes=settings.variables_bytes_max,
+    )
 
 
 def _throttle(settings: Settings) -> Throttle:

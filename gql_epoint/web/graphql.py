@@ -26,7 +26,7 @@ from gql_epoint.web.explorer_page import EXPLORER_HEADERS
 from gql_epoint.web.negotiation import EVENT_STREAM, GRAPHQL_RESPONSE, JSON, Accept
 from gql_epoint.web.replies import Refusal, json_response
 from gql_epoint.web.running import AT_ONCE, OtherTypeError, Runner, formatted, is_request_error
-from gql_epoint.web.single_connection import TOKEN_HEADER, SingleConnections
+from gql_epoint.web.single_connection import OPERATIONS_MAX, TOKEN_HEADER, SingleConnections
 from gql_epoint.web.streams import end, framing_for, stream_response
 from gql_epoint.web.throttle import Throttle
 from gql_epoint.web.visitors import Visitors
@@ -63,6 +63,7 @@ class GraphQLEndpoint:
         explorer: str | None,
         closing: asyncio.Event,
         throttle: Throttle | None = None,
+        operations_max: int = OPERATIONS_MAX,
     ) -> None:
         self._runner = runner
         self._visitors = visitors
@@ -70,7 +71,9 @@ class GraphQLEndpoint:
         self._body_bytes_max = body_bytes_max
         self._explorer = explorer
         self._closing = closing
-        self._single = SingleConnections(runner, closing, body_bytes_max=body_bytes_max, throttle=throttle)
+        self._single = SingleConnections(
+            runner, closing, body_bytes_max=body_bytes_max, throttle=throttle, operations_max=operations_max
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request or a socket; whatever is refused is refused in JSON."""

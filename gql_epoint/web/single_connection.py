@@ -55,12 +55,14 @@ class SingleConnections:
         *,
         body_bytes_max: int,
         throttle: Throttle | None = None,
+        operations_max: int = OPERATIONS_MAX,
         open_within_s: float = OPEN_WITHIN_S,
         heartbeat_s: float = HEARTBEAT_S,
     ) -> None:
         self._runner = runner
         self._closing = closing
         self._body_bytes_max = body_bytes_max
+        self._operations_max = operations_max
         self._throttle = throttle or Throttle(TrafficLimits())
         self._open_within_s = open_within_s
         self._heartbeat_s = heartbeat_s
@@ -108,8 +110,8 @@ class SingleConnections:
             raise Refusal(400, "The request has no query.")
         if operation_id in stream.operations:
             raise Refusal(409, "An operation with this id is running.", "CONFLICT")
-        if len(stream.operations) >= OPERATIONS_MAX:
-            raise Refusal(429, f"A stream carries {OPERATIONS_MAX} operations.", "TOO_MANY_OPERATIONS")
+        if len(stream.operations) >= self._operations_max:
+            raise Refusal(429, f"A stream carries {self._operations_max} operations.", "TOO_MANY_OPERATIONS")
         task = asyncio.create_task(_operate(stream, self._runner, operation_id, asked, context))
         stream.operations[operation_id] = task
         return Response(status_code=202, headers=NO_STORE)
