@@ -149,7 +149,9 @@ class Runner:
         except MissingQueryError:
             return failed("The request has no query.", "BAD_REQUEST")
         except CannotGetOperationTypeError as exc:
-            return failed(exc.as_http_error_reason(), "BAD_REQUEST")
+            # Its text quotes the name, which need not even look like one.
+            unknown = "The document has no operation of this name."
+            return failed(unknown if asked.operation_name else exc.as_http_error_reason(), "BAD_REQUEST")
         except InvalidOperationTypeError as exc:
             raise OtherTypeError(exc.operation_type) from None
 
