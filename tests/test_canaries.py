@@ -341,6 +341,7 @@ async def push_documents(service: Service, findings: Findings) -> None:
     async def push(place: str, kind: str, what: dict[str, Any], transport: str, client: Client) -> None:
         heard = await asked(transport, client, what)
         findings.look(f"{place} over {transport}", heard.text)
+        assert "" not in heard.codes, (place, transport, heard.answer)
 
     async with service.client() as backend, browser(service, backend) as page:
         await _together(

@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Iterator
 from typing import Any
 
-from graphql import GraphQLError
+from graphql import GraphQLError, GraphQLSyntaxError
 from strawberry.extensions import SchemaExtension
 
 from gql_epoint.errors import GatewayError, RefusedError, StoreUnavailableError
@@ -37,6 +37,8 @@ _QUOTED_VALUES = (
     (re.compile(r"\bValue .*(?= does not exist in ')", re.DOTALL), "The value"),
     (re.compile(r"\b(Unexpected|found) (Int|Float|String|BlockString) .*", re.DOTALL), r"\1 \2."),
 )
+# What graphql-core says of the values of variables, and not of how a document uses them.
+_OF_VARIABLES = re.compile(r"Variable '\$\w+' (has invalid value|of required type|of non-null type)")
 # A browser has its documents; guessing helps only whoever explores what it is not shown.
 _SUGGESTION = re.compile(r" Did you mean .*", re.DOTALL)
 
@@ -80,7 +82,8 @@ def mask(error: GraphQLError, request_id: str, *, suggest: bool = True) -> Graph
         deliberate, cause = cause, cause.original_error
     if cause is None:
         message = error.message if suggest else _SUGGESTION.sub("", error.message)
-        return _replace(error, _without_values(message), deliberate.extensions or error.extensions)
+        extensions = {"code": _code_of(error), **(deliberate.extensions or error.extensions or {})}
+        return _replace(error, _without_values(message), extensions)
     if isinstance(cause, RefusedError):
         return _replace(error, cause.message, {"code": cause.code.value})
     for kind, code, message in _KNOWN:
@@ -96,6 +99,15 @@ def mask(error: GraphQLError, request_id: str, *, suggest: bool = True) -> Graph
         "".join(traceback.format_tb(cause.__traceback__)),
     )
     return _replace(error, "Unexpected error", {"code": "INTERNAL_ERROR", "requestId": request_id})
+
+
+def _code_of(error: GraphQLError) -> str:
+    """Return the code of an error of graphql-core, which has none: by the names that Apollo's clients know."""
+    if isinstance(error, GraphQLSyntaxError):
+        return "GRAPHQL_PARSE_FAILED"
+    if error.path is not None or _OF_VARIABLES.match(error.message):
+        return "BAD_USER_INPUT"
+    return "GRAPHQL_VALIDATION_FAILED"
 
 
 def _without_values(message: str) -> str:

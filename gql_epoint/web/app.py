@@ -38,6 +38,7 @@ from gql_epoint.web.metrics import METRICS_PATH, Metrics, metrics_endpoint
 from gql_epoint.web.replies import Refusal, on_bug, on_http_exception, on_refusal
 from gql_epoint.web.request_ids import RequestIds
 from gql_epoint.web.running import Runner
+from gql_epoint.web.safe_headers import SafeHeaders
 from gql_epoint.web.single_connection import TOKEN_HEADER
 from gql_epoint.web.sockets import Sockets
 from gql_epoint.web.throttle import Throttle, TrafficLimits
@@ -240,7 +241,7 @@ def _middleware(settings: Settings, metrics: Metrics, sockets: OpenSockets, thro
     closing = Middleware(ClosingSockets, sockets)
     shared = [cors] if settings.allowed_origins else []
     traffic = Middleware(Traffic, path=GRAPHQL_PATH, throttle=throttle, keys=settings.secret_keys)
-    return [Middleware(RequestIds), measuring, closing, *shared, traffic]
+    return [Middleware(SafeHeaders), Middleware(RequestIds), measuring, closing, *shared, traffic]
 
 
 def _document_limits(settings: Settings) -> Limits:
