@@ -310,7 +310,10 @@ async def test_browsers_are_counted_on_every_transport_and_backends_are_not(star
             headers = {**backend.authorization, "X-Forwarded-For": HOME}
             async with backend.session.post(backend.graphql, json={"query": payment}, headers=headers) as response:
                 assert (await response.json())["data"]["pay"]["errors"] == []
+        async with backend.session.get(f"{service.url}/metrics") as figures:
+            assert "gql_epoint_confirmations_held_up_total 2.0" in await figures.text()
     assert HOME not in service.logged()
+    assert service.logged().count("A confirmation was refused: its address has had 2 attempts") == 2
 
 
 def test_refusals_of_checkouts_stay_what_they_are() -> None:

@@ -20,6 +20,7 @@ from gql_epoint.schema.enums import ClientOperation
 from tests.cases import World
 from tests.checkout_kit import WATCH, browser, confirm, create, expire, forget, token
 from tests.service import Client, Service, start_service
+from tests.shop import PAY, new_order, payment
 from tests.test_access import BROWSER_ROOTS, DOCUMENTS, ROOTS
 from tests.transports import TRANSPORTS as EVERY_TRANSPORT
 
@@ -234,6 +235,34 @@ async def test_stream_ends_when_its_token_expires(service: Service, client: Clie
     assert len(payloads) == 2
 
 
+async def _all_of(response: aiohttp.ClientResponse) -> str:
+    async with asyncio.timeout(TIMEOUT_S):
+        return await response.text()
+
+
+@pytest.mark.parametrize("shared", [False, True], ids=["multipart", "single connection"])
+async def test_other_streams_end_with_their_token_as_well(service: Service, client: Client, shared: bool) -> None:
+    """They say so in their own way, and end by themselves."""
+    secret = (await create(client))["clientToken"]["secret"]
+    expire(service, secret, datetime.now(UTC) + timedelta(seconds=1.5))
+    async with service.client(secret) as page:
+        accept = {"Accept": "multipart/mixed;subscriptionSpec=1.0, application/json", **page.authorization}
+        if shared:
+            async with page.session.put(page.graphql, headers=page.authorization) as reserved:
+                token = {"X-GraphQL-Event-Stream-Token": await reserved.text(), **page.authorization}
+            asked = {"query": WATCH, "extensions": {"operationId": "1"}}
+            async with page.session.get(page.graphql, headers={"Accept": "text/event-stream", **token}) as stream:
+                async with page.session.post(page.graphql, json=asked, headers=token) as told:
+                    assert told.status == 202
+                text = await _all_of(stream)
+        else:
+            async with page.session.post(page.graphql, json={"query": WATCH}, headers=accept) as stream:
+                text = await _all_of(stream)
+
+    assert text.count("SNAPSHOT") == 1
+    assert text.count("UNAUTHENTICATED") == 1
+
+
 @pytest.mark.parametrize("sse", [False, True], ids=["WebSocket", "SSE"])
 async def test_token_is_looked_at_before_each_message(service: Service, client: Client, sse: bool) -> None:
     """Whoever's token is taken away hears nothing more of what happens then."""
@@ -286,3 +315,19 @@ async def test_introspection_and_suggestions_are_off_on_every_transport(
             assert heard.messages
             assert "Did you mean" not in heard.text
         assert "Did you mean 'checkout'" in (await ask(client, typos[0])).messages[0]
+
+
+async def test_keys_are_rotated_one_beside_the_other(start_service: Any) -> None:
+    """Both work at once, and what began with the old one is a repeat with the new one: nothing is paid twice."""
+    secrets = {name: f"sk_live_rotation_{name}" for name in ("old", "new")}
+    scopes = frozenset(KeyScope)
+    keys = [SecretKey(name=name, scopes=scopes, digest=digest_of(secret)) for name, secret in secrets.items()]
+    service = start_service(GQL_EPOINT_SECRET_KEYS=",".join(key.line() for key in keys))
+    fields = payment(new_order())
+    answers = []
+    for secret in secrets.values():
+        async with service.client(secret) as backend:
+            answers.append((await backend.data(PAY, input=fields))["pay"])
+
+    assert [answer["replayed"] for answer in answers] == [False, True]
+    assert answers[0]["transaction"]["id"] == answers[1]["transaction"]["id"]

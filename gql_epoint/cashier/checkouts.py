@@ -32,7 +32,7 @@ from gql_epoint.cashier.desk import Books
 from gql_epoint.cashier.idempotency import earlier_object, use_key
 from gql_epoint.cashier.payments import PaymentDesk, refuse_conflict, settle_lost
 from gql_epoint.cashier.validation import check_call
-from gql_epoint.errors import ErrorCode, OrderConflictError, RefusedError
+from gql_epoint.errors import ErrorCode, OrderConflictError, RefusedError, TooManyAttemptsError
 from gql_epoint.keys import digest_of, is_client_token, new_client_token
 from gql_epoint.ledger import ids
 from gql_epoint.ledger.checkout import (
@@ -175,6 +175,9 @@ class CheckoutDesk:
             else:
                 registration = msgspec.structs.replace(save_card_order(checkout, chosen), address=name)
                 result = await self._cards.start(call, registration, admit_card)
+        except TooManyAttemptsError:
+            self._books.on_held_up()
+            raise
         except OrderConflictError as exc:
             # It may have been started elsewhere: its transaction is none of this browser's business.
             raise RefusedError(exc.code, exc.message) from None

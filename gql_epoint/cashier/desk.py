@@ -51,7 +51,7 @@ class Books:
 
     A call to EPoint is cut off after `call_limit_s`; its answer is taken for lost after `deadline_s`, by the
     database's clock. The difference is the time there is to record an answer. `poll_s` is how long a lost
-    wake-up may delay a subscriber.
+    wake-up may delay a subscriber. `on_held_up` is told of each confirmation that is refused for its address.
     """
 
     def __init__(
@@ -69,6 +69,7 @@ class Books:
         deadline_s: float = 40.0,
         poll_s: float = 5.0,
         attempt_limits: AttemptLimits | None = None,
+        on_held_up: Callable[[], None] = lambda: None,
     ) -> None:
         assert call_limit_s < deadline_s
         self.store = store
@@ -83,6 +84,7 @@ class Books:
         self.deadline = timedelta(seconds=deadline_s)
         self.poll_s = poll_s
         self.attempt_limits = attempt_limits or AttemptLimits()
+        self.on_held_up = on_held_up
         self.something_to_ask = asyncio.Event()
         self._under_way: set[asyncio.Task[Any]] = set()
         store.on_commit(live.wake)

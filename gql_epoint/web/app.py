@@ -88,7 +88,7 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
     live = Live()
     metrics = Metrics(live.watching)
     gateway = new_gateway(settings, metrics.gateway_called)
-    cashier = _cashier(settings, store, gateway, live)
+    cashier = _cashier(settings, store, gateway, live, metrics)
     sockets = OpenSockets()
     throttle = _throttle(settings)
     background = _Background(cashier)
@@ -193,7 +193,7 @@ async def _opened(store: Store) -> AsyncIterator[None]:
         await store.close()
 
 
-def _cashier(settings: Settings, store: Store, gateway: Gateway, live: Live) -> Cashier:
+def _cashier(settings: Settings, store: Store, gateway: Gateway, live: Live, metrics: Metrics) -> Cashier:
     books = Books(
         store=store,
         gateway=gateway,
@@ -214,6 +214,7 @@ def _cashier(settings: Settings, store: Store, gateway: Gateway, live: Live) -> 
             declines_max=settings.address_declines_max,
             window=timedelta(seconds=settings.address_window_s),
         ),
+        on_held_up=metrics.confirmation_held_up,
     )
     return Cashier(books)
 

@@ -117,7 +117,7 @@ class GraphQLEndpoint:
     ) -> Response:
         """Serve a request of graphql-sse's single connection mode."""
         if request.method == "PUT":
-            return self._single.reserve(context, self._visitors.seconds_left(context.credential))
+            return self._single.reserve(context, self._lasts_s(context))
         if request.method == "DELETE":
             return await self._single.stop(request, token, context)
         if accept.prefers_stream:
@@ -141,10 +141,13 @@ class GraphQLEndpoint:
                 "NOT_ACCEPTABLE",
             )
         results = self._runner.results(asked, context, allowed)
-        lasts_s = self._visitors.seconds_left(context.credential)
-        if lasts_s is not None:
-            lasts_s += SAYING_SO_S
-        return stream_response(results, framing_for(accept.stream), context.place, self._closing, lasts_s=lasts_s)
+        framing = framing_for(accept.stream)
+        return stream_response(results, framing, context.place, self._closing, lasts_s=self._lasts_s(context))
+
+    def _lasts_s(self, context: RequestContext) -> float | None:
+        """Return how long a stream may last: its credential's time, and time to say that it is over."""
+        left_s = self._visitors.seconds_left(context.credential)
+        return None if left_s is None else left_s + SAYING_SO_S
 
 
 def _opens_a_page(request: Request, accept: Accept) -> bool:
