@@ -189,14 +189,16 @@ FROM checkout_attempts WHERE address = :address AND started_at > :since;
 UPDATE checkout_attempts SET declined = true WHERE id = :id;
 
 -- name: delete_attempts
-DELETE FROM checkout_attempts WHERE id IN (
+WITH over AS MATERIALIZED (
   SELECT id FROM checkout_attempts WHERE started_at <= :before ORDER BY started_at LIMIT :limit FOR UPDATE SKIP LOCKED
-) RETURNING id;
+)
+DELETE FROM checkout_attempts USING over WHERE checkout_attempts.id = over.id RETURNING checkout_attempts.id;
 
 -- name: delete_expired_tokens
-DELETE FROM client_tokens WHERE digest IN (
+WITH over AS MATERIALIZED (
   SELECT digest FROM client_tokens WHERE expires_at <= :now ORDER BY expires_at LIMIT :limit FOR UPDATE SKIP LOCKED
-) RETURNING digest;
+)
+DELETE FROM client_tokens USING over WHERE client_tokens.digest = over.digest RETURNING client_tokens.digest;
 
 -- Numbers that are read often: each is in an index of its own.
 
