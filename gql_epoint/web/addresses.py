@@ -52,7 +52,7 @@ def customer_address(scope: Scope, proxies: Iterable[Network]) -> str | None:
     return address
 
 
-@functools.lru_cache(maxsize=1)
+@functools.lru_cache(maxsize=64)  # each proxy once
 def _warn_of_proxy(address: str) -> None:
     logger.warning(
         "Attempts to pay are not counted by address: browsers come from %s, which is no address of the internet. "
