@@ -11,6 +11,7 @@ GqlEpointError
 │   ├── KeyReusedError            the idempotency key belongs to another input
 │   ├── InProgressError           the first call with this idempotency key has not been answered
 │   ├── OrderConflictError        the order already has a live or paid payment
+│   ├── TooManyAttemptsError      the address has tried to pay too often lately
 │   └── ExceedsRefundableError    more than what is left to refund
 └── StoreUnavailableError     the database cannot be reached or written
 """
@@ -92,6 +93,7 @@ class ErrorCode(StrEnum):
     IDEMPOTENCY_IN_PROGRESS = "IDEMPOTENCY_IN_PROGRESS"
     CHECKOUT_NOT_OPEN = "CHECKOUT_NOT_OPEN"
     ATTEMPT_LIMIT_REACHED = "ATTEMPT_LIMIT_REACHED"
+    RATE_LIMITED = "RATE_LIMITED"
     ORDER_ALREADY_PAID = "ORDER_ALREADY_PAID"
     ORDER_IN_PROGRESS = "ORDER_IN_PROGRESS"
     METHOD_NOT_ALLOWED = "METHOD_NOT_ALLOWED"
@@ -138,6 +140,17 @@ class InProgressError(RefusedError):
             ErrorCode.IDEMPOTENCY_IN_PROGRESS,
             "The first request with this idempotency key is still waiting for EPoint. Repeat it a little later.",
             ("input", "idempotencyKey"),
+        )
+        self.retry_after_ms = retry_after_ms
+
+
+class TooManyAttemptsError(RefusedError):
+    """The address that confirms has tried to pay, or was declined, too often lately; see `retry_after_ms`."""
+
+    def __init__(self, retry_after_ms: int) -> None:
+        super().__init__(
+            ErrorCode.RATE_LIMITED,
+            "Too many payments were tried from this network lately. Try again later.",
         )
         self.retry_after_ms = retry_after_ms
 

@@ -166,7 +166,8 @@ class Gateway:
             if limit_s <= 0:
                 raise TimeoutError  # A kept connection could take the request before any timer runs.
             status, body = await self._post(session, url, form, limit_s, call)
-            reply = _read_reply(operation, status, body)
+            # Whoever could make EPoint repeat the key that signs would read it in the reply's message.
+            reply = _read_reply(operation, status, body.replace(self._merchant.private_key.encode(), b"***"))
             self._check_page(operation.name, getattr(reply, "redirect_url", None))
             outcome, call.trace_id = "answered", reply.trace_id or call.trace_id
             return reply

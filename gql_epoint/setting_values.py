@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable
+from enum import Enum
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
@@ -57,6 +58,25 @@ def parse_flag(text: str) -> bool:
     if word in ("0", "false", "no", "off"):
         return False
     raise ValueError("must be 1 or 0")
+
+
+class DocumentsOnly(Enum):
+    """Who may run nothing but the documents of the manifest."""
+
+    NOBODY = "0"
+    CLIENT = "client"
+    ALL = "all"
+
+
+def parse_documents_only(text: str) -> DocumentsOnly:
+    """Read whom the manifest binds: a flag is nobody or everybody."""
+    word = text.lower()
+    if word in ("client", "all"):
+        return DocumentsOnly(word)
+    try:
+        return DocumentsOnly.ALL if parse_flag(word) else DocumentsOnly.NOBODY
+    except ValueError:
+        raise ValueError("must be 0, client or all (which is 1)") from None
 
 
 def parse_text(text: str) -> str:

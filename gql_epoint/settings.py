@@ -18,11 +18,13 @@ from gql_epoint.errors import ConfigurationError
 from gql_epoint.keys import DEVELOPMENT, SecretKey, parse_keys
 from gql_epoint.points import POINTS
 from gql_epoint.setting_values import (
+    DocumentsOnly,
     Network,
     Secret,
     is_loopback,
     one_of,
     parse_database_url,
+    parse_documents_only,
     parse_flag,
     parse_gateway_url,
     parse_host,
@@ -66,8 +68,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     allowed_origins: tuple[str, ...]
     apple_pay_origins: tuple[str, ...]
     body_bytes_max: int
+    document_tokens_max: int
+    document_depth_max: int
+    document_aliases_max: int
+    list_items_max: int
+    variables_bytes_max: int
+    connection_operations_max: int
+    socket_init_timeout_s: float
     documents: Path | None
-    documents_only: bool
+    documents_only: DocumentsOnly
     persisted_queries: bool
     callback_bytes_max: int
     return_hosts: frozenset[str]
@@ -78,6 +87,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     address_requests_per_minute: int
     token_streams_max: int
     address_connections_max: int
+    address_attempts_max: int
+    address_declines_max: int
+    address_window_s: int
     log_level: str
     log_format: str
     metrics_token: Secret | None
@@ -127,6 +139,9 @@ def read_settings(environ: Mapping[str, str]) -> tuple[Settings | None, list[Con
         values["gateway_url"] = values["gateway_url"] or f"http://127.0.0.1:{values['simulator_port']}"
     settings = Settings(**values)
     problems = list(_sandbox_problems(settings) if sandbox else _live_problems(settings))
+    if settings.documents_only is not DocumentsOnly.NOBODY and settings.documents is None:
+        what = "lets nothing run without a manifest; set GQL_EPOINT_DOCUMENTS as well"
+        problems.append(ConfigurationError("GQL_EPOINT_DOCUMENTS_ONLY", what))
     return (None, problems) if problems else (settings, [])
 
 
@@ -285,6 +300,55 @@ SETTINGS: tuple[Setting, ...] = (
         help="The longest GraphQL request or WebSocket message that is read, in bytes.",
     ),
     Setting(
+        name="GQL_EPOINT_DOCUMENT_TOKENS_MAX",
+        field="document_tokens_max",
+        parse=whole_number(100, 100_000, ""),
+        default="5000",
+        help="How many tokens (names, numbers, texts, punctuation) a GraphQL document may have.",
+    ),
+    Setting(
+        name="GQL_EPOINT_DOCUMENT_DEPTH_MAX",
+        field="document_depth_max",
+        parse=whole_number(5, 64, ""),
+        default="20",
+        help="How many fields of a document may be inside each other. Introspection by explorers needs 16.",
+    ),
+    Setting(
+        name="GQL_EPOINT_DOCUMENT_ALIASES_MAX",
+        field="document_aliases_max",
+        parse=whole_number(0, 1_000, ""),
+        default="60",
+        help="How many aliases a document may have.",
+    ),
+    Setting(
+        name="GQL_EPOINT_LIST_ITEMS_MAX",
+        field="list_items_max",
+        parse=whole_number(1, 10_000, ""),
+        default="100",
+        help="How many items a list may have that is sent as an argument. Pages have at most 100 in any case.",
+    ),
+    Setting(
+        name="GQL_EPOINT_VARIABLES_BYTES_MAX",
+        field="variables_bytes_max",
+        parse=whole_number(1_000, 10_000_000, " bytes"),
+        default="65536",
+        help="How long the variables of an operation may be as JSON, in bytes.",
+    ),
+    Setting(
+        name="GQL_EPOINT_CONNECTION_OPERATIONS_MAX",
+        field="connection_operations_max",
+        parse=whole_number(1, 1_000, ""),
+        default="50",
+        help="How many operations one WebSocket or shared event stream carries at a time, subscriptions above all.",
+    ),
+    Setting(
+        name="GQL_EPOINT_SOCKET_INIT_TIMEOUT_S",
+        field="socket_init_timeout_s",
+        parse=seconds(1, 60),
+        default="10",
+        help="How long a WebSocket may take to say `connection_init`, in seconds.",
+    ),
+    Setting(
         name="GQL_EPOINT_DOCUMENTS",
         field="documents",
         parse=parse_path,
@@ -294,9 +358,10 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         name="GQL_EPOINT_DOCUMENTS_ONLY",
         field="documents_only",
-        parse=parse_flag,
+        parse=parse_documents_only,
         default="0",
-        help="1 runs no document that is not in the manifest.",
+        help="Who may run nothing but the manifest: `client` binds all without a secret key, so client tokens as "
+        "well; 1 or `all` binds everybody.",
     ),
     Setting(
         name="GQL_EPOINT_PERSISTED_QUERIES",
@@ -339,7 +404,8 @@ SETTINGS: tuple[Setting, ...] = (
         parse=whole_number(0, 10_000_000, ""),
         default="60000",
         sandbox_default="0",
-        help="How many requests one secret key may send to one node; 0 is no limit.",
+        help="How many requests one secret key may send to one node; 0 is no limit. An operation on a WebSocket "
+        "counts as one.",
     ),
     Setting(
         name="GQL_EPOINT_TOKEN_REQUESTS_PER_MINUTE",
@@ -364,7 +430,8 @@ SETTINGS: tuple[Setting, ...] = (
         parse=whole_number(0, 1_000_000, ""),
         default="10",
         sandbox_default="0",
-        help="How many requests and event streams of one client token may be open at once; 0 is no limit.",
+        help="How many requests, event streams and WebSockets of one client token may be open at once on one node; "
+        "0 is no limit.",
     ),
     Setting(
         name="GQL_EPOINT_ADDRESS_CONNECTIONS_MAX",
@@ -374,6 +441,30 @@ SETTINGS: tuple[Setting, ...] = (
         sandbox_default="0",
         help="How many requests, event streams and WebSockets of one address may be open at once, those with a "
         "secret key in a header not counted; 0 is no limit.",
+    ),
+    Setting(
+        name="GQL_EPOINT_ADDRESS_ATTEMPTS_MAX",
+        field="address_attempts_max",
+        parse=whole_number(0, 1_000_000, ""),
+        default="100",
+        sandbox_default="0",
+        help="How many attempts to pay browsers at one address may start within GQL_EPOINT_ADDRESS_WINDOW_S, over "
+        "all checkouts and nodes, against card testing; 0 is no limit.",
+    ),
+    Setting(
+        name="GQL_EPOINT_ADDRESS_DECLINES_MAX",
+        field="address_declines_max",
+        parse=whole_number(0, 1_000_000, ""),
+        default="30",
+        sandbox_default="0",
+        help="How many of those may be declined before no further one may start; 0 is no limit.",
+    ),
+    Setting(
+        name="GQL_EPOINT_ADDRESS_WINDOW_S",
+        field="address_window_s",
+        parse=whole_number(60, 86_400, " seconds"),
+        default="3600",
+        help="For how long an attempt or decline counts for its address, in seconds; then it is forgotten.",
     ),
     Setting(
         name="GQL_EPOINT_LOG_LEVEL",

@@ -10,6 +10,8 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from gql_epoint.redaction import redact_name
+
 try:
     from opentelemetry import propagate, trace
 except ModuleNotFoundError:
@@ -17,6 +19,7 @@ except ModuleNotFoundError:
     propagate = trace = None  # type: ignore[assignment]
 
 _NAME_LENGTH_MAX = 100
+_CALLERS_TRACE = ("traceparent",)
 
 
 @contextlib.contextmanager
@@ -25,7 +28,9 @@ def server_span(name: str, headers: Mapping[str, str], **attributes: str | int) 
     if trace is None:
         yield
         return
-    context = propagate.extract(headers)
+    # The rest of what a caller can send along may hold anything: only the ids of its trace are taken.
+    known = {name: headers[name] for name in _CALLERS_TRACE if name in headers}
+    context = propagate.extract(known)
     with _started(name, trace.SpanKind.SERVER, attributes, context):
         yield
 
@@ -53,7 +58,7 @@ def note_operation(kind: str, name: str | None) -> None:
     trace.get_current_span().update_name(kind)
     note(graphql__operation__type=kind)
     if name is not None:
-        note(graphql__operation__name=name[:_NAME_LENGTH_MAX])
+        note(graphql__operation__name=redact_name(name)[:_NAME_LENGTH_MAX])
 
 
 @contextlib.contextmanager

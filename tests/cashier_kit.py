@@ -116,14 +116,20 @@ class Shop:
         return (await self.cashier.checkouts.create(call, order)).value
 
     async def confirm(
-        self, checkout_id: str, *, card: str | None = None, key: str | None = None, language: str | None = None
+        self,
+        checkout_id: str,
+        *,
+        card: str | None = None,
+        key: str | None = None,
+        language: str | None = None,
+        address: str | None = None,
     ) -> Result[CheckoutState]:
         """Confirm a checkout as a browser does, on the hosted page or with a saved card."""
         method = PaymentMethodType.SAVED_CARD if card else PaymentMethodType.HOSTED_PAGE
         call = a_call("confirmCheckout", owner=checkout_id, actor=checkout_id, input_hash=f"{method} {card}")
         call = msgspec.structs.replace(call, key=key or call.key)
         chosen = Confirmation(method=method, saved_card_id=card, language=language)
-        return await self.cashier.checkouts.confirm(call, checkout_id, chosen)
+        return await self.cashier.checkouts.confirm(call, checkout_id, chosen, address)
 
     async def refund(self, transaction: Transaction, amount: str | None = None, **call: Any) -> Refund:
         """Refund a transaction."""

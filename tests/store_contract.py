@@ -20,6 +20,7 @@ from gql_epoint.errors import StoreUnavailableError
 from gql_epoint.ledger import ids
 from gql_epoint.ledger.checkout import (
     Checkout,
+    CheckoutAttempt,
     CheckoutPurpose,
     ClientOperation,
     ClientToken,
@@ -43,6 +44,7 @@ from gql_epoint.ledger.transaction import (
     TransactionOperation,
 )
 from gql_epoint.store.protocol import (
+    AddressRecord,
     Backlog,
     IdempotencyRecord,
     Page,
@@ -1074,6 +1076,62 @@ class StoreContract:
 
         assert idle == 0.0
         assert 299.0 < late < 330.0
+
+    # Attempts by address, and what is deleted ---------------------------------------------------------------------
+
+    async def test_attempts_and_declines_are_counted_by_address_and_time(self, store: Store) -> None:
+        """What began at the edge of the time, or elsewhere, does not count; declining nothing is no mistake."""
+        minutes = [START + timedelta(minutes=number) for number in range(4)]
+
+        async def work(unit: Unit) -> tuple[AddressRecord, AddressRecord]:
+            for number, minute in enumerate(minutes):
+                await unit.lock_address("here")
+                await unit.insert_attempt(CheckoutAttempt(id=f"tr_{number}", address="here", started_at=minute))
+            await unit.insert_attempt(
+                CheckoutAttempt(id="tr_there", address="there", started_at=START, declined=True)
+            )
+            for attempt in ("tr_0", "tr_2", "tr_3", "tr_3", "tr_unknown"):
+                await unit.mark_declined(attempt)
+            return await unit.address_record("here", START), await unit.address_record("nowhere", START)
+
+        here, nowhere = await store.write(work)
+        assert here == AddressRecord(
+            attempts=3, declines=2, first_attempt_at=minutes[1], first_decline_at=minutes[2]
+        )
+        assert nowhere == AddressRecord(attempts=0, declines=0, first_attempt_at=None, first_decline_at=None)
+
+    async def test_what_is_over_is_deleted_in_batches(self, store: Store) -> None:
+        """The oldest first, and nothing that still counts."""
+        checkout = a_checkout()
+        now = datetime.now(UTC)
+        tokens = [
+            ClientToken(
+                digest=f"digest-{checkout.id}-{number}",
+                checkout_id=checkout.id,
+                operations=frozenset(),
+                created_at=START,
+                expires_at=now + timedelta(hours=hours),
+            )
+            for number, hours in enumerate((-3, -2, -1, 1))
+        ]
+        await insert(store, checkout, *tokens)
+
+        async def work(unit: Unit) -> list[int]:
+            for number in range(4):
+                started_at = START + timedelta(minutes=number)
+                await unit.insert_attempt(CheckoutAttempt(id=f"card_{number}", address="x", started_at=started_at))
+            before = START + timedelta(minutes=2)
+            return [
+                await unit.delete_expired_tokens(2),
+                await unit.delete_expired_tokens(2),
+                await unit.delete_expired_tokens(2),
+                await unit.delete_attempts(before, 2),
+                await unit.delete_attempts(before, 2),
+                (await unit.address_record("x", START - timedelta(days=1))).attempts,
+            ]
+
+        assert await store.write(work) == [2, 1, 0, 2, 1, 1]
+        assert [await read(store, token) for token in tokens] == [None, None, None, tokens[-1]]
 
     # The end ------------------------------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -19,7 +20,9 @@ from gql_epoint.schema.enums import ClientOperation
 from tests.cases import World
 from tests.checkout_kit import WATCH, browser, confirm, create, expire, forget, token
 from tests.service import Client, Service, start_service
+from tests.shop import PAY, new_order, payment
 from tests.test_access import BROWSER_ROOTS, DOCUMENTS, ROOTS
+from tests.transports import TRANSPORTS as EVERY_TRANSPORT
 
 TIMEOUT_S = 10.0
 REFUSALS = {"FORBIDDEN", "UNAUTHENTICATED"}
@@ -145,22 +148,23 @@ async def test_what_opens_nothing_has_one_answer(guarded: Service, method: str) 
 
 
 async def test_card_of_another_customer_and_no_card_have_one_answer(service: Service, client: Client) -> None:
-    """Byte for byte: a browser cannot find out which cards exist."""
+    """Byte for byte, on every transport: a browser cannot find out which cards exist."""
     document = (
         'mutation ($m: PaymentMethodInput!) { confirmCheckout(input: {idempotencyKey: "0123456789abcdef", '
         "method: $m}) { replayed checkout { id } errors { __typename code message path } } }"
     )
     mine = await World(service=service, client=client, number=9_000_002).saved_card()
     theirs = await World(service=service, client=client, number=9_000_003).saved_card()
-    answers = set()
     async with browser(service, client, savedCardIds=[mine]) as page:
-        for card in (theirs, "card_nonsense", "tr_1", ""):
-            body = {"query": document, "variables": {"m": {"savedCard": card}}}
-            async with page.session.post(page.graphql, json=body, headers=page.authorization) as response:
-                answers.add((response.status, await response.read()))
+        for transport in [name for name in EVERY_TRANSPORT if name != "GET"]:  # which carries no mutations
+            answers = set()
+            for card in (theirs, "card_nonsense", "tr_1", ""):
+                asked = {"query": document, "variables": {"m": {"savedCard": card}}}
+                heard = await EVERY_TRANSPORT[transport](page, asked)
+                answers.add(re.sub(r"(?im)^(x-request-id|date): .*$", "", heard.text))
 
-    assert len(answers) == 1
-    assert b"NOT_FOUND" in next(iter(answers))[1]
+            assert len(answers) == 1, transport
+            assert "NOT_FOUND" in answers.pop(), transport
 
 
 async def test_viewer_of_a_token_says_how_long_it_works(service: Service, client: Client) -> None:
@@ -231,6 +235,34 @@ async def test_stream_ends_when_its_token_expires(service: Service, client: Clie
     assert len(payloads) == 2
 
 
+async def _all_of(response: aiohttp.ClientResponse) -> str:
+    async with asyncio.timeout(TIMEOUT_S):
+        return await response.text()
+
+
+@pytest.mark.parametrize("shared", [False, True], ids=["multipart", "single connection"])
+async def test_other_streams_end_with_their_token_as_well(service: Service, client: Client, shared: bool) -> None:
+    """They say so in their own way, and end by themselves."""
+    secret = (await create(client))["clientToken"]["secret"]
+    expire(service, secret, datetime.now(UTC) + timedelta(seconds=1.5))
+    async with service.client(secret) as page:
+        accept = {"Accept": "multipart/mixed;subscriptionSpec=1.0, application/json", **page.authorization}
+        if shared:
+            async with page.session.put(page.graphql, headers=page.authorization) as reserved:
+                token = {"X-GraphQL-Event-Stream-Token": await reserved.text(), **page.authorization}
+            asked = {"query": WATCH, "extensions": {"operationId": "1"}}
+            async with page.session.get(page.graphql, headers={"Accept": "text/event-stream", **token}) as stream:
+                async with page.session.post(page.graphql, json=asked, headers=token) as told:
+                    assert told.status == 202
+                text = await _all_of(stream)
+        else:
+            async with page.session.post(page.graphql, json={"query": WATCH}, headers=accept) as stream:
+                text = await _all_of(stream)
+
+    assert text.count("SNAPSHOT") == 1
+    assert text.count("UNAUTHENTICATED") == 1
+
+
 @pytest.mark.parametrize("sse", [False, True], ids=["WebSocket", "SSE"])
 async def test_token_is_looked_at_before_each_message(service: Service, client: Client, sse: bool) -> None:
     """Whoever's token is taken away hears nothing more of what happens then."""
@@ -259,3 +291,43 @@ async def test_query_on_an_old_socket_needs_a_valid_token(service: Service, clie
         await socket.send_json({"id": "1", "type": "subscribe", "payload": {"query": "{ checkout { id } }"}})
 
         assert await _close_code(socket) == 4401
+
+
+# What a browser cannot explore ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("transport", EVERY_TRANSPORT)
+async def test_introspection_and_suggestions_are_off_on_every_transport(
+    service: Service, client: Client, transport: str
+) -> None:
+    """A client token is told neither the schema nor what it might have meant; a backend is told both."""
+    ask = EVERY_TRANSPORT[transport]
+    schema = {"query": "{ __schema { queryType { name } } }"}
+    typos = [{"query": "{ checkou { id } }"}]
+    if transport != "GET":
+        confirming = "mutation ($i: ConfirmCheckoutInput!) { confirmCheckout(input: $i) { replayed } }"
+        typos.append({"query": confirming, "variables": {"i": {"idempotencyKe": "x", "method": {"hostedPag": {}}}}})
+    async with browser(service, client) as page:
+        assert (await ask(client, schema)).answer == {"data": {"__schema": {"queryType": {"name": "Query"}}}}
+        assert (await ask(page, schema)).codes == ["FORBIDDEN"]
+        for typo in typos:
+            heard = await ask(page, typo)
+            assert heard.messages
+            assert "Did you mean" not in heard.text
+        assert "Did you mean 'checkout'" in (await ask(client, typos[0])).messages[0]
+
+
+async def test_keys_are_rotated_one_beside_the_other(start_service: Any) -> None:
+    """Both work at once, and what began with the old one is a repeat with the new one: nothing is paid twice."""
+    secrets = {name: f"sk_live_rotation_{name}" for name in ("old", "new")}
+    scopes = frozenset(KeyScope)
+    keys = [SecretKey(name=name, scopes=scopes, digest=digest_of(secret)) for name, secret in secrets.items()]
+    service = start_service(GQL_EPOINT_SECRET_KEYS=",".join(key.line() for key in keys))
+    fields = payment(new_order())
+    answers = []
+    for secret in secrets.values():
+        async with service.client(secret) as backend:
+            answers.append((await backend.data(PAY, input=fields))["pay"])
+
+    assert [answer["replayed"] for answer in answers] == [False, True]
+    assert answers[0]["transaction"]["id"] == answers[1]["transaction"]["id"]

@@ -23,8 +23,9 @@ LEAVES = {
     "errors": set[str](),
     "keys": set[str](),
     "points": set[str](),
+    "redaction": set[str](),
     "setting_values": set[str](),
-    "tracing": set[str](),
+    "tracing": {"redaction"},
     "settings": {"errors", "keys", "points", "setting_values"},
 }
 

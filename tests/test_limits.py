@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from functools import cache
@@ -11,8 +12,9 @@ import pytest
 from graphql import GraphQLError, GraphQLSchema, get_introspection_query, parse, validate
 
 from gql_epoint.schema import build_schema
-from gql_epoint.schema.limits import LIMITS, LimitError, check_text
+from gql_epoint.schema.limits import LIMITS, LimitError, check_text, check_variables
 from gql_epoint.schema.weighing import Walk, check_document
+from tests.transports import TRANSPORTS
 
 MEGABYTE = 1_000_000
 
@@ -126,7 +128,11 @@ EDGES: dict[str, tuple[Callable[[int], str], int]] = {
     "root_fields": (lambda n: "{" + numbered(n, "x#") + "}", LIMITS.root_fields),
     "depth": (deep, LIMITS.depth),
     "nesting": (SHAPES["deep lists"], LIMITS.nesting - 2),
-    "tokens": (lambda n: "{ a(b: [" + "1 " * (n - 9) + "]) }", LIMITS.tokens),
+    "tokens": (lambda n: "{ a }" + "#\n" * (n - 3), LIMITS.tokens),
+    "list_items": (
+        lambda n: "{ transactions(filter: {statusIn: [" + "SUCCESS " * n + "]}) { edges { cursor } } }",
+        LIMITS.list_items,
+    ),
     "characters": (lambda n: "{ a }" + " " * (n - 5), LIMITS.characters),
 }
 
@@ -203,6 +209,104 @@ def test_a_page_takes_its_size_from_variables_and_defaults() -> None:
 @pytest.mark.parametrize("size", [10**30, -5, "x", 1.5, True, [], {}])
 def test_a_page_size_that_is_refused_later_breaks_nothing(size: object) -> None:
     check(pages("first: $n", "first: 1"), n=size)
+
+
+# -- what is sent beside it -----------------------------------------------------------------------------------
+
+LISTING = (
+    "query ($f: TransactionFilter, $s: [TransactionStatus!]) { a: transactions(filter: $f) { edges { cursor } } "
+)
+
+
+@pytest.mark.parametrize(
+    "variables", [lambda n: {"s": ["SUCCESS"] * n}, lambda n: {"f": {"statusIn": ["SUCCESS"] * n, "orderId": "x"}}]
+)
+def test_lists_in_variables_are_as_long_as_lists_in_documents(variables: Callable[[int], dict[str, Any]]) -> None:
+    text = LISTING + "b: transactions(filter: {statusIn: $s}) { edges { cursor } } }"
+
+    check(text, **variables(LIMITS.list_items))
+    assert refused(text, **variables(LIMITS.list_items + 1)) == "list_items"
+
+
+def test_lists_of_defaults_count_and_those_of_json_do_not() -> None:
+    """Metadata is one value to the contract: its size has a limit of its own."""
+    many = LIMITS.list_items + 1
+    paying = "mutation ($i: PayInput!) { pay(input: $i) { replayed } }"
+
+    assert refused(f"query ($s: [TransactionStatus!] = [{'NEW ' * many}]) {{ viewer {{ level }} }}") == "list_items"
+    check(paying, i={"metadata": {"a": [1] * many}})
+    check("mutation { pay(input: {metadata: {a: [" + "1 " * many + "]}}) { replayed } }")
+
+
+@pytest.mark.parametrize("value", [None, 1, "x", {}, [[[]]], {"statusIn": {"statusIn": [1]}}, {"statusIn": "NEW"}])
+def test_values_that_fit_no_type_are_refused_later(value: object) -> None:
+    check(LISTING + "}", f=value, s=value)
+    check("query ($x: Nonsense, $y: [Nonsense]) { viewer(z: [1]) { level } }", x=value, y=value)
+
+
+def test_variables_have_a_size() -> None:
+    """As JSON, whatever they are."""
+    fitting = {"a": "x" * (LIMITS.variables_bytes - len('{"a":""}'))}
+    check_variables(fitting)
+    with pytest.raises(LimitError) as caught:
+        check_variables({"b": 1, **fitting})
+
+    assert caught.value.extensions == {"code": "DOCUMENT_LIMIT", "limit": "variables_bytes"}
+
+
+# -- as settings ----------------------------------------------------------------------------------------------
+
+SET = {
+    "DOCUMENT_TOKENS_MAX": ("tokens", "100", {"query": "{ viewer { level } }" + "#\n" * 100}),
+    "DOCUMENT_DEPTH_MAX": ("depth", "5", {"query": "{ a { a { a { a { a { a } } } } } }"}),
+    "DOCUMENT_ALIASES_MAX": ("aliases", "1", {"query": "{ a: viewer { level } b: viewer { level } }"}),
+    "LIST_ITEMS_MAX": ("list_items", "2", {"query": LISTING + "}", "variables": {"s": ["NEW"] * 3}}),
+    "VARIABLES_BYTES_MAX": (
+        "variables_bytes",
+        "1000",
+        {"query": "{ viewer { level } }", "variables": {"x": "y" * 1000}},
+    ),
+}
+
+
+async def test_each_limit_is_a_setting_on_every_transport(start_service: Any) -> None:
+    """What is over it is refused with the limit's name, before anything runs; what is under it goes on."""
+    service = start_service(**{f"GQL_EPOINT_{name}": value for name, (_, value, _) in SET.items()})
+    async with service.client() as client:
+        for name, ask in TRANSPORTS.items():
+            for limit, _, asked in SET.values():
+                heard = await ask(client, asked)
+                assert [error["extensions"] for error in heard.answer["errors"]] == [
+                    {"code": "DOCUMENT_LIMIT", "limit": limit}
+                ], (name, limit)
+            fine = await ask(client, {"query": "{ viewer { level } }"})
+            assert fine.answer == {"data": {"viewer": {"level": "SECRET_KEY"}}}, name
+
+
+async def test_connections_carry_as_many_operations_as_set(start_service: Any) -> None:
+    """Over WebSocket and over a shared event stream; and `connection_init` has its time."""
+    service = start_service(GQL_EPOINT_CONNECTION_OPERATIONS_MAX="1", GQL_EPOINT_SOCKET_INIT_TIMEOUT_S="1")
+    watching = {"query": "subscription { events { cursor } }"}
+    async with service.client() as client:
+        async with client.socket() as socket:
+            for number in "12":
+                await socket.send_json({"id": number, "type": "subscribe", "payload": watching})
+            refused = await socket.receive_json(timeout=10)
+        assert refused["id"] == "2"
+        assert refused["payload"][0]["message"] == "A connection carries 1 operations at a time."
+        assert refused["payload"][0]["extensions"] == {"code": "TOO_MANY_OPERATIONS"}
+        async with client.session.put(client.graphql, headers=client.authorization) as reserved:
+            headers = {"X-GraphQL-Event-Stream-Token": await reserved.text(), **client.authorization}
+        answers = []
+        for number in "12":
+            body = {**watching, "extensions": {"operationId": number}}
+            async with client.session.post(client.graphql, json=body, headers=headers) as response:
+                answers.append(response.status)
+        assert answers == [202, 429]
+        async with client.raw_socket() as silent:
+            async with asyncio.timeout(10):
+                await silent.receive()
+            assert silent.close_code == 4408
 
 
 # -- what must pass -------------------------------------------------------------------------------------------

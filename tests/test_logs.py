@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 
 import pytest
 
 from gql_epoint.cli.logs import JsonLines, TextLines, without_rows
 from gql_epoint.correlation import request_id, transaction_id
+from gql_epoint.keys import new_secret_key
 
 ROW = """duplicate key value violates unique constraint "x"
 DETAIL:  Failing row contains (tr_1, AYDAN MAMMADOVA,
@@ -74,3 +76,16 @@ def test_lines_name_the_work_at_hand() -> None:
 
     assert text.endswith("WARNING epoint: x request_id=request-1 transaction_id=tr_1")
     assert (line["request_id"], line["transaction_id"]) == ("request-1", "tr_1")
+
+
+@pytest.mark.parametrize("lines", [JsonLines(), TextLines()], ids=["json", "text"])
+def test_messages_show_neither_rows_nor_keys_nor_card_numbers(lines: logging.Formatter) -> None:
+    """Whoever wrote them: the message, the traceback, and the facts beside it."""
+    key = new_secret_key(os.urandom)
+    said = f"{ROW} {key} 4111 1111 1111 1111"
+    line = lines.format(a_record(said, failing=said, trace_id="4111111111111111"))
+
+    assert "AYDAN" not in line
+    assert key not in line
+    assert "1111" not in line
+    assert "duplicate key value" in line

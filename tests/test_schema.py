@@ -211,6 +211,7 @@ def test_every_refusal_has_its_error() -> None:
         errors.RefusedError(errors.ErrorCode.NOT_FOUND, "There is none.", ("by",)),
         errors.KeyReusedError(NOW),
         errors.InProgressError(1500),
+        errors.TooManyAttemptsError(1500),
         errors.OrderConflictError(code, "Wait.", transaction),
         errors.ExceedsRefundableError(Decimal("1.5"), "AZN"),
     ]
@@ -219,7 +220,7 @@ def test_every_refusal_has_its_error() -> None:
     for refusal in refusals:
         shown = to_user_error(refusal)
         assert (shown.code.value, shown.message) == (refusal.code.value, refusal.message)
-        assert shown.path == list(refusal.path)
+        assert shown.path == (list(refusal.path) or None)
 
 
 # -- scalars ----------------------------------------------------------------------------------------------

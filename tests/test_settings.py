@@ -118,6 +118,8 @@ WRONG = [
     ({"GQL_EPOINT_TRUSTED_PROXIES": "10.0.0.1/8"}, "GQL_EPOINT_TRUSTED_PROXIES: must be addresses or networks"),
     ({"GQL_EPOINT_TOKEN_STREAMS_MAX": "-1"}, "GQL_EPOINT_TOKEN_STREAMS_MAX: must be a whole number from 0"),
     ({"GQL_EPOINT_DIE_AT": "pay.recorded"}, "GQL_EPOINT_DIE_AT: is for tests of crashes and works in sandbox"),
+    ({"GQL_EPOINT_DOCUMENTS_ONLY": "clients"}, "GQL_EPOINT_DOCUMENTS_ONLY: must be 0, client or all"),
+    ({"GQL_EPOINT_DOCUMENTS_ONLY": "client"}, "GQL_EPOINT_DOCUMENTS_ONLY: lets nothing run without a manifest"),
     ({"GQL_EPOINT_DIE_AT": "lunch"}, "GQL_EPOINT_DIE_AT: must be one of pay.recording, pay.recorded"),
     ({"GQL_EPOINT_LOG_LEVEL": "loud"}, "GQL_EPOINT_LOG_LEVEL: must be one of DEBUG, INFO, WARNING, ERROR"),
 ]
@@ -221,3 +223,14 @@ def test_the_readme_has_the_table() -> None:
 
     assert found
     assert found[1].strip() == settings_table()
+
+
+@pytest.mark.parametrize(
+    ("text", "bound"),
+    [("0", "NOBODY"), ("no", "NOBODY"), ("client", "CLIENT"), ("1", "ALL"), ("true", "ALL"), ("ALL", "ALL")],
+)
+def test_documents_only_binds_nobody_browsers_or_all(text: str, bound: str) -> None:
+    """What was a flag still is one."""
+    environ = LIVE | {"GQL_EPOINT_DOCUMENTS": "manifest.json", "GQL_EPOINT_DOCUMENTS_ONLY": text}
+
+    assert Settings.from_env(environ).documents_only.name == bound

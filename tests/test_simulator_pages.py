@@ -169,3 +169,17 @@ async def test_a_page_does_not_live_for_ever():
         assert answer.status_code == 404
         assert card["status"] == "session_expired"
         assert (await made.status(reply["transaction"]))["status"] == "new"
+
+
+async def test_every_page_has_a_strict_policy(sandbox: World):
+    """Customers type card numbers here: nothing but the page's own style loads, and no frame shows it."""
+    reply = await sandbox.call("request", PAY)
+    pages = [await sandbox.http.get(path) for path in ("/", reply["redirect_url"], "/pay/nothing", "/back/success")]
+    pages.append(await sandbox.submit(reply["redirect_url"], APPROVED))
+
+    for page in pages:
+        policy = page.headers.get("content-security-policy", "")
+        if page.status_code not in (302, 303):
+            assert policy.startswith("default-src 'none'"), page.url
+            assert "frame-ancestors 'none'" in policy, page.url
+            assert page.headers["x-content-type-options"] == "nosniff"

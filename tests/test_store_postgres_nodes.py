@@ -41,7 +41,7 @@ PATIENCE_S = 10.0
 
 
 @contextlib.asynccontextmanager
-async def open_node(url: str, simulator: Any, clock: Clock) -> AsyncIterator[Shop]:
+async def open_node(url: str, simulator: Any, clock: Clock, **options: Any) -> AsyncIterator[Shop]:
     """Run one node: its own store, gateway client and subscribers. Only a wake-up can be quick on it."""
     store = PostgresStore(url, sandbox=True, limits=PostgresLimits(sweep_s=60.0), ahead=lambda: clock.ahead)
     async with Gateway(MERCHANT, base_url=simulator.url) as gateway, aiohttp.ClientSession() as client:
@@ -58,6 +58,7 @@ async def open_node(url: str, simulator: Any, clock: Clock) -> AsyncIterator[Sho
                 call_limit_s=5.0,
                 deadline_s=10.0,
                 poll_s=60.0,
+                **options,
             )
             yield Shop(Cashier(books), clock, simulator, client)
             await books.drain()

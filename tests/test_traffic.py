@@ -11,7 +11,7 @@ import pytest
 
 from gql_epoint.setting_values import parse_networks
 from gql_epoint.web.addresses import client_address
-from gql_epoint.web.traffic import Buckets
+from gql_epoint.web.throttle import Buckets
 from tests.checkout_kit import WATCH, create
 from tests.service import Client
 
@@ -129,3 +129,88 @@ async def test_open_streams_and_sockets_have_an_end(start_service: Any) -> None:
         async with asyncio.timeout(10):
             while await statuses(page, 1) != [200]:
                 await asyncio.sleep(0.05)
+
+
+async def over_socket(socket: aiohttp.ClientWebSocketResponse, number: int) -> dict[str, Any]:
+    """Ask on an open socket and return its first message about the operation."""
+    await socket.send_json({"id": str(number), "type": "subscribe", "payload": {"query": VIEWER}})
+    while True:
+        message = await socket.receive_json(timeout=10)
+        if message["id"] == str(number):
+            return dict(message)
+
+
+async def test_operations_on_a_socket_count_as_requests(start_service: Any) -> None:
+    """In the bucket of the token: what is too much is refused alone, and the socket goes on."""
+    service = start_service(GQL_EPOINT_TOKEN_REQUESTS_PER_MINUTE="3")
+    async with service.client() as backend:
+        secrets = [(await create(backend))["clientToken"]["secret"] for _ in range(2)]
+        async with service.client(secrets[0]) as page, page.socket() as one, page.socket() as other:
+            assert await statuses(page, 1) == [200]
+            assert (await over_socket(one, 1))["type"] == "next"
+            assert (await over_socket(other, 2))["type"] == "next"
+            for socket, number in ((one, 3), (other, 4)):
+                refused = await over_socket(socket, number)
+                assert refused["type"] == "error"
+                extensions = refused["payload"][0]["extensions"]
+                assert extensions["code"] == "RATE_LIMITED"
+                assert 0 < extensions["retryAfterMs"] <= 20_000
+            assert await statuses(page, 1) == [429]
+            await one.send_json({"type": "ping"})
+            assert (await one.receive_json(timeout=10))["type"] in ("pong", "complete")
+        async with service.client(secrets[1]) as page, page.socket() as third:
+            assert (await over_socket(third, 1))["type"] == "next"
+
+
+async def test_operations_on_sockets_count_for_keys_and_addresses(start_service: Any) -> None:
+    """A key has its own bucket there as well; a stranger is counted by address, the handshake included."""
+    service = start_service(GQL_EPOINT_KEY_REQUESTS_PER_MINUTE="2", GQL_EPOINT_ADDRESS_REQUESTS_PER_MINUTE="4")
+    async with service.client() as backend, service.client(None) as stranger:
+        async with backend.socket() as socket:
+            kinds = [(await over_socket(socket, number))["type"] for number in range(3)]
+        assert kinds == ["next", "next", "error"]
+        assert await statuses(backend, 1) == [429]
+        # Two handshakes of this address were counted: that of the key's socket, and this one.
+        async with stranger.socket() as socket:
+            codes = [(await over_socket(socket, number))["payload"][0]["extensions"]["code"] for number in range(3)]
+        assert codes == ["UNAUTHENTICATED", "UNAUTHENTICATED", "RATE_LIMITED"]
+
+
+async def test_sockets_are_counted_for_their_token(start_service: Any) -> None:
+    """Sockets, streams and EventSources of one token share its places; the next one may try again later."""
+    service = start_service(GQL_EPOINT_TOKEN_STREAMS_MAX="2")
+    async with service.client() as backend, contextlib.AsyncExitStack() as stack:
+        secret = (await create(backend))["clientToken"]["secret"]
+        page = await stack.enter_async_context(service.client(secret))
+        source = await _event_source(page)
+        await stack.enter_async_context(source)
+        first = page.socket()
+        await first.__aenter__()
+        assert await statuses(page, 1) == [429]
+        async with page.raw_socket() as refused:
+            payload = {"authorization": page.authorization["Authorization"]}
+            await refused.send_json({"type": "connection_init", "payload": payload})
+            assert (await refused.receive(10)).type is aiohttp.WSMsgType.CLOSE
+            assert refused.close_code == 1013
+        async with backend.socket() as other:
+            assert (await over_socket(other, 1))["type"] == "next"
+        await first.__aexit__(None, None, None)
+        async with asyncio.timeout(10):
+            while await statuses(page, 1) != [200]:
+                await asyncio.sleep(0.05)
+        another = await _event_source(page)
+        await stack.enter_async_context(another)
+        assert another.status == 200
+        source.close()
+        another.close()
+
+
+async def _event_source(page: Client) -> aiohttp.ClientResponse:
+    """Open a stream as a browser's EventSource does: by its token alone."""
+    async with page.session.put(page.graphql, headers=page.authorization) as reserved:
+        assert reserved.status == 201
+        token = await reserved.text()
+    headers = {"Accept": "text/event-stream"}
+    response = await page.session.get(page.graphql, params={"token": token}, headers=headers)
+    assert response.status == 200, await response.text()
+    return response

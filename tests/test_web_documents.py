@@ -5,14 +5,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from graphql import get_introspection_query
 
 from gql_epoint.errors import ConfigurationError
+from gql_epoint.schema.access import AuthLevel, Credential
+from gql_epoint.setting_values import DocumentsOnly
 from gql_epoint.web.asking import Asked
 from gql_epoint.web.documents import DocumentError, Documents, read_manifest, sha256
+from tests.checkout_kit import CONFIRM, create
+from tests.checkout_kit import WATCH as WATCH_CHECKOUT
 from tests.service import Client, Service
+from tests.transports import TRANSPORTS
 
 ASK = "query Ask { __typename }"
 HASH = sha256(ASK)
+VIEWER = {"query": "{ viewer { level } }"}
 WATCH = "subscription Watch { events { cursor } }"
 
 
@@ -20,14 +27,18 @@ def by_hash(digest: object = HASH, query: str | None = None, version: object = 1
     return Asked(query=query, extensions={"persistedQuery": {"version": version, "sha256Hash": digest}})
 
 
-def code_of(documents: Documents, asked: Asked, *, may_add: bool = True) -> str:
+KEY = Credential(name="shop", level=AuthLevel.SECRET_KEY)
+TOKEN = Credential(name="co_1", level=AuthLevel.CLIENT_TOKEN, checkout_id="co_1")
+
+
+def code_of(documents: Documents, asked: Asked, credential: Credential | None = KEY) -> str:
     with pytest.raises(DocumentError) as caught:
-        documents.resolve(asked, may_add=may_add)
+        documents.resolve(asked, credential)
     return caught.value.code
 
 
-def text_of(documents: Documents, asked: Asked, *, may_add: bool = True) -> str | None:
-    return documents.resolve(asked, may_add=may_add).query
+def text_of(documents: Documents, asked: Asked, credential: Credential | None = KEY) -> str | None:
+    return documents.resolve(asked, credential).query
 
 
 # -- naming ---------------------------------------------------------------------------------------------------
@@ -56,12 +67,29 @@ def test_an_id_beside_another_text_is_refused() -> None:
 
 def test_only_documents_of_the_manifest_run_if_so_set() -> None:
     """By their ids, their hashes or their own text."""
-    documents = Documents({"a": ASK}, only=True, apq=True)
+    documents = Documents({"a": ASK}, only=DocumentsOnly.ALL, apq=True)
 
     for asked in (Asked(document_id="a"), by_hash(), Asked(query=ASK)):
         assert text_of(documents, asked) == ASK
     for asked in (Asked(query="{ other }"), by_hash(sha256("{ other }"), "{ other }"), Asked(query=ASK + " ")):
         assert code_of(documents, asked) == "DOCUMENT_NOT_TRUSTED"
+
+
+@pytest.mark.parametrize("bound", [TOKEN, None], ids=["client token", "stranger"])
+def test_manifest_can_bind_all_but_secret_keys(bound: Credential | None) -> None:
+    """What a backend has sent, or added, is not a browser's to run; nor does a browser add anything."""
+    documents = Documents({"a": ASK}, only=DocumentsOnly.CLIENT, apq=True)
+    other = "{ other }"
+    added = by_hash(sha256(other))
+
+    assert code_of(documents, by_hash(sha256(other), other), bound) == "DOCUMENT_NOT_TRUSTED"
+    assert code_of(documents, added, KEY) == "PERSISTED_QUERY_NOT_FOUND"
+    assert text_of(documents, by_hash(sha256(other), other), KEY) == other
+    assert text_of(documents, added, KEY) == other
+    for asked in (Asked(query=other), added, Asked(document_id=f"sha256:{sha256(other)}")):
+        assert code_of(documents, asked, bound) == "DOCUMENT_NOT_TRUSTED"
+    for asked in (Asked(document_id="a"), by_hash(), Asked(query=ASK)):
+        assert text_of(documents, asked, bound) == ASK
 
 
 # -- automatic persisted queries ------------------------------------------------------------------------------
@@ -88,7 +116,7 @@ def test_apq_knows_a_document_once_it_was_sent() -> None:
 def test_strangers_add_nothing() -> None:
     documents = Documents(apq=True)
 
-    assert text_of(documents, by_hash(query=ASK), may_add=False) == ASK
+    assert text_of(documents, by_hash(query=ASK), None) == ASK
     assert code_of(documents, by_hash()) == "PERSISTED_QUERY_NOT_FOUND"
 
 
@@ -97,7 +125,7 @@ def test_what_is_added_is_bounded() -> None:
     documents = Documents(apq=True)
     texts = [f"{{ a{number} }}" for number in range(501)] + ["{ a } #" + "x" * 20_000]
     for text in texts:
-        documents.resolve(by_hash(sha256(text), text), may_add=True)
+        documents.resolve(by_hash(sha256(text), text), KEY)
 
     assert code_of(documents, by_hash(sha256(texts[0]))) == "PERSISTED_QUERY_NOT_FOUND"
     assert text_of(documents, by_hash(sha256(texts[1]))) == texts[1]
@@ -202,3 +230,54 @@ async def test_an_unknown_document_is_an_error_of_its_operation(client: Client) 
     _, answer, _ = await client.post(b'{"documentId": "x"}')
 
     assert answer["errors"][0]["extensions"]["code"] == "PERSISTED_DOCUMENT_NOT_FOUND"
+
+
+MANIFEST = {"ask": ASK, "mine": "query Mine { checkout { status } }", "confirm": CONFIRM, "see": WATCH_CHECKOUT}
+
+
+def serve_manifest(start_service: Any, tmp_path: Path, only: str) -> Service:
+    manifest = tmp_path / "manifest.json"
+    manifest.write_text(json.dumps(MANIFEST))
+    service: Service = start_service(GQL_EPOINT_DOCUMENTS=str(manifest), GQL_EPOINT_DOCUMENTS_ONLY=only)
+    return service
+
+
+async def test_client_tokens_run_the_manifest_and_secret_keys_run_anything(
+    start_service: Any, tmp_path: Path
+) -> None:
+    """On every transport, for each kind of operation; the document of a backend is not in the manifest."""
+    service = serve_manifest(start_service, tmp_path, "client")
+    untrusted = {"query": "{ checkout { id status } }"}
+    async with service.client() as backend:
+        secret = (await create(backend))["clientToken"]["secret"]
+        async with service.client(secret) as page, service.client(None) as stranger:
+            for name, ask in TRANSPORTS.items():
+                assert (await ask(page, {"documentId": "mine"})).answer == {
+                    "data": {"checkout": {"status": "OPEN"}}
+                }
+                assert (await ask(page, untrusted)).codes == ["DOCUMENT_NOT_TRUSTED"], name
+                assert (await ask(backend, VIEWER)).answer == {"data": {"viewer": {"level": "SECRET_KEY"}}}
+                if name != "SSE single connection":  # which is reserved with a credential
+                    assert (await ask(stranger, VIEWER)).codes == ["DOCUMENT_NOT_TRUSTED"], name
+            for name in ("WebSocket", "SSE", "SSE single connection", "multipart"):
+                seen = await TRANSPORTS[name](page, {"documentId": "see"})
+                assert seen.answer["data"]["checkoutUpdated"]["kind"] == "SNAPSHOT"
+                assert (await TRANSPORTS[name](page, {"query": f"{WATCH_CHECKOUT} "})).codes == [
+                    "DOCUMENT_NOT_TRUSTED"
+                ]
+            variables = {"input": {"idempotencyKey": "key-of-the-manifest", "method": {"hostedPage": {}}}}
+            confirmed = await TRANSPORTS["POST"](page, {"documentId": "confirm", "variables": variables})
+            assert confirmed.answer["data"]["confirmCheckout"]["errors"] == []
+
+
+async def test_explorer_says_that_only_the_manifest_runs(start_service: Any, tmp_path: Path) -> None:
+    """With `client`, the sandbox's explorer works by its key; with `all` it opens, and is told why nothing runs."""
+    for only in ("client", "all"):
+        service = serve_manifest(start_service, tmp_path, only)
+        async with service.client() as explorer:
+            async with explorer.session.get(explorer.graphql, headers={"Accept": "text/html"}) as page:
+                assert (page.status, page.content_type) == (200, "text/html")
+            heard = await TRANSPORTS["POST graphql-response"](explorer, {"query": get_introspection_query()})
+            assert heard.codes == ([] if only == "client" else ["DOCUMENT_NOT_TRUSTED"])
+            if only == "all":
+                assert heard.messages == ["Only documents of the manifest run here (GQL_EPOINT_DOCUMENTS_ONLY)."]

@@ -2,13 +2,18 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from typing import Any
 from urllib.parse import quote, urlencode
 
 import pytest
+from starlette.requests import Request
 
 from gql_epoint.keys import DEVELOPMENT_KEY
+from gql_epoint.web.replies import on_bug
+from gql_epoint.web.safe_headers import SAFE_HEADERS
 from tests.service import Client, Service
+from tests.transports import TRANSPORTS
 
 JSON = "application/json"
 GRAPHQL_RESPONSE = "application/graphql-response+json"
@@ -397,3 +402,83 @@ async def test_an_unknown_path_is_a_404_in_json(client: Client, path: str) -> No
     status, text, _ = await get(client, path)
 
     assert (status, code_of(json.loads(text))) == (404, "NOT_FOUND")
+
+
+# -- what every answer says to browsers -----------------------------------------------------------------------
+
+_POLICY = "default-src 'none'"
+
+
+@pytest.mark.parametrize("accept", ["text/html", "application/json", "text/event-stream"])
+async def test_every_answer_is_safe_to_open(service: Service, client: Client, accept: str) -> None:
+    """Each path with each method, found or not: a strict policy, no sniffing, no frame, no referrer."""
+    paths = ["/", "/graphql", "/webhooks/epoint", "/healthz", "/readyz", "/metrics", "/nothing", "/graphql?token=x"]
+    assets = re.findall(r'(?:src|href)="(/[^"]+)"', await _page(client))
+    assert assets
+    for path in [*paths, *assets]:
+        for method in ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"):
+            headers = {"Accept": accept, **client.authorization}
+            async with client.session.request(
+                method, f"{service.url}{path}", headers=headers, allow_redirects=False
+            ) as response:
+                said = response.headers
+            where = (method, path, response.status)
+            assert said["Content-Security-Policy"].startswith(_POLICY), where
+            assert "unsafe-eval" not in said["Content-Security-Policy"], where
+            assert "frame-ancestors 'none'" in said["Content-Security-Policy"], where
+            assert said["X-Content-Type-Options"] == "nosniff", where
+            assert said["Referrer-Policy"] == "no-referrer", where
+            assert said["X-Frame-Options"] == "DENY", where
+            assert "Set-Cookie" not in said, where
+
+
+async def test_answers_of_streams_are_safe_to_open(client: Client) -> None:
+    for accept in ("text/event-stream", "multipart/mixed;subscriptionSpec=1.0, application/json"):
+        headers = {"Accept": accept, **client.authorization}
+        asked = {"query": "subscription { events { cursor } }"}
+        async with client.session.post(client.graphql, json=asked, headers=headers) as response:
+            assert response.headers["Content-Security-Policy"].startswith(_POLICY)
+            assert response.headers["X-Content-Type-Options"] == "nosniff"
+
+
+async def test_a_bug_is_answered_with_the_same_headers() -> None:
+    """It is answered from outside of all middleware."""
+    response = await on_bug(Request({"type": "http", "state": {"request_id": "r"}}), ValueError("secret"))
+
+    assert {name: response.headers[name] for name in SAFE_HEADERS} == SAFE_HEADERS
+    assert b"secret" not in response.body
+
+
+async def _page(client: Client) -> str:
+    async with client.session.get(client.graphql, headers={"Accept": "text/html"}) as page:
+        return await page.text()
+
+
+# -- one shape of errors ----------------------------------------------------------------------------------------
+
+_PAYING = 'a{0}: pay(input: {{idempotencyKey: "{0}", orderId: "x", amount: {{amount: "1.00"}}}}) {{ replayed }}'
+_PAGE = "query ($n: Int) { transactions(first: $n) { edges { cursor } } }"
+WRONG: dict[str, dict[str, Any]] = {
+    "GRAPHQL_PARSE_FAILED": {"query": "{ a b: }"},
+    "GRAPHQL_VALIDATION_FAILED": {"query": "{ nope }"},
+    "BAD_USER_INPUT": {"query": _PAGE, "variables": {"n": "x"}},
+    "INVALID_INPUT": {"query": "{ transactions(first: 101) { edges { cursor } } }"},
+    "DOCUMENT_LIMIT": {"query": "{" + " ".join(f"a{number}: viewer {{ level }}" for number in range(61)) + "}"},
+    "BAD_REQUEST": {"query": "{ viewer { level } }", "operationName": "Other"},
+    "FORBIDDEN": {"query": "{ checkout { id } }"},
+    "ONE_MONEY_FIELD": {"query": "mutation {" + " ".join(_PAYING.format(number) for number in range(2)) + "}"},
+}
+
+
+@pytest.mark.parametrize("code", WRONG)
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_errors_have_one_shape_with_a_code(client: Client, code: str, transport: str) -> None:
+    """The same code on every transport: what is wrong with a document, its values, or what it asks for."""
+    if transport == "GET" and code == "ONE_MONEY_FIELD":
+        code, asked = "METHOD_NOT_ALLOWED", WRONG["ONE_MONEY_FIELD"]
+    else:
+        asked = WRONG[code]
+    heard = await TRANSPORTS[transport](client, asked)
+
+    assert set(heard.codes) == {code}
+    assert all(isinstance(error["message"], str) for error in heard.answer["errors"])

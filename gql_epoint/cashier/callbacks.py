@@ -10,6 +10,7 @@ import hashlib
 
 import msgspec
 
+from gql_epoint.cashier.attempts import note_rejection
 from gql_epoint.cashier.desk import Books, tell
 from gql_epoint.epoint.callback import Callback, read_callback
 from gql_epoint.ledger import ids
@@ -146,6 +147,8 @@ async def _tell_card(
     await unit.save_saved_card(change.card)
     for event in change.events:
         await unit.insert_event(event)
+    if news is CardNews.REFUSED and change.events:
+        await note_rejection(unit, change.card)
     return Disposition.APPLIED if change.events else Disposition.STALE, change.card
 
 

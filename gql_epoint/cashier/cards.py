@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gql_epoint.cashier.attempts import note_attempt, note_rejection
 from gql_epoint.cashier.callbacks import apply_unmatched_card
 from gql_epoint.cashier.commands import Call, CardBy, PaymentOrder, Result, SaveCardOrder
 from gql_epoint.cashier.desk import (
@@ -141,6 +142,7 @@ class CardDesk:
                 unit, by_api(unit, call.actor), for_payout=order.for_payout, checkout_id=order.checkout_id
             )
             await use_key(unit, call, card.id)
+            await note_attempt(unit, card.id, order.address)
             reached("card.recording")
             return card, False
         earlier = await unit.saved_card(object_id)
@@ -195,6 +197,8 @@ async def tell_card(
     await unit.save_saved_card(change.card)
     for event in change.events:
         await unit.insert_event(event)
+    if what is not None and news is CardNews.REFUSED and change.events:
+        await note_rejection(unit, change.card)
     return change.card
 
 

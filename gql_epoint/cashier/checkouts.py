@@ -11,6 +11,7 @@ from datetime import timedelta
 
 import msgspec
 
+from gql_epoint.cashier.attempts import AttemptLimits, address_name, check_address
 from gql_epoint.cashier.cards import CardDesk, settle_lost_card
 from gql_epoint.cashier.checkout_orders import (
     check_choice,
@@ -32,7 +33,7 @@ from gql_epoint.cashier.idempotency import earlier_object, use_key
 from gql_epoint.cashier.payments import PaymentDesk, refuse_conflict, settle_lost
 from gql_epoint.cashier.tokens import hint, is_worth_a_hint
 from gql_epoint.cashier.validation import check_call
-from gql_epoint.errors import ErrorCode, OrderConflictError, RefusedError
+from gql_epoint.errors import ErrorCode, OrderConflictError, RefusedError, TooManyAttemptsError
 from gql_epoint.keys import digest_of, is_client_token, new_client_token
 from gql_epoint.ledger import ids
 from gql_epoint.ledger.checkout import (
@@ -143,22 +144,41 @@ class CheckoutDesk:
 
         return await self._books.write(work)
 
-    async def confirm(self, call: Call, checkout_id: str, chosen: Confirmation) -> Result[CheckoutState]:
+    async def confirm(
+        self, call: Call, checkout_id: str, chosen: Confirmation, address: str | None = None
+    ) -> Result[CheckoutState]:
         """Start an attempt, or get the one that is under way. The call's owner is the checkout.
+
+        `address` is where the browser is, as far as its attempts are to be counted there.
 
         Raises RefusedError; nothing that is raised or returned tells a browser what it may not know.
         """
         checkout = await self._books.read(lambda reader: reader.checkout(checkout_id))
         assert checkout is not None, "a client token names a checkout"
         check_choice(checkout, chosen)
+        limits = self._books.attempt_limits
+        name = address_name(self._books.private_key, address) if address and limits.are_on else None
+
+        async def admit(unit: Unit) -> CheckoutState:
+            return await _admit(unit, checkout_id, limits, name)
+
+        async def admit_payment(unit: Unit) -> Transaction | None:
+            return (await admit(unit)).transaction
+
+        async def admit_card(unit: Unit) -> SavedCard | None:
+            return (await admit(unit)).card
+
         result: Result[Transaction] | Result[SavedCard]
         try:
             if checkout.purpose is CheckoutPurpose.PAYMENT:
-                order = payment_order(checkout, chosen)
-                result = await self._payments.start(call, order, lambda unit: _admit_payment(unit, checkout_id))
+                order = msgspec.structs.replace(payment_order(checkout, chosen), address=name)
+                result = await self._payments.start(call, order, admit_payment)
             else:
-                registration = save_card_order(checkout, chosen)
-                result = await self._cards.start(call, registration, lambda unit: _admit_card(unit, checkout_id))
+                registration = msgspec.structs.replace(save_card_order(checkout, chosen), address=name)
+                result = await self._cards.start(call, registration, admit_card)
+        except TooManyAttemptsError:
+            self._books.on_held_up()
+            raise
         except OrderConflictError as exc:
             # It may have been started elsewhere: its transaction is none of this browser's business.
             raise RefusedError(exc.code, exc.message) from None
@@ -226,16 +246,10 @@ async def read_state(reader: Reader, checkout_id: str) -> CheckoutState | None:
     )
 
 
-async def _admit_payment(unit: Unit, checkout_id: str) -> Transaction | None:
-    return (await _admit(unit, checkout_id)).transaction
-
-
-async def _admit_card(unit: Unit, checkout_id: str) -> SavedCard | None:
-    return (await _admit(unit, checkout_id)).card
-
-
-async def _admit(unit: Unit, checkout_id: str) -> CheckoutState:
+async def _admit(unit: Unit, checkout_id: str, limits: AttemptLimits, address: str | None) -> CheckoutState:
     """Count a new attempt and return a state without one, or return the state whose attempt is under way."""
+    if address is not None:
+        await unit.lock_address(address)
     state = await _settled_state(unit, checkout_id)
     if state.status is not CheckoutStatus.OPEN:
         raise _not_open(state)
@@ -245,6 +259,8 @@ async def _admit(unit: Unit, checkout_id: str) -> CheckoutState:
         raise RefusedError(
             ErrorCode.ATTEMPT_LIMIT_REACHED, "All attempts of this checkout are used. Ask the shop for a new one."
         )
+    if address is not None:
+        await check_address(unit, limits, address)
     after = attempted(state.checkout, unit.now)
     await unit.save_checkout(after)
     return CheckoutState(checkout=after, as_of=unit.now)

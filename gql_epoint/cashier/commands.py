@@ -51,7 +51,10 @@ class CardBy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PaymentOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """A payment or payout as the merchant orders it. `metadata` is JSON text."""
+    """A payment or payout as the merchant orders it. `metadata` is JSON text.
+
+    `address` names where the browser is that confirms it, if that is to be counted.
+    """
 
     operation: TransactionOperation
     order_id: str
@@ -67,6 +70,7 @@ class PaymentOrder(msgspec.Struct, frozen=True, kw_only=True):
     split_amount: Decimal | None = None
     card: CardBy | None = None
     checkout_id: str | None = None
+    address: str | None = None
 
 
 class TokenCharge(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,7 +90,7 @@ class TokenCharge(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SaveCardOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """A card registration as the merchant orders it."""
+    """A card registration as the merchant orders it. `address` is as in PaymentOrder."""
 
     for_payout: bool = False
     description: str | None = None
@@ -94,6 +98,7 @@ class SaveCardOrder(msgspec.Struct, frozen=True, kw_only=True):
     success_url: str | None = None
     error_url: str | None = None
     checkout_id: str | None = None
+    address: str | None = None
 
 
 class RefundOrder(msgspec.Struct, frozen=True, kw_only=True):

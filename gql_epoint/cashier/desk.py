@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from gql_epoint.cashier.attempts import AttemptLimits, note_decline
 from gql_epoint.cashier.validation import ReturnPages
 from gql_epoint.errors import ErrorCode, GatewayError, RefusedError, StoreUnavailableError
 from gql_epoint.gateway import Gateway
@@ -50,7 +51,7 @@ class Books:
 
     A call to EPoint is cut off after `call_limit_s`; its answer is taken for lost after `deadline_s`, by the
     database's clock. The difference is the time there is to record an answer. `poll_s` is how long a lost
-    wake-up may delay a subscriber.
+    wake-up may delay a subscriber. `on_held_up` is told of each confirmation that is refused for its address.
     """
 
     def __init__(
@@ -68,6 +69,8 @@ class Books:
         call_limit_s: float = 30.0,
         deadline_s: float = 40.0,
         poll_s: float = 5.0,
+        attempt_limits: AttemptLimits | None = None,
+        on_held_up: Callable[[], None] = lambda: None,
     ) -> None:
         assert call_limit_s < deadline_s
         self.store = store
@@ -82,6 +85,8 @@ class Books:
         self.call_limit_s = call_limit_s
         self.deadline = timedelta(seconds=deadline_s)
         self.poll_s = poll_s
+        self.attempt_limits = attempt_limits or AttemptLimits()
+        self.on_held_up = on_held_up
         self.something_to_ask = asyncio.Event()
         self._under_way: set[asyncio.Task[Any]] = set()
         store.on_commit(live.wake)
@@ -157,6 +162,7 @@ async def tell(unit: Unit, transaction: Transaction, heard: Heard, what: Said, b
             refunds=await unit.unsettled_refunds(transaction.id) if what.status == "returned" else (),
         )
     await record(unit, change)
+    await note_decline(unit, change, heard, what)
     if transaction.operation in _SAVES_CARD and transaction.saved_card_id:
         await _tell_card(unit, change, heard, what, by)
     return change

@@ -7,6 +7,7 @@ from time import monotonic
 import msgspec
 
 from gql_epoint import correlation
+from gql_epoint.cashier.attempts import note_attempt
 from gql_epoint.cashier.callbacks import apply_unmatched
 from gql_epoint.cashier.cards import CardDesk
 from gql_epoint.cashier.commands import Call, PaymentOrder, Result
@@ -125,6 +126,7 @@ class PaymentDesk:
         await unit.insert_transaction(transaction)
         await unit.insert_event(first_event(transaction, by_api(unit, call.actor)))
         await use_key(unit, call, transaction.id)
+        await note_attempt(unit, transaction.id, order.address)
         reached("pay.recording")
         card_id = card.card_id if card else order.card.card_id if order.card else None
         return _Begun(transaction=transaction, replayed=False, card_id=card_id)

@@ -17,6 +17,7 @@ from gql_epoint.cashier.desk import Books, by_reconciler, record, tell
 from gql_epoint.cashier.lookup import status_request
 from gql_epoint.cashier.payments import settle_lost
 from gql_epoint.cashier.refunds import settle_lost_refund
+from gql_epoint.cashier.tidying import INTERVAL_S, Tidier
 from gql_epoint.epoint.operations import CARD_STATUS, GET_STATUS, CardStatusReply, CardStatusRequest, StatusReply
 from gql_epoint.errors import GatewayError, StoreUnavailableError
 from gql_epoint.ledger.cards import CARD_STATUS_WORDS, CardNews, after_card_ask, waited_too_long
@@ -46,6 +47,7 @@ class Reconciler:
     def __init__(self, books: Books, *, interval_s: float = 1.0) -> None:
         self._books = books
         self._interval_s = interval_s
+        self._tidier = Tidier(books)
         self._ask_limit_s = min(ASK_LIMIT_S, books.call_limit_s)
         recording = books.deadline - timedelta(seconds=books.call_limit_s)
         self._lease = timedelta(seconds=self._ask_limit_s) + recording
@@ -56,6 +58,7 @@ class Reconciler:
             # Apart, so that a gateway that hangs cannot hold up the settling of lost calls.
             group.create_task(self._forever(self.settle_overdue, asyncio.Event()))
             group.create_task(self._forever(self.ask_due, self._books.something_to_ask))
+            group.create_task(self._forever(self._tidier.tidy, asyncio.Event(), INTERVAL_S))
 
     async def lag(self) -> float:
         """Return for how many seconds the oldest work of the sweep has waited; 0 if none waits."""
@@ -65,8 +68,10 @@ class Reconciler:
 
         return await self._books.read(look)
 
-    async def _forever(self, sweep: Callable[[], Awaitable[None]], nudge: asyncio.Event) -> None:
-        failures = 0
+    async def _forever(
+        self, sweep: Callable[[], Awaitable[None]], nudge: asyncio.Event, interval_s: float | None = None
+    ) -> None:
+        interval_s, failures = interval_s or self._interval_s, 0
         while True:
             try:
                 await sweep()
@@ -79,13 +84,13 @@ class Reconciler:
                 logger.exception("The sweep failed and will be tried again")
                 failures += 1
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._pause_s(failures)):
+                async with asyncio.timeout(self._pause_s(interval_s, failures)):
                     await nudge.wait()
             nudge.clear()
 
-    def _pause_s(self, failures: int) -> float:
+    def _pause_s(self, interval_s: float, failures: int) -> float:
         """Return when to sweep again: later after each failure in a row, and never in step with other nodes."""
-        pause_s = min(self._interval_s * 2.0 ** min(failures, 10), max(PAUSE_MAX_S, self._interval_s))
+        pause_s = min(interval_s * 2.0 ** min(failures, 10), max(PAUSE_MAX_S, interval_s))
         return pause_s * (1 + jitter(self._books.random(JITTER_BYTES)))
 
     async def ask_due(self) -> None:

@@ -5,6 +5,8 @@ callbacks and in the checkouts that transactions came from. What stays: ids, ord
 references of EPoint and the bank, and every event. So sums, refunds, deduplication and idempotency work as before.
 Nothing here changes a version or makes an event.
 
+What is short-lived is not its business: client tokens and addresses of attempts go by themselves, see tidying.py.
+
 It walks the books in batches, each a unit of work of its own, beside nodes that go on serving. Stopped in the
 middle, it can be started again; done twice, it does nothing the second time.
 """

@@ -1,7 +1,7 @@
 """How log lines look: text for people, JSON lines for collectors. Both name the request and the transaction.
 
-No line holds personal data: what is logged is chosen word by word where it is logged, and what PostgreSQL adds to
-its errors about the rows they are about is taken out here.
+No line holds personal data: what is logged is chosen word by word where it is logged. What PostgreSQL adds to its
+errors about the rows they are about, and whatever looks like a key or a card number, is taken out here.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from gql_epoint.correlation import request_id, transaction_id
+from gql_epoint.redaction import redact
 
 # The facts that a line may carry beside its message, given as `extra`.
 FIELDS = ("operation", "outcome", "duration_ms", "trace_id", "method", "path", "status")
@@ -43,7 +44,12 @@ class TextLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return the line, and below it the traceback if there is one."""
         record.ids = "".join(f" {name}={value}" for name, value in _ids().items())
-        return super().format(record)
+        return redact(super().format(record))
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        """Return the line without rows of the database."""
+        record.message = without_rows(record.message)
+        return super().formatMessage(record)
 
     def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's name
         """Return the traceback without rows of the database."""
@@ -59,13 +65,16 @@ class JsonLines(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname,
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": redact(without_rows(record.getMessage())),
             **_ids(),
         }
-        line |= {name: getattr(record, name) for name in FIELDS if hasattr(record, name)}
+        for name in FIELDS:
+            if hasattr(record, name):
+                value = getattr(record, name)
+                line[name] = redact(value) if isinstance(value, str) else value
         if record.exc_info and record.exc_info[0] is not None:
             line["error"] = record.exc_info[0].__name__
-            line["traceback"] = without_rows(self.formatException(record.exc_info))
+            line["traceback"] = redact(without_rows(self.formatException(record.exc_info)))
         return _encoder.encode(line).decode()
 
 

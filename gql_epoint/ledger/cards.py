@@ -16,6 +16,7 @@ from gql_epoint.epoint.operations import CardStatusReply
 from gql_epoint.ledger.schedule import ASK_DELAYS_S, WAIT_LIMIT
 from gql_epoint.ledger.transaction import Event, EventKind, Provenance, SavedCard, SavedCardStatus
 from gql_epoint.ledger.words import Said
+from gql_epoint.redaction import mask_card
 
 
 class CardNews(Enum):
@@ -123,7 +124,9 @@ def card_event(after: SavedCard, previous: SavedCardStatus | None, by: Provenanc
 
 def _with_details(card: SavedCard, what: Said | CardStatusReply | None) -> SavedCard:
     if isinstance(what, CardStatusReply):
-        return msgspec.structs.replace(card, mask=what.mask or card.mask, holder_name=what.name or card.holder_name)
+        return msgspec.structs.replace(
+            card, mask=mask_card(what.mask) or card.mask, holder_name=what.name or card.holder_name
+        )
     if isinstance(what, Said):
         return msgspec.structs.replace(
             card, mask=what.card_mask or card.mask, holder_name=what.card_name or card.holder_name

@@ -97,6 +97,15 @@ class ClientToken(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: datetime
 
 
+class CheckoutAttempt(msgspec.Struct, frozen=True, kw_only=True):
+    """That an address tried to pay; `id` is the transaction or card that came of it, `address` a keyed hash."""
+
+    id: str
+    address: str
+    started_at: datetime
+    declined: bool = False
+
+
 class CheckoutState(msgspec.Struct, frozen=True, kw_only=True):
     """A checkout with the attempt that counts, as of one moment.
 

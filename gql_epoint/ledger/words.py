@@ -17,6 +17,7 @@ import msgspec
 
 from gql_epoint.epoint.bank_codes import FailureCategory, look_up
 from gql_epoint.ledger.transaction import Failure
+from gql_epoint.redaction import mask_card, redact
 
 
 class Heard(Enum):
@@ -26,6 +27,9 @@ class Heard(Enum):
     CHARGE = "charge"  # the reply to a charge or payout
     STATUS = "status"  # the reply to get-status
     CALLBACK = "callback"
+
+
+_IN_WORDS = ("status", "message", "bank_response", "card_name")
 
 
 class Said(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,8 +56,12 @@ class Said(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def said(wire: Any) -> Said:
-    """Take what the books care about from a reply or a callback."""
-    return Said(**{name: getattr(wire, name, None) for name in Said.__struct_fields__})
+    """Take what the books care about from a reply or a callback. What looks like a card number stays outside."""
+    taken: dict[str, Any] = {name: getattr(wire, name, None) for name in Said.__struct_fields__}
+    for name in _IN_WORDS:
+        if taken[name] is not None:
+            taken[name] = redact(taken[name])
+    return Said(**taken | {"card_mask": mask_card(taken["card_mask"])})
 
 
 class Proves(Enum):

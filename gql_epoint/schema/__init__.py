@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -21,7 +21,7 @@ from gql_epoint.schema.checkouts import Query, Subscription
 from gql_epoint.schema.errors import ERROR_TYPES
 from gql_epoint.schema.events import EVENT_TYPES
 from gql_epoint.schema.guards import GuardExtension, Known, money_fields
-from gql_epoint.schema.limits import check_text
+from gql_epoint.schema.limits import LIMITS, Limits, check_text, check_variables
 from gql_epoint.schema.masking import MaskingExtension, mask_result
 from gql_epoint.schema.roots import Mutation
 from gql_epoint.schema.sandbox import SandboxMutation, SandboxQuery, SandboxSubscription
@@ -32,8 +32,9 @@ from gql_epoint.schema.tracing import TracingExtension
 class Schema(strawberry.Schema):
     """The contract, with what its rules need read from it once."""
 
-    def __init__(self, *args: Any, **options: Any) -> None:
+    def __init__(self, *args: Any, limits: Limits = LIMITS, **options: Any) -> None:
         super().__init__(*args, **options)
+        self.limits = limits
         self.known = Known()
         for directive in self._schema.directives:
             for name, description in DIRECTIVE_ARGUMENTS.get(directive.name, {}).items():
@@ -51,7 +52,7 @@ class Schema(strawberry.Schema):
 
     async def execute(self, query: str | None, *args: Any, **options: Any) -> Any:
         """Run a query or mutation. What fails outside of all extensions is masked here."""
-        if (refusal := _refusal(query)) is not None:
+        if (refusal := self._refusal(query, options)) is not None:
             return refusal
         result = await super().execute(query, *args, **options)
         mask_result(result, options.get("context_value"))
@@ -59,30 +60,31 @@ class Schema(strawberry.Schema):
 
     async def stream(self, query: str | None, *args: Any, **options: Any) -> Any:
         """Run an operation as a stream of results."""
-        if (refusal := _refusal(query)) is not None:
+        if (refusal := self._refusal(query, options)) is not None:
             return _once(refusal)
         return await super().stream(query, *args, **options)
 
+    def _refusal(self, query: str | None, options: Mapping[str, Any]) -> PreExecutionError | None:
+        """Return why this text is not even parsed, or None."""
+        try:
+            check_text(query or "", self.limits)
+            check_variables(options.get("variable_values"), self.limits)
+        except GraphQLError as error:
+            return PreExecutionError(data=None, errors=[error])
+        return None
+
     def process_errors(self, errors: list[Any], execution_context: Any = None) -> None:
         """Log nothing: the texts may hold values, and the masking extension logs what is unexpected."""
-
-
-def _refusal(query: str | None) -> PreExecutionError | None:
-    """Return why this text is not even parsed, or None."""
-    try:
-        check_text(query or "")
-    except GraphQLError as error:
-        return PreExecutionError(data=None, errors=[error])
-    return None
 
 
 async def _once(result: ExecutionResult) -> AsyncGenerator[ExecutionResult, None]:
     yield result
 
 
-def build_schema(*, sandbox: bool = False) -> Schema:
+def build_schema(limits: Limits = LIMITS, *, sandbox: bool = False) -> Schema:
     """Return the schema, with what plays with the simulator if asked for. Its context value is a RequestContext."""
     return Schema(
+        limits=limits,
         query=SandboxQuery if sandbox else Query,
         mutation=SandboxMutation if sandbox else Mutation,
         subscription=SandboxSubscription if sandbox else Subscription,

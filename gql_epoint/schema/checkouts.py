@@ -170,7 +170,8 @@ class Mutation(mutations.Mutation):
 
         async def work(call: Call) -> Result[CheckoutState]:
             chosen = input.method.to_confirmation()
-            return await info.context.cashier.checkouts.confirm(call, _own_checkout(info), chosen)
+            confirm = info.context.cashier.checkouts.confirm
+            return await confirm(call, _own_checkout(info), chosen, info.context.address)
 
         result, errors = await run(info, input, work)
         return ConfirmCheckoutPayload(

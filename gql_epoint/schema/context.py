@@ -31,7 +31,7 @@ class Place:
 class RequestContext:
     """Made by the web layer for each operation, and passed as Strawberry's context value.
 
-    `credential` is verified and unexpired, or None.
+    `credential` is verified and unexpired, or None. `address` is where a browser is, if that can be told.
     """
 
     cashier: Cashier
@@ -39,6 +39,7 @@ class RequestContext:
     merchant: str
     sandbox: bool
     request_id: str
+    address: str | None = None
     place: Place = field(default_factory=Place)
     simulator: SimulatorControl | None = None  # in the sandbox
 

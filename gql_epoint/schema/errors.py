@@ -36,6 +36,13 @@ class ErrorCode(Enum):
     ATTEMPT_LIMIT_REACHED = value(
         "ATTEMPT_LIMIT_REACHED", description="The checkout has no attempt left. Only the shop can make a new one."
     )
+    RATE_LIMITED = value(
+        "RATE_LIMITED",
+        description=(
+            "Too many payments were tried, or declined, from the network of this browser: see "
+            "`RateLimitedError.retryAfterMs`. The attempt is not used, nor is the key."
+        ),
+    )
     ORDER_ALREADY_PAID = value(
         "ORDER_ALREADY_PAID",
         description="The order has been paid (or paid out): see `OrderConflictError.transaction`.",
@@ -102,6 +109,13 @@ class IdempotencyInProgressError(UserError):
     retry_after_ms: int = strawberry.field(description="When to repeat the request, in milliseconds from now.")
 
 
+@strawberry.type(description="The network of this browser has tried to pay too often lately.")
+class RateLimitedError(UserError):
+    """Too many attempts from one address."""
+
+    retry_after_ms: int = strawberry.field(description="When to try again, in milliseconds from now.")
+
+
 @strawberry.type(description="The order already has a payment that is live or paid.")
 class OrderConflictError(UserError):
     """The order already has a payment."""
@@ -120,6 +134,7 @@ ERROR_TYPES = (
     GenericError,
     IdempotencyKeyReusedError,
     IdempotencyInProgressError,
+    RateLimitedError,
     OrderConflictError,
     RefundExceedsRefundableError,
 )
@@ -127,6 +142,7 @@ ERROR_TYPES = (
 _DETAILS: dict[type[errors.RefusedError], tuple[type[UserError], Callable[[Any], dict[str, Any]]]] = {
     errors.KeyReusedError: (IdempotencyKeyReusedError, lambda e: {"first_used_at": e.first_used_at}),
     errors.InProgressError: (IdempotencyInProgressError, lambda e: {"retry_after_ms": e.retry_after_ms}),
+    errors.TooManyAttemptsError: (RateLimitedError, lambda e: {"retry_after_ms": e.retry_after_ms}),
     errors.OrderConflictError: (OrderConflictError, lambda e: {"transaction": Transaction.of(e.transaction)}),
     errors.ExceedsRefundableError: (
         RefundExceedsRefundableError,

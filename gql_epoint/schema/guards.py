@@ -21,6 +21,7 @@ from graphql import (
 from strawberry.extensions import SchemaExtension
 
 from gql_epoint.schema.access import Credential
+from gql_epoint.schema.limits import Limits
 from gql_epoint.schema.weighing import check_document
 
 MOVES_MONEY = "moves_money"
@@ -135,7 +136,8 @@ class GuardExtension(SchemaExtension):
         document = execution.graphql_document
         assert document is not None
         try:
-            check_document(execution.schema._schema, document, execution.variables)  # noqa: SLF001
+            limits: Limits = execution.schema.limits  # type: ignore[attr-defined]
+            check_document(execution.schema._schema, document, execution.variables, limits)  # noqa: SLF001
         except GraphQLError as error:
             execution.pre_execution_errors = [error]
             yield

@@ -9,6 +9,8 @@ is remembered and counted again wherever it is spread.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 from graphql import GraphQLError
@@ -24,6 +26,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     operations: int = 20
     fragments: int = 60
     variables: int = 100  # of one operation
+    variables_bytes: int = 65_536  # of their values as JSON
+    list_items: int = 100  # of one list that is sent, in the document or in the variables
     aliases: int = 60
     directives: int = 150
     directives_per_node: int = 5
@@ -39,6 +43,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
 LIMITS = Limits()
 
+_encoder = msgspec.json.Encoder()
+
 _TOKEN = re.compile(
     r'"""(?:\\"""|[^"]|"(?!""))*(?:"""|\Z)'  # block text
     r'|"(?:\\.|[^"\\\n\r])*"?'  # text
@@ -50,7 +56,7 @@ _TOKEN = re.compile(
 
 
 class LimitError(GraphQLError):
-    """A document is over a limit. `extensions.limit` names it."""
+    """A document, or its variables, is over a limit. `extensions.limit` names it."""
 
     def __init__(self, limit: str, allowed: int, what: str) -> None:
         super().__init__(
@@ -74,3 +80,9 @@ def check_text(source: str, limits: Limits = LIMITS) -> None:
                 raise LimitError("nesting", limits.nesting, "brackets inside brackets")
         elif token in ("}", "]", ")"):
             nesting -= 1
+
+
+def check_variables(variables: Mapping[str, Any] | None, limits: Limits = LIMITS) -> None:
+    """Raise LimitError for variables that are too many bytes as JSON."""
+    if variables and len(_encoder.encode(variables)) > limits.variables_bytes:
+        raise LimitError("variables_bytes", limits.variables_bytes, "bytes of variables")

@@ -13,10 +13,11 @@ import traceback
 from collections.abc import Iterator
 from typing import Any
 
-from graphql import GraphQLError
+from graphql import GraphQLError, GraphQLSyntaxError
 from strawberry.extensions import SchemaExtension
 
 from gql_epoint.errors import GatewayError, RefusedError, StoreUnavailableError
+from gql_epoint.redaction import redact_name
 
 logger = logging.getLogger("gql_epoint")
 
@@ -30,7 +31,14 @@ _KNOWN: tuple[tuple[type[Exception], str, str], ...] = (
 )
 
 # graphql-core quotes the whole value in some of its errors, and values hold names and card ids.
-_QUOTED_VALUE = re.compile(r"(, found|; found|\. Found): .*", re.DOTALL)
+_QUOTED_VALUES = (
+    (re.compile(r"(, found|; found|\. Found): .*", re.DOTALL), "."),
+    (re.compile(r"( cannot represent [^:]*): .*", re.DOTALL), r"\1."),
+    (re.compile(r"\bValue .*(?= does not exist in ')", re.DOTALL), "The value"),
+    (re.compile(r"\b(Unexpected|found) (Int|Float|String|BlockString) .*", re.DOTALL), r"\1 \2."),
+)
+# What graphql-core says of the values of variables, and not of how a document uses them.
+_OF_VARIABLES = re.compile(r"Variable '\$\w+' (has invalid value|of required type|of non-null type)")
 # A browser has its documents; guessing helps only whoever explores what it is not shown.
 _SUGGESTION = re.compile(r" Did you mean .*", re.DOTALL)
 
@@ -74,7 +82,8 @@ def mask(error: GraphQLError, request_id: str, *, suggest: bool = True) -> Graph
         deliberate, cause = cause, cause.original_error
     if cause is None:
         message = error.message if suggest else _SUGGESTION.sub("", error.message)
-        return _replace(error, _QUOTED_VALUE.sub(".", message), deliberate.extensions or error.extensions)
+        extensions = {"code": _code_of(error), **(deliberate.extensions or error.extensions or {})}
+        return _replace(error, _without_values(message), extensions)
     if isinstance(cause, RefusedError):
         return _replace(error, cause.message, {"code": cause.code.value})
     for kind, code, message in _KNOWN:
@@ -90,6 +99,22 @@ def mask(error: GraphQLError, request_id: str, *, suggest: bool = True) -> Graph
         "".join(traceback.format_tb(cause.__traceback__)),
     )
     return _replace(error, "Unexpected error", {"code": "INTERNAL_ERROR", "requestId": request_id})
+
+
+def _code_of(error: GraphQLError) -> str:
+    """Return the code of an error of graphql-core, which has none: by the names that Apollo's clients know."""
+    if isinstance(error, GraphQLSyntaxError):
+        return "GRAPHQL_PARSE_FAILED"
+    if error.path is not None or _OF_VARIABLES.match(error.message):
+        return "BAD_USER_INPUT"
+    return "GRAPHQL_VALIDATION_FAILED"
+
+
+def _without_values(message: str) -> str:
+    """Return the words of an error without the value that it is about, and names unless they look like secrets."""
+    for quoted, words in _QUOTED_VALUES:
+        message = quoted.sub(words, message)
+    return redact_name(message)
 
 
 def _replace(error: GraphQLError, message: str, extensions: dict[str, Any] | None) -> GraphQLError:

@@ -20,13 +20,17 @@ from graphql import (
     GraphQLSchema,
     InlineFragmentNode,
     IntValueNode,
+    ListValueNode,
+    ObjectValueNode,
     OperationDefinitionNode,
     SelectionSetNode,
     VariableNode,
     get_named_type,
     is_composite_type,
+    is_input_object_type,
     is_list_type,
     is_non_null_type,
+    type_from_ast,
 )
 
 from gql_epoint.schema.connections import PAGE_DEFAULT, PAGE_MAX
@@ -106,8 +110,11 @@ class Walk:
             self._directives_of(operation)
             for variable in operation.variable_definitions or ():
                 self._directives_of(variable)
+                name, type_ = variable.variable.name.value, type_from_ast(self._schema, variable.type)
+                self._lists(type_, variable.default_value)
+                self._lists(type_, self._variables.get(name))
                 if isinstance(variable.default_value, IntValueNode):
-                    self._defaults[variable.variable.name.value] = _number(variable.default_value)
+                    self._defaults[name] = _number(variable.default_value)
         for operation in self._operations:
             root = self._schema.get_root_type(operation.operation)
             self._check(self._selections(operation.selection_set, root, {}, 0))
@@ -152,6 +159,9 @@ class Walk:
 
         name = node.name.value
         field = _definition(self._schema, parent, name)
+        for argument in node.arguments or ():
+            taken = field.args.get(argument.name.value) if field else None
+            self._lists(taken and taken.type, argument.value)
         inside = (parent is not None and parent.name.startswith("__")) or name in ("__schema", "__type")
         below = _Sum()
         if node.selection_set is not None:
@@ -216,6 +226,27 @@ class Walk:
             if isinstance(value, int):
                 sizes.append(min(max(value, 0), PAGE_MAX))  # other sizes are refused where they are used
         return sizes[-1]
+
+    def _lists(self, type_: Any, value: Any) -> None:
+        """Look at each list in a value, as far as the contract knows lists: what is inside of JSON is one value."""
+        waiting = [(type_, value)]
+        while waiting:
+            type_, value = waiting.pop()
+            type_ = type_.of_type if is_non_null_type(type_) else type_
+            if is_list_type(type_):
+                items = value.values if isinstance(value, ListValueNode) else value
+                if isinstance(items, (list, tuple)):
+                    self._limit("list_items", len(items), "items in one list")
+                else:
+                    items = (items,)  # A single value stands for a list of it.
+                waiting += [(type_.of_type, item) for item in items]
+            elif is_input_object_type(type_):
+                if isinstance(value, ObjectValueNode):
+                    value = {field.name.value: field.value for field in value.fields}
+                if isinstance(value, dict):
+                    waiting += [
+                        (type_.fields[name].type, value[name]) for name in value.keys() & type_.fields.keys()
+                    ]
 
     def _directives_of(self, node: Any) -> None:
         count = len(node.directives or ())

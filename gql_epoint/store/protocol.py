@@ -14,7 +14,7 @@ from typing import Protocol, TypeVar
 
 import msgspec
 
-from gql_epoint.ledger.checkout import Checkout, ClientToken
+from gql_epoint.ledger.checkout import Checkout, CheckoutAttempt, ClientToken
 from gql_epoint.ledger.transaction import (
     CallbackRecord,
     Disposition,
@@ -78,6 +78,15 @@ class Backlog(msgspec.Struct, frozen=True, kw_only=True):
     unmatched_callbacks: int
     oldest_ask_at: datetime | None
     oldest_deadline: datetime | None
+
+
+class AddressRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What one address did within a time: its attempts to pay and those declined, with the oldest of each."""
+
+    attempts: int
+    declines: int
+    first_attempt_at: datetime | None
+    first_decline_at: datetime | None
 
 
 class Wakeup(msgspec.Struct, frozen=True):
@@ -151,6 +160,9 @@ class Reader(Protocol):
 
     async def client_token(self, digest: str) -> ClientToken | None: ...
 
+    async def address_record(self, address: str, since: datetime) -> AddressRecord:
+        """Count the attempts of an address that started after `since`."""
+
     async def reconcile_lag(self) -> float:
         """For how many seconds the oldest overdue question or deadline has waited; 0 if there is none."""
 
@@ -183,6 +195,20 @@ class Unit(Reader, Protocol):
         """Write it, and wake whoever watches it here; other nodes hear of its attempts, and look now and then."""
 
     async def insert_client_token(self, token: ClientToken) -> None: ...
+
+    async def lock_address(self, address: str) -> None:
+        """Be the only unit, on any node, that counts for this address. Call it before anything else is locked."""
+
+    async def insert_attempt(self, attempt: CheckoutAttempt) -> None: ...
+
+    async def mark_declined(self, attempt_id: str) -> None:
+        """Note that an attempt was declined; one that is not counted, or not any more, is no mistake."""
+
+    async def delete_attempts(self, before: datetime, limit: int) -> int:
+        """Forget attempts that started until then, the oldest first; return how many."""
+
+    async def delete_expired_tokens(self, limit: int) -> int:
+        """Forget client tokens whose time is over, the oldest first; return how many."""
 
     async def claim_transactions_to_ask(self, limit: int, lease: timedelta) -> Sequence[Transaction]:
         """Take transactions whose get-status is due; nobody else gets them until the lease is over."""

@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar, Union, get_args, get_origin, get_type_
 
 import msgspec
 
-from gql_epoint.store.protocol import Backlog
+from gql_epoint.store.protocol import AddressRecord, Backlog
 
 StructT = TypeVar("StructT", bound=msgspec.Struct)
 
@@ -116,6 +116,17 @@ def to_backlog(row: Mapping[str, Any]) -> Backlog:
         unmatched_callbacks=row["unmatched_callbacks"],
         oldest_ask_at=oldest("transaction_ask_at", "card_ask_at"),
         oldest_deadline=oldest("transaction_deadline", "refund_deadline", "card_deadline"),
+    )
+
+
+def to_address_record(row: Mapping[str, Any]) -> AddressRecord:
+    """Read the row of the query `address_record`."""
+    first_attempt_at, first_decline_at = row["first_attempt_at"], row["first_decline_at"]
+    return AddressRecord(
+        attempts=row["attempts"],
+        declines=row["declines"],
+        first_attempt_at=None if first_attempt_at is None else from_microseconds(first_attempt_at),
+        first_decline_at=None if first_decline_at is None else from_microseconds(first_decline_at),
     )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
+import logging
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -10,6 +12,9 @@ from gql_epoint.setting_values import Network
 
 if TYPE_CHECKING:
     from starlette.types import Scope
+
+
+logger = logging.getLogger(__name__)
 
 
 def client_address(scope: Scope, proxies: Iterable[Network]) -> str:
@@ -31,6 +36,29 @@ def client_address(scope: Scope, proxies: Iterable[Network]) -> str:
         if not _is_one_of(address, proxies):
             break
     return _counted(heard_from)
+
+
+def customer_address(scope: Scope, proxies: Iterable[Network]) -> str | None:
+    """Return the address that a customer's attempts to pay count for, or None if it can be no customer's.
+
+    A private address is that of a proxy which nobody named. All customers behind it would be held up for one card
+    tester, so it is not counted, and the log says so.
+    """
+    address = client_address(scope, proxies)
+    parsed = _parse(address.removesuffix("/64"))
+    if parsed is None or not parsed.is_global:
+        _warn_of_proxy(address)
+        return None
+    return address
+
+
+@functools.lru_cache(maxsize=64)  # each proxy once
+def _warn_of_proxy(address: str) -> None:
+    logger.warning(
+        "Attempts to pay are not counted by address: browsers come from %s, which is no address of the internet. "
+        "Name the proxies in GQL_EPOINT_TRUSTED_PROXIES",
+        address,
+    )
 
 
 def _parse(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 from collections.abc import AsyncIterator, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -17,11 +17,13 @@ from starlette.responses import RedirectResponse
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from gql_epoint.cashier import Cashier
+from gql_epoint.cashier.attempts import AttemptLimits
 from gql_epoint.cashier.desk import Books, Defaults
 from gql_epoint.gateway import Gateway, Merchant
 from gql_epoint.keys import DEVELOPMENT_KEY
 from gql_epoint.live import Live
 from gql_epoint.schema import build_schema
+from gql_epoint.schema.limits import Limits
 from gql_epoint.settings import Settings
 from gql_epoint.simulator_control import SimulatorControl
 from gql_epoint.store import open_store
@@ -37,9 +39,11 @@ from gql_epoint.web.metrics import METRICS_PATH, Metrics, metrics_endpoint
 from gql_epoint.web.replies import Refusal, on_bug, on_http_exception, on_refusal
 from gql_epoint.web.request_ids import RequestIds
 from gql_epoint.web.running import Runner
+from gql_epoint.web.safe_headers import SafeHeaders
 from gql_epoint.web.single_connection import TOKEN_HEADER
 from gql_epoint.web.sockets import Sockets
-from gql_epoint.web.traffic import Traffic, TrafficLimits
+from gql_epoint.web.throttle import Throttle, TrafficLimits
+from gql_epoint.web.traffic import Traffic
 from gql_epoint.web.visitors import Visitors
 from gql_epoint.web.webhook import webhook
 
@@ -86,8 +90,9 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
     metrics = Metrics(live.watching)
     gateway = new_gateway(settings, metrics.gateway_called)
     simulator = SimulatorControl(settings.gateway_url) if settings.sandbox else None
-    cashier = _cashier(settings, store, gateway, live)
+    cashier = _cashier(settings, store, gateway, live, metrics)
     sockets = OpenSockets()
+    throttle = _throttle(settings)
     background = _Background(cashier)
 
     @contextlib.asynccontextmanager
@@ -99,7 +104,7 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
     doorkeeper = Doorkeeper(settings.secret_keys, cashier.checkouts, clock)
     # A call to EPoint may take all of its own time and still be written down.
     runner = Runner(
-        build_schema(sandbox=settings.sandbox),
+        build_schema(_document_limits(settings), sandbox=settings.sandbox),
         deadline_s=settings.call_timeout_s + RECORDING_S + ANSWERING_S,
         doorkeeper=doorkeeper,
         documents=Documents(
@@ -112,11 +117,21 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
         merchant=settings.public_key,
         sandbox=settings.sandbox,
         simulator=simulator,
+        proxies=settings.trusted_proxies if cashier.books.attempt_limits.are_on else None,
     )
     graphql = GraphQLEndpoint(
         runner,
         visitors,
-        Sockets(runner, visitors, allowed_origins=settings.allowed_origins),
+        Sockets(
+            runner,
+            visitors,
+            allowed_origins=settings.allowed_origins,
+            throttle=throttle,
+            init_timeout_s=settings.socket_init_timeout_s,
+            operations_max=settings.connection_operations_max,
+        ),
+        throttle=throttle,
+        operations_max=settings.connection_operations_max,
         body_bytes_max=settings.body_bytes_max,
         explorer=_explorer(settings),
         closing=sockets.closing,
@@ -141,7 +156,7 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
         routes += [explorer_assets(), Route("/", _to_explorer, methods=["GET"])]
     app = Starlette(
         routes=routes,
-        middleware=_middleware(settings, metrics, sockets),
+        middleware=_middleware(settings, metrics, sockets, throttle),
         exception_handlers={Refusal: on_refusal, HTTPException: on_http_exception, Exception: on_bug},
         lifespan=lifespan,
     )
@@ -181,7 +196,7 @@ async def _opened(store: Store) -> AsyncIterator[None]:
         await store.close()
 
 
-def _cashier(settings: Settings, store: Store, gateway: Gateway, live: Live) -> Cashier:
+def _cashier(settings: Settings, store: Store, gateway: Gateway, live: Live, metrics: Metrics) -> Cashier:
     books = Books(
         store=store,
         gateway=gateway,
@@ -198,6 +213,12 @@ def _cashier(settings: Settings, store: Store, gateway: Gateway, live: Live) -> 
         apple_pay_origins=frozenset(settings.apple_pay_origins or settings.allowed_origins),
         call_limit_s=settings.call_timeout_s,
         deadline_s=settings.call_timeout_s + RECORDING_S,
+        attempt_limits=AttemptLimits(
+            attempts_max=settings.address_attempts_max,
+            declines_max=settings.address_declines_max,
+            window=timedelta(seconds=settings.address_window_s),
+        ),
+        on_held_up=metrics.confirmation_held_up,
     )
     return Cashier(books)
 
@@ -210,7 +231,7 @@ def _explorer(settings: Settings) -> str | None:
     return explorer_page(endpoint=GRAPHQL_PATH, headers=headers, sandbox=settings.sandbox)
 
 
-def _middleware(settings: Settings, metrics: Metrics, sockets: OpenSockets) -> list[Middleware]:
+def _middleware(settings: Settings, metrics: Metrics, sockets: OpenSockets, throttle: Throttle) -> list[Middleware]:
     cors = Middleware(
         CORSMiddleware,
         allow_origins=settings.allowed_origins,
@@ -224,19 +245,31 @@ def _middleware(settings: Settings, metrics: Metrics, sockets: OpenSockets) -> l
     measuring = Middleware(Measuring, metrics, [GRAPHQL_PATH, WEBHOOK_PATH, *UNLOGGED])
     closing = Middleware(ClosingSockets, sockets)
     shared = [cors] if settings.allowed_origins else []
-    return [Middleware(RequestIds), measuring, closing, *shared, _traffic(settings)]
+    traffic = Middleware(Traffic, path=GRAPHQL_PATH, throttle=throttle, keys=settings.secret_keys)
+    return [Middleware(SafeHeaders), Middleware(RequestIds), measuring, closing, *shared, traffic]
 
 
-def _traffic(settings: Settings) -> Middleware:
-    limits = TrafficLimits(
-        key_requests=settings.key_requests_per_minute,
-        token_requests=settings.token_requests_per_minute,
-        address_requests=settings.address_requests_per_minute,
-        token_streams=settings.token_streams_max,
-        address_connections=settings.address_connections_max,
-        proxies=settings.trusted_proxies,
+def _document_limits(settings: Settings) -> Limits:
+    return Limits(
+        tokens=settings.document_tokens_max,
+        depth=settings.document_depth_max,
+        aliases=settings.document_aliases_max,
+        list_items=settings.list_items_max,
+        variables_bytes=settings.variables_bytes_max,
     )
-    return Middleware(Traffic, path=GRAPHQL_PATH, limits=limits, keys=settings.secret_keys)
+
+
+def _throttle(settings: Settings) -> Throttle:
+    return Throttle(
+        TrafficLimits(
+            key_requests=settings.key_requests_per_minute,
+            token_requests=settings.token_requests_per_minute,
+            address_requests=settings.address_requests_per_minute,
+            token_streams=settings.token_streams_max,
+            address_connections=settings.address_connections_max,
+            proxies=settings.trusted_proxies,
+        )
+    )
 
 
 async def _to_explorer(_request: Request) -> RedirectResponse:

@@ -4,8 +4,9 @@
     extensions.persistedQuery: {version, sha256Hash}    Apollo, for both
 
 A manifest is a JSON file: Apollo's (`operations` with `id` and `body`), or Relay's and graphql-codegen's (each id
-with its text). With "documents only", what is not in it does not run. APQ lets clients add documents for as long as
-the service runs; it saves bytes and protects nothing, so it is off unless asked for.
+with its text). With "documents only", what is not in it does not run: for everybody, or for all without a secret
+key. APQ lets clients add documents for as long as the service runs; it saves bytes and protects nothing, so it is
+off unless asked for.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from typing import Any
 import msgspec
 
 from gql_epoint.errors import ConfigurationError
+from gql_epoint.schema.access import Credential
+from gql_epoint.setting_values import DocumentsOnly
 from gql_epoint.web.asking import Asked
 
 SETTING = "GQL_EPOINT_DOCUMENTS"
@@ -43,7 +46,13 @@ class DocumentError(Exception):
 class Documents:
     """The documents that can be named."""
 
-    def __init__(self, trusted: Mapping[str, str] | None = None, *, only: bool = False, apq: bool = False) -> None:
+    def __init__(
+        self,
+        trusted: Mapping[str, str] | None = None,
+        *,
+        only: DocumentsOnly = DocumentsOnly.NOBODY,
+        apq: bool = False,
+    ) -> None:
         self._trusted = dict(trusted or {})
         # Clients may name a document by its hash, whatever its id in the manifest is.
         self._trusted |= {_SHA256 + sha256(text): text for text in self._trusted.values()}
@@ -51,11 +60,14 @@ class Documents:
         self._apq = apq
         self._added: OrderedDict[str, str] = OrderedDict()
 
-    def resolve(self, asked: Asked, *, may_add: bool) -> Asked:
+    def resolve(self, asked: Asked, credential: Credential | None) -> Asked:
         """Return what is asked with the text of its document. Raises DocumentError.
 
         Documents are added for callers with a credential only: nobody else may fill the memory.
         """
+        has_key = credential is not None and not credential.is_browser
+        is_bound = self._only is DocumentsOnly.ALL or (self._only is DocumentsOnly.CLIENT and not has_key)
+        may_add = credential is not None and not is_bound
         persisted = (asked.extensions or {}).get("persistedQuery")
         if asked.document_id is not None:
             text = self._named(asked.document_id)
@@ -65,8 +77,10 @@ class Documents:
             text = self._persisted(persisted, asked.query, may_add)
         else:
             text = asked.query or ""
-        if self._only and _SHA256 + sha256(text) not in self._trusted:
-            raise DocumentError("Only documents of the manifest run here.", "DOCUMENT_NOT_TRUSTED")
+        if is_bound and _SHA256 + sha256(text) not in self._trusted:
+            whose = "" if self._only is DocumentsOnly.ALL else " without a secret key"
+            message = f"Only documents of the manifest run here{whose} (GQL_EPOINT_DOCUMENTS_ONLY)."
+            raise DocumentError(message, "DOCUMENT_NOT_TRUSTED")
         return msgspec.structs.replace(asked, query=text)
 
     def _named(self, document_id: str) -> str:

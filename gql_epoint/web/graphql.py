@@ -26,8 +26,9 @@ from gql_epoint.web.explorer_page import EXPLORER_HEADERS
 from gql_epoint.web.negotiation import EVENT_STREAM, GRAPHQL_RESPONSE, JSON, Accept
 from gql_epoint.web.replies import Refusal, json_response
 from gql_epoint.web.running import AT_ONCE, OtherTypeError, Runner, formatted, is_request_error
-from gql_epoint.web.single_connection import TOKEN_HEADER, SingleConnections
+from gql_epoint.web.single_connection import OPERATIONS_MAX, TOKEN_HEADER, SingleConnections
 from gql_epoint.web.streams import end, framing_for, stream_response
+from gql_epoint.web.throttle import Throttle
 from gql_epoint.web.visitors import Visitors
 
 if TYPE_CHECKING:
@@ -61,6 +62,8 @@ class GraphQLEndpoint:
         body_bytes_max: int,
         explorer: str | None,
         closing: asyncio.Event,
+        throttle: Throttle | None = None,
+        operations_max: int = OPERATIONS_MAX,
     ) -> None:
         self._runner = runner
         self._visitors = visitors
@@ -68,7 +71,9 @@ class GraphQLEndpoint:
         self._body_bytes_max = body_bytes_max
         self._explorer = explorer
         self._closing = closing
-        self._single = SingleConnections(runner, closing, body_bytes_max=body_bytes_max)
+        self._single = SingleConnections(
+            runner, closing, body_bytes_max=body_bytes_max, throttle=throttle, operations_max=operations_max
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request or a socket; whatever is refused is refused in JSON."""
@@ -112,11 +117,11 @@ class GraphQLEndpoint:
     ) -> Response:
         """Serve a request of graphql-sse's single connection mode."""
         if request.method == "PUT":
-            return self._single.reserve(context, self._visitors.seconds_left(context.credential))
+            return self._single.reserve(context, self._lasts_s(context))
         if request.method == "DELETE":
             return await self._single.stop(request, token, context)
         if accept.prefers_stream:
-            return self._single.open(token)
+            return self._single.open(token, context)
         if request.method == "POST":
             return await self._single.submit(request, token, context)
         raise Refusal(406, f"An event stream is opened with `Accept: {EVENT_STREAM}`.", "NOT_ACCEPTABLE")
@@ -136,10 +141,13 @@ class GraphQLEndpoint:
                 "NOT_ACCEPTABLE",
             )
         results = self._runner.results(asked, context, allowed)
-        lasts_s = self._visitors.seconds_left(context.credential)
-        if lasts_s is not None:
-            lasts_s += SAYING_SO_S
-        return stream_response(results, framing_for(accept.stream), context.place, self._closing, lasts_s=lasts_s)
+        framing = framing_for(accept.stream)
+        return stream_response(results, framing, context.place, self._closing, lasts_s=self._lasts_s(context))
+
+    def _lasts_s(self, context: RequestContext) -> float | None:
+        """Return how long a stream may last: its credential's time, and time to say that it is over."""
+        left_s = self._visitors.seconds_left(context.credential)
+        return None if left_s is None else left_s + SAYING_SO_S
 
 
 def _opens_a_page(request: Request, accept: Accept) -> bool:

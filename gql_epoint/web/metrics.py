@@ -84,6 +84,11 @@ class Metrics:
             buckets=_REQUEST_BUCKETS_S,
             registry=self.registry,
         )
+        self._held_up = Counter(
+            "gql_epoint_confirmations_held_up",
+            "Confirmations that were refused because their address tried to pay, or was declined, too often.",
+            registry=self.registry,
+        )
         self.sockets = Gauge(
             "gql_epoint_websocket_connections", "WebSocket connections that are open.", registry=self.registry
         )
@@ -102,6 +107,10 @@ class Metrics:
     def callback_taken(self, fate: str) -> None:
         """Count a callback by one of CALLBACK_FATES."""
         self._callbacks.labels(fate).inc()
+
+    def confirmation_held_up(self) -> None:
+        """Count a confirmation that was refused for its address."""
+        self._held_up.inc()
 
     def request_served(self, path: str, method: str, status: int, seconds: float) -> None:
         """Count a request; the path must be one of few."""

@@ -11,6 +11,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from gql_epoint.web.safe_headers import SAFE_HEADERS
+
 _encoder = msgspec.json.Encoder()
 
 NO_STORE = {"Cache-Control": "no-store"}
@@ -61,6 +63,8 @@ async def on_http_exception(_request: Request, exc: Exception) -> Response:
 async def on_bug(request: Request, _exc: Exception) -> Response:
     """Answer an exception that nobody expected; the server logs it, and the client gets its request's name only."""
     request_id = request.scope.get("state", {}).get("request_id", "-")
-    # Sent from outside the middleware that names requests, so the header is written here.
+    # Sent from outside the middleware that names requests, so these headers are written here.
     message = f"Something went wrong here. Name request {request_id}."
-    return Refusal(500, message, "INTERNAL_ERROR", X_Request_ID=request_id).response()
+    response = Refusal(500, message, "INTERNAL_ERROR", X_Request_ID=request_id).response()
+    response.headers.update(SAFE_HEADERS)
+    return response

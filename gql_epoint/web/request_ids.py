@@ -9,6 +9,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gql_epoint import correlation
+from gql_epoint.redaction import redact
 
 _HEADER = "X-Request-ID"
 _SAFE = re.compile(r"[A-Za-z0-9._-]{8,64}")
@@ -29,7 +30,8 @@ class RequestIds:
             await self._app(scope, receive, send)
             return
         theirs = Headers(scope=scope).get(_HEADER, "")
-        request_id = theirs if _SAFE.fullmatch(theirs) else uuid.uuid4().hex
+        is_harmless = _SAFE.fullmatch(theirs) and redact(theirs) == theirs
+        request_id = theirs if is_harmless else uuid.uuid4().hex
         scope.setdefault("state", {})["request_id"] = request_id
         correlation.request_id.set(request_id)
 

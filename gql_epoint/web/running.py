@@ -69,7 +69,7 @@ class Runner:
     ) -> ExecutionResult:
         """Return the result of a query or mutation. Raises OtherTypeError for what is not in `allowed`."""
         try:
-            asked = self._documents.resolve(asked, may_add=context.credential is not None)
+            asked = self._documents.resolve(asked, context.credential)
         except DocumentError as exc:
             return failed(exc.message, exc.code)
         for operation_type in (OperationType.QUERY, OperationType.MUTATION):
@@ -118,7 +118,7 @@ class Runner:
                     yield result
 
     async def _subscription(self, asked: Asked, context: RequestContext) -> AsyncGenerator[ExecutionResult, None]:
-        asked = self._documents.resolve(asked, may_add=False)  # It was found a moment ago.
+        asked = self._documents.resolve(asked, context.credential)  # It was found a moment ago.
         stream = await self._schema.stream(
             asked.query,
             variable_values=asked.variables,
@@ -149,7 +149,9 @@ class Runner:
         except MissingQueryError:
             return failed("The request has no query.", "BAD_REQUEST")
         except CannotGetOperationTypeError as exc:
-            return failed(exc.as_http_error_reason(), "BAD_REQUEST")
+            # Its text quotes the name, which need not even look like one.
+            unknown = "The document has no operation of this name."
+            return failed(unknown if asked.operation_name else exc.as_http_error_reason(), "BAD_REQUEST")
         except InvalidOperationTypeError as exc:
             raise OtherTypeError(exc.operation_type) from None
 
@@ -170,9 +172,9 @@ class Runner:
             task.exception()  # Whoever waited was told.
 
 
-def failed(message: str, code: str) -> PreExecutionError:
+def failed(message: str, code: str, **extensions: object) -> PreExecutionError:
     """Return the result of an operation that could not be run."""
-    return PreExecutionError(data=None, errors=[GraphQLError(message, extensions={"code": code})])
+    return PreExecutionError(data=None, errors=[GraphQLError(message, extensions={"code": code, **extensions})])
 
 
 def is_request_error(result: ExecutionResult) -> bool:

@@ -26,6 +26,8 @@ from gql_epoint.web.asking import Asked, read_post
 from gql_epoint.web.replies import NO_STORE, Refusal
 from gql_epoint.web.running import Runner, formatted
 from gql_epoint.web.streams import HEARTBEAT_S, STREAM_HEADERS, EventFraming, end, paced
+from gql_epoint.web.throttle import Places, Throttle, TrafficLimits
+from gql_epoint.web.traffic import too_many_connections
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -52,12 +54,16 @@ class SingleConnections:
         closing: asyncio.Event,
         *,
         body_bytes_max: int,
+        throttle: Throttle | None = None,
+        operations_max: int = OPERATIONS_MAX,
         open_within_s: float = OPEN_WITHIN_S,
         heartbeat_s: float = HEARTBEAT_S,
     ) -> None:
         self._runner = runner
         self._closing = closing
         self._body_bytes_max = body_bytes_max
+        self._operations_max = operations_max
+        self._throttle = throttle or Throttle(TrafficLimits())
         self._open_within_s = open_within_s
         self._heartbeat_s = heartbeat_s
         self._streams: dict[str, _Stream] = {}
@@ -69,16 +75,24 @@ class SingleConnections:
         if len(self._streams) >= STREAMS_MAX or self._held[owner] >= STREAMS_PER_CREDENTIAL_MAX:
             raise Refusal(429, "Too many event streams.", "TOO_MANY_STREAMS", Retry_After="30")
         token = secrets.token_urlsafe(32)
-        stream = self._streams[token] = _Stream(owner, lasts_s)
+        stream = self._streams[token] = _Stream(
+            owner, lasts_s, context.credential.digest if context.credential else None
+        )
         self._held[owner] += 1
         stream.giving_up = asyncio.get_running_loop().call_later(self._open_within_s, self._give_up, token)
         return PlainTextResponse(token, 201, headers=NO_STORE)
 
-    def open(self, token: str) -> Response:
+    def open(self, token: str, context: RequestContext) -> Response:
         """Open a reserved stream. Its operations end with it."""
         stream = self._find(token)
         if stream.opened:
             raise Refusal(409, "The event stream is open already.", "CONFLICT")
+        if context.credential is None and stream.digest is not None:
+            # An EventSource sends no header, so nobody has counted it for its client token yet.
+            places = self._throttle.place_of_token(stream.digest)
+            if not self._throttle.enter(places):
+                raise too_many_connections()
+            stream.places = places
         stream.opened = True
         if stream.giving_up is not None:
             stream.giving_up.cancel()
@@ -96,8 +110,8 @@ class SingleConnections:
             raise Refusal(400, "The request has no query.")
         if operation_id in stream.operations:
             raise Refusal(409, "An operation with this id is running.", "CONFLICT")
-        if len(stream.operations) >= OPERATIONS_MAX:
-            raise Refusal(429, f"A stream carries {OPERATIONS_MAX} operations.", "TOO_MANY_OPERATIONS")
+        if len(stream.operations) >= self._operations_max:
+            raise Refusal(429, f"A stream carries {self._operations_max} operations.", "TOO_MANY_OPERATIONS")
         task = asyncio.create_task(_operate(stream, self._runner, operation_id, asked, context))
         stream.operations[operation_id] = task
         return Response(status_code=202, headers=NO_STORE)
@@ -121,6 +135,7 @@ class SingleConnections:
         stream = self._streams.pop(token, None)
         if stream is None:
             return
+        self._throttle.leave(stream.places)
         self._held[stream.owner] -= 1
         self._held += Counter()  # forgets those at zero
         for task in stream.operations.values():
@@ -130,8 +145,10 @@ class SingleConnections:
 class _Stream:
     """One stream and the operations on it."""
 
-    def __init__(self, owner: str, lasts_s: float | None) -> None:
+    def __init__(self, owner: str, lasts_s: float | None, digest: str | None) -> None:
         self.owner = owner
+        self.digest = digest
+        self.places: Places = ()
         self.lasts_until = None if lasts_s is None else asyncio.get_running_loop().time() + lasts_s
         self.opened = False
         self.giving_up: asyncio.TimerHandle | None = None

@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
+from math import ceil
 from typing import TYPE_CHECKING
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -37,6 +38,7 @@ from gql_epoint.web.socket_messages import (
     decode,
     encode,
 )
+from gql_epoint.web.throttle import Places, Throttle, TrafficLimits
 from gql_epoint.web.visitors import Visitors
 
 if TYPE_CHECKING:
@@ -66,6 +68,7 @@ class Sockets:
         visitors: Visitors,
         *,
         allowed_origins: tuple[str, ...],
+        throttle: Throttle | None = None,
         init_timeout_s: float = INIT_TIMEOUT_S,
         operations_max: int = OPERATIONS_MAX,
         connections_max: int = CONNECTIONS_MAX,
@@ -73,6 +76,7 @@ class Sockets:
     ) -> None:
         self.runner = runner
         self.visitors = visitors
+        self.throttle = throttle or Throttle(TrafficLimits())
         self.init_timeout_s = init_timeout_s
         self.operations_max = operations_max
         self.connections_per_credential_max = connections_per_credential_max
@@ -122,6 +126,7 @@ class _Connection:
         self._ending: set[asyncio.Task[None]] = set()
         self._open = True
         self._counted = False
+        self._places: Places = ()
 
     async def run(self) -> None:
         """Take messages until the client goes or breaks the protocol; then stop whatever is running."""
@@ -188,10 +193,16 @@ class _Connection:
         name = self._credential.name if self._credential else None
         if self._sockets.connections[name] >= self._sockets.connections_per_credential_max:
             raise Close(_TOO_MANY.code, _TOO_MANY.reason)
+        digest = self._credential.digest if self._credential else None
+        places = self._sockets.throttle.place_of_token(digest) if digest is not None else ()
+        if not self._sockets.throttle.enter(places):
+            raise Close(_TOO_MANY.code, _TOO_MANY.reason)
+        self._places = places
         self._sockets.connections[name] += 1
         self._counted = True
 
     def _uncount(self) -> None:
+        self._sockets.throttle.leave(self._places)
         if self._counted:
             name = self._credential.name if self._credential else None
             self._sockets.connections[name] -= 1
@@ -205,7 +216,11 @@ class _Connection:
             raise Close(CloseCode.SUBSCRIBER_EXISTS, f"Subscriber for {operation_id} already exists")
         # Those that are still ending count as well, or a client could pile them up.
         too_many = len(self._operations) + len(self._ending) >= self._sockets.operations_max
-        run = self._refuse(operation_id) if too_many else self._operate(operation_id, asked)
+        wait_s = self._sockets.throttle.count_operation(self._socket.scope, self._credential)
+        if too_many:
+            run = self._refuse(operation_id)
+        else:
+            run = self._hold_up(operation_id, wait_s) if wait_s else self._operate(operation_id, asked)
         task = asyncio.create_task(run)
         self._operations[operation_id] = task
         task.add_done_callback(self._ended)
@@ -223,8 +238,7 @@ class _Connection:
             logger.error("an operation over WebSocket failed", exc_info=exc)
 
     async def _operate(self, operation_id: str, asked: Asked) -> None:
-        request_id = self._socket.state.request_id
-        context = self._sockets.visitors.context(self._credential, request_id)
+        context = self._sockets.visitors.context(self._socket, self._credential)
         async with contextlib.aclosing(self._sockets.runner.results(asked, context)) as results:
             async for result in results:
                 if self._credential is not None and is_unauthenticated(result):
@@ -241,6 +255,10 @@ class _Connection:
     async def _refuse(self, operation_id: str) -> None:
         message = f"A connection carries {self._sockets.operations_max} operations at a time."
         await self._fail(operation_id, failed(message, "TOO_MANY_OPERATIONS"))
+
+    async def _hold_up(self, operation_id: str, wait_s: float) -> None:
+        message = "Too many requests. Try again after the milliseconds that `extensions.retryAfterMs` says."
+        await self._fail(operation_id, failed(message, "RATE_LIMITED", retryAfterMs=ceil(wait_s * 1000)))
 
     async def _fail(self, operation_id: str, result: ExecutionResult) -> None:
         self._operations.pop(operation_id, None)

@@ -12,19 +12,25 @@ from gql_epoint.cashier import Cashier
 from gql_epoint.errors import StoreUnavailableError
 from gql_epoint.schema.access import Credential
 from gql_epoint.schema.context import Place, RequestContext
+from gql_epoint.setting_values import Network
 from gql_epoint.simulator_control import SimulatorControl
+from gql_epoint.web.addresses import customer_address
 from gql_epoint.web.credentials import Doorkeeper, WrongCredentialError
 from gql_epoint.web.replies import Refusal
 
 
 class Visitors(msgspec.Struct, frozen=True, kw_only=True):
-    """Whoever comes to the endpoint."""
+    """Whoever comes to the endpoint.
+
+    With `proxies`, which may be none, the attempts of browsers are counted by the addresses that those report.
+    """
 
     cashier: Cashier
     doorkeeper: Doorkeeper
     merchant: str
     sandbox: bool
     simulator: SimulatorControl | None = None
+    proxies: tuple[Network, ...] | None = None
 
     def seconds_left(self, credential: Credential | None) -> float | None:
         """Return how long a connection may go on with this credential; None is for ever."""
@@ -39,22 +45,24 @@ class Visitors(msgspec.Struct, frozen=True, kw_only=True):
         except StoreUnavailableError:
             message = "The service cannot reach its database. Try again a little later."
             raise Refusal(503, message, "SERVICE_UNAVAILABLE", Retry_After="1") from None
-        return self.context(credential, request.state.request_id, request.headers.get("last-event-id"))
+        return self.context(request, credential, request.headers.get("last-event-id"))
 
     async def of_socket(self, payload: Mapping[str, Any]) -> Credential | None:
         """Return the credential in the payload of `connection_init`. Raises WrongCredentialError."""
         return await self.doorkeeper.admit_socket(payload)
 
     def context(
-        self, credential: Credential | None, request_id: str, resume_after: str | None = None
+        self, connection: HTTPConnection, credential: Credential | None, resume_after: str | None = None
     ) -> RequestContext:
         """Return the context of one operation; an empty id to resume after is the beginning, as browsers say it."""
+        is_counted = self.proxies is not None and credential is not None and credential.is_browser
         return RequestContext(
             cashier=self.cashier,
             credential=credential,
             merchant=self.merchant,
             sandbox=self.sandbox,
-            request_id=request_id,
+            request_id=connection.state.request_id,
+            address=customer_address(connection.scope, self.proxies or ()) if is_counted else None,
             place=Place(resume_after=resume_after or None),
             simulator=self.simulator,
         )

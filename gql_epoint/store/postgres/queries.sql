@@ -177,6 +177,29 @@ SELECT * FROM saved_cards WHERE checkout_id = :checkout_id ORDER BY status = 'AC
 -- name: client_token
 SELECT * FROM client_tokens WHERE digest = :digest;
 
+-- name: lock_address
+SELECT pg_advisory_xact_lock(hashtextextended('gql-epoint:address:' || :address, 0));
+
+-- name: address_record
+SELECT count(*) AS attempts, min(started_at) AS first_attempt_at,
+  count(*) FILTER (WHERE declined) AS declines, min(started_at) FILTER (WHERE declined) AS first_decline_at
+FROM checkout_attempts WHERE address = :address AND started_at > :since;
+
+-- name: mark_declined
+UPDATE checkout_attempts SET declined = true WHERE id = :id;
+
+-- name: delete_attempts
+WITH over AS MATERIALIZED (
+  SELECT id FROM checkout_attempts WHERE started_at <= :before ORDER BY started_at LIMIT :limit FOR UPDATE SKIP LOCKED
+)
+DELETE FROM checkout_attempts USING over WHERE checkout_attempts.id = over.id RETURNING checkout_attempts.id;
+
+-- name: delete_expired_tokens
+WITH over AS MATERIALIZED (
+  SELECT digest FROM client_tokens WHERE expires_at <= :now ORDER BY expires_at LIMIT :limit FOR UPDATE SKIP LOCKED
+)
+DELETE FROM client_tokens USING over WHERE client_tokens.digest = over.digest RETURNING client_tokens.digest;
+
 -- Numbers that are read often: each is in an index of its own.
 
 -- name: backlog

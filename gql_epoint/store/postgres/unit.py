@@ -8,13 +8,21 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from gql_epoint.ledger.checkout import Checkout, ClientToken
+from gql_epoint.ledger.checkout import Checkout, CheckoutAttempt, ClientToken
 from gql_epoint.ledger.transaction import CallbackRecord, Disposition, Event, Refund, SavedCard, Transaction
 from gql_epoint.store.postgres.connecting import LostRaceError
 from gql_epoint.store.postgres.statements import Statement, statement
-from gql_epoint.store.protocol import Backlog, IdempotencyRecord, Migrations, Page, TransactionFilter, Wakeup
+from gql_epoint.store.protocol import (
+    AddressRecord,
+    Backlog,
+    IdempotencyRecord,
+    Migrations,
+    Page,
+    TransactionFilter,
+    Wakeup,
+)
 from gql_epoint.store.queries import load_migrations
-from gql_epoint.store.rows import RowCodec, to_backlog, to_microseconds
+from gql_epoint.store.rows import RowCodec, to_address_record, to_backlog, to_microseconds
 
 StructT = TypeVar("StructT", bound=msgspec.Struct)
 
@@ -28,6 +36,7 @@ EVENT = RowCodec(Event)
 IDEMPOTENCY = RowCodec(IdempotencyRecord)
 CHECKOUT = RowCodec(Checkout)
 CLIENT_TOKEN = RowCodec(ClientToken)
+ATTEMPT = RowCodec(CheckoutAttempt)
 
 _INSERT_TRANSACTION = statement(TRANSACTION.insert("transactions"))
 _SAVE_TRANSACTION = statement(TRANSACTION.update("transactions"))
@@ -39,6 +48,7 @@ _INSERT_EVENT = statement(EVENT.insert("events"))
 _INSERT_IDEMPOTENCY = statement(IDEMPOTENCY.insert("idempotency"))
 _INSERT_CHECKOUT, _SAVE_CHECKOUT = statement(CHECKOUT.insert("checkouts")), statement(CHECKOUT.update("checkouts"))
 _INSERT_CLIENT_TOKEN = statement(CLIENT_TOKEN.insert("client_tokens"))
+_INSERT_ATTEMPT = statement(ATTEMPT.insert("checkout_attempts"))
 
 
 class PostgresUnit:
@@ -228,6 +238,29 @@ class PostgresUnit:
 
     async def insert_client_token(self, token: ClientToken) -> None:
         await self._execute(_INSERT_CLIENT_TOKEN, CLIENT_TOKEN.to_row(token))
+
+    # -- attempts by address ------------------------------------------------------------------------------
+
+    async def lock_address(self, address: str) -> None:
+        # Apart from the count: a statement sees what was committed before it began, not before it got the lock.
+        await self._rows("lock_address", address=address)
+
+    async def address_record(self, address: str, since: datetime) -> AddressRecord:
+        return to_address_record(
+            (await self._rows("address_record", address=address, since=to_microseconds(since)))[0]
+        )
+
+    async def insert_attempt(self, attempt: CheckoutAttempt) -> None:
+        await self._execute(_INSERT_ATTEMPT, ATTEMPT.to_row(attempt))
+
+    async def mark_declined(self, attempt_id: str) -> None:
+        await self._rows("mark_declined", id=attempt_id)
+
+    async def delete_attempts(self, before: datetime, limit: int) -> int:
+        return len(await self._rows("delete_attempts", before=to_microseconds(before), limit=limit))
+
+    async def delete_expired_tokens(self, limit: int) -> int:
+        return len(await self._rows("delete_expired_tokens", now=to_microseconds(self.now), limit=limit))
 
     # -- the sweep ----------------------------------------------------------------------------------------
 

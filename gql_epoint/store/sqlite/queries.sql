@@ -164,6 +164,24 @@ SELECT * FROM saved_cards WHERE checkout_id = :checkout_id ORDER BY status = 'AC
 -- name: client_token
 SELECT * FROM client_tokens WHERE digest = :digest;
 
+-- name: address_record
+SELECT count(*) AS attempts, min(started_at) AS first_attempt_at,
+  coalesce(sum(declined), 0) AS declines, min(CASE WHEN declined THEN started_at END) AS first_decline_at
+FROM checkout_attempts WHERE address = :address AND started_at > :since;
+
+-- name: mark_declined
+UPDATE checkout_attempts SET declined = 1 WHERE id = :id;
+
+-- name: delete_attempts
+DELETE FROM checkout_attempts WHERE id IN (
+  SELECT id FROM checkout_attempts WHERE started_at <= :before ORDER BY started_at LIMIT :limit
+) RETURNING id;
+
+-- name: delete_expired_tokens
+DELETE FROM client_tokens WHERE digest IN (
+  SELECT digest FROM client_tokens WHERE expires_at <= :now ORDER BY expires_at LIMIT :limit
+) RETURNING digest;
+
 -- Numbers that are read often: each is in an index of its own.
 
 -- name: backlog

@@ -9,11 +9,19 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from gql_epoint.ledger.checkout import Checkout, ClientToken
+from gql_epoint.ledger.checkout import Checkout, CheckoutAttempt, ClientToken
 from gql_epoint.ledger.transaction import CallbackRecord, Disposition, Event, Refund, SavedCard, Transaction
-from gql_epoint.store.protocol import Backlog, IdempotencyRecord, Migrations, Page, TransactionFilter, Wakeup
+from gql_epoint.store.protocol import (
+    AddressRecord,
+    Backlog,
+    IdempotencyRecord,
+    Migrations,
+    Page,
+    TransactionFilter,
+    Wakeup,
+)
 from gql_epoint.store.queries import load_migrations, load_queries
-from gql_epoint.store.rows import RowCodec, to_backlog, to_microseconds
+from gql_epoint.store.rows import RowCodec, to_address_record, to_backlog, to_microseconds
 
 StructT = TypeVar("StructT", bound=msgspec.Struct)
 
@@ -27,6 +35,7 @@ EVENT = RowCodec(Event)
 IDEMPOTENCY = RowCodec(IdempotencyRecord)
 CHECKOUT = RowCodec(Checkout)
 CLIENT_TOKEN = RowCodec(ClientToken)
+ATTEMPT = RowCodec(CheckoutAttempt)
 
 _INSERT_TRANSACTION, _SAVE_TRANSACTION = TRANSACTION.insert("transactions"), TRANSACTION.update("transactions")
 _INSERT_REFUND, _SAVE_REFUND = REFUND.insert("refunds"), REFUND.update("refunds")
@@ -36,6 +45,7 @@ _INSERT_EVENT = EVENT.insert("events")
 _INSERT_IDEMPOTENCY = IDEMPOTENCY.insert("idempotency")
 _INSERT_CHECKOUT, _SAVE_CHECKOUT = CHECKOUT.insert("checkouts"), CHECKOUT.update("checkouts")
 _INSERT_CLIENT_TOKEN = CLIENT_TOKEN.insert("client_tokens")
+_INSERT_ATTEMPT = ATTEMPT.insert("checkout_attempts")
 
 
 class SqliteUnit:
@@ -201,6 +211,27 @@ class SqliteUnit:
     async def insert_client_token(self, token: ClientToken) -> None:
         self._connection.execute(_INSERT_CLIENT_TOKEN, CLIENT_TOKEN.to_row(token))
 
+    # -- attempts by address ------------------------------------------------------------------------------
+
+    async def lock_address(self, address: str) -> None:
+        """There is one writer, so nobody else counts."""
+
+    async def address_record(self, address: str, since: datetime) -> AddressRecord:
+        values = {"address": address, "since": to_microseconds(since)}
+        return to_address_record(self._connection.execute(_QUERIES["address_record"], values).fetchone())
+
+    async def insert_attempt(self, attempt: CheckoutAttempt) -> None:
+        self._connection.execute(_INSERT_ATTEMPT, ATTEMPT.to_row(attempt))
+
+    async def mark_declined(self, attempt_id: str) -> None:
+        self._connection.execute(_QUERIES["mark_declined"], {"id": attempt_id})
+
+    async def delete_attempts(self, before: datetime, limit: int) -> int:
+        return self._deleted("delete_attempts", before=to_microseconds(before), limit=limit)
+
+    async def delete_expired_tokens(self, limit: int) -> int:
+        return self._deleted("delete_expired_tokens", now=to_microseconds(self.now), limit=limit)
+
     # -- the sweep ----------------------------------------------------------------------------------------
 
     async def reconcile_lag(self) -> float:
@@ -230,6 +261,9 @@ class SqliteUnit:
         if not page.backwards:
             return self._many(codec, name, limit=page.limit, **values)
         return self._many(codec, f"{name}_backwards", limit=page.limit, **values)[::-1]
+
+    def _deleted(self, name: str, **values: int) -> int:
+        return len(self._connection.execute(_QUERIES[name], values).fetchall())
 
     def _claim(self, limit: int, lease: timedelta) -> dict[str, int]:
         now = to_microseconds(self.now)
