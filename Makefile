@@ -2,7 +2,7 @@
 # `make` shows the list. Virtual environment, versions and tools look after themselves.
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-cluster test check schema test-browser test-clients torture explorer clean
+.PHONY: help run run-cluster test check schema test-browser test-clients torture explorer released clean
 .DELETE_ON_ERROR:
 
 VENV := .venv
@@ -40,6 +40,11 @@ check: $(VENV)/.check ## Lint, format, types, and whether schema.graphql is up t
 schema: $(VENV)/.run ## Write schema.graphql anew
 	$(BIN)/gql-epoint schema > schema.graphql.new
 	mv schema.graphql.new schema.graphql
+
+released: ## Keep the schema of the version in pyproject.toml, which the next release must not break
+	@version=$$(sed -n 's/^version = "\(.*\)"$$/\1/p' pyproject.toml); \
+	{ echo "# The schema of $$version"; cat schema.graphql; } > tests/clients/released.graphql; \
+	echo "tests/clients/released.graphql is the schema of $$version."
 
 test-browser: $(VENV)/.browser ## Drive the explorer in a real Chromium; CHROMIUM names one
 	@browser="$(CHROMIUM)"; \
