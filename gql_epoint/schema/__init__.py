@@ -18,6 +18,7 @@ from gql_epoint.schema.access import (
     read_requirements,
 )
 from gql_epoint.schema.checkouts import Mutation, Query, Subscription
+from gql_epoint.schema.deadlines import executor_with
 from gql_epoint.schema.errors import ERROR_TYPES
 from gql_epoint.schema.events import EVENT_TYPES
 from gql_epoint.schema.guards import GuardExtension, Known, money_fields
@@ -25,6 +26,9 @@ from gql_epoint.schema.limits import check_text
 from gql_epoint.schema.masking import MaskingExtension, mask_result
 from gql_epoint.schema.scalars import SCALARS
 from gql_epoint.schema.tracing import TracingExtension
+
+EVENT_DEADLINE_S = 30.0
+"""How long the work on one event of a subscription may take."""
 
 
 class Schema(strawberry.Schema):
@@ -78,7 +82,7 @@ async def _once(result: ExecutionResult) -> AsyncGenerator[ExecutionResult, None
     yield result
 
 
-def build_schema() -> Schema:
+def build_schema(*, event_deadline_s: float = EVENT_DEADLINE_S) -> Schema:
     """Return the schema. Its context value is a RequestContext."""
     return Schema(
         query=Query,
@@ -88,6 +92,7 @@ def build_schema() -> Schema:
         # The first is the outermost: masking sees what every other extension and the resolvers leave behind.
         extensions=(MaskingExtension, GuardExtension, AccessExtension, TracingExtension),
         config=StrawberryConfig(scalar_map=SCALARS),
+        execution_context_class=executor_with(event_deadline_s),
     )
 
 
