@@ -6,6 +6,7 @@ text of an error: these may hold personal data.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -27,6 +28,22 @@ def server_span(name: str, headers: Mapping[str, str], **attributes: str | int) 
         return
     context = propagate.extract(headers)
     with _started(name, trace.SpanKind.SERVER, attributes, context):
+        yield
+
+
+@contextlib.contextmanager
+def operation_span(extensions: Mapping[str, Any] | None) -> Iterator[None]:
+    """Run the block as one of the GraphQL operations that share a connection.
+
+    A caller's trace goes on in it if the extensions of the request hold its `traceparent`: the headers of the
+    connection are older than the operation. An operation that its client stops has not failed.
+    """
+    if trace is None:
+        yield
+        return
+    carrier = {name: value for name, value in (extensions or {}).items() if isinstance(value, str)}
+    context = propagate.extract(carrier) if "traceparent" in carrier else None
+    with _started("GraphQL Operation", trace.SpanKind.SERVER, {}, context, quiet=asyncio.CancelledError):
         yield
 
 
@@ -57,7 +74,13 @@ def note_operation(kind: str, name: str | None) -> None:
 
 
 @contextlib.contextmanager
-def _started(name: str, kind: Any, attributes: Mapping[str, str | int], context: Any) -> Iterator[None]:
+def _started(
+    name: str,
+    kind: Any,
+    attributes: Mapping[str, str | int],
+    context: Any,
+    quiet: type[BaseException] | tuple[()] = (),
+) -> Iterator[None]:
     tracer = trace.get_tracer("gql_epoint")
     with tracer.start_as_current_span(
         name,
@@ -69,6 +92,8 @@ def _started(name: str, kind: Any, attributes: Mapping[str, str | int], context:
     ) as span:
         try:
             yield
+        except quiet:
+            raise
         except BaseException as exc:
             span.set_attribute("error.type", type(exc).__name__)
             span.set_status(trace.StatusCode.ERROR)

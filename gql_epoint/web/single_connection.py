@@ -22,6 +22,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
+from gql_epoint.tracing import operation_span
 from gql_epoint.web.asking import Asked, read_post
 from gql_epoint.web.replies import NO_STORE, Refusal
 from gql_epoint.web.running import Runner, formatted
@@ -163,9 +164,10 @@ def _owner(context: RequestContext) -> str:
 async def _operate(
     stream: _Stream, runner: Runner, operation_id: str, asked: Asked, context: RequestContext
 ) -> None:
-    async with contextlib.aclosing(runner.results(asked, context)) as results:
-        async for result in results:
-            await stream.frames.put(_frame("next", {"id": operation_id, "payload": formatted(result)}))
+    with operation_span(asked.extensions):
+        async with contextlib.aclosing(runner.results(asked, context)) as results:
+            async for result in results:
+                await stream.frames.put(_frame("next", {"id": operation_id, "payload": formatted(result)}))
     stream.operations.pop(operation_id, None)
     await stream.frames.put(_frame("complete", {"id": operation_id}))
 

@@ -19,6 +19,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from strawberry.http.websocket_origin import is_same_origin, normalize_allowed_origins, normalize_origin
 
 from gql_epoint.errors import StoreUnavailableError
+from gql_epoint.tracing import operation_span
 from gql_epoint.web.asking import Asked
 from gql_epoint.web.credentials import WrongCredentialError
 from gql_epoint.web.running import Runner, failed, formatted, is_request_error, is_unauthenticated
@@ -205,7 +206,7 @@ class _Connection:
             raise Close(CloseCode.SUBSCRIBER_EXISTS, f"Subscriber for {operation_id} already exists")
         # Those that are still ending count as well, or a client could pile them up.
         too_many = len(self._operations) + len(self._ending) >= self._sockets.operations_max
-        run = self._refuse(operation_id) if too_many else self._operate(operation_id, asked)
+        run = self._refuse(operation_id) if too_many else self._traced(operation_id, asked)
         task = asyncio.create_task(run)
         self._operations[operation_id] = task
         task.add_done_callback(self._ended)
@@ -221,6 +222,10 @@ class _Connection:
         self._ending.discard(task)
         if not task.cancelled() and (exc := task.exception()) is not None:
             logger.error("an operation over WebSocket failed", exc_info=exc)
+
+    async def _traced(self, operation_id: str, asked: Asked) -> None:
+        with operation_span(asked.extensions):
+            await self._operate(operation_id, asked)
 
     async def _operate(self, operation_id: str, asked: Asked) -> None:
         request_id = self._socket.state.request_id
