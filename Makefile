@@ -2,7 +2,7 @@
 # `make` shows the list. Virtual environment, versions and tools look after themselves.
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-cluster test check schema test-browser test-clients torture explorer released clean
+.PHONY: help run run-cluster test check schema test-browser test-clients torture bench-documents explorer released clean
 .DELETE_ON_ERROR:
 
 VENV := .venv
@@ -17,7 +17,7 @@ PIP := PIP_CONSTRAINT=$(PINS) PIP_BUILD_CONSTRAINT=$(PINS) $(BIN)/python -m pip 
 INSTALL = @echo "Installing $(1) ..."; $(PIP) --editable '.$(2)' && touch $@
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(VENV)/.run ## Start the service and a local EPoint; PORT=9080 SIMULATOR_PORT=9081 choose others
 	@$(BIN)/gql-epoint sandbox $(if $(PORT),--port $(PORT)) $(if $(SIMULATOR_PORT),--simulator-port $(SIMULATOR_PORT))
@@ -30,6 +30,9 @@ test: $(VENV)/.test ## Run the tests; ARGS="-k refund" chooses some
 
 torture: $(VENV)/.test ## Simulate bad days; SEED=7 chooses them, MINUTES=5 how many (0: one round of just that seed)
 	$(BIN)/python -m tests.torture $(or $(SEED),$$(date +%s)) $(or $(MINUTES),1)
+
+bench-documents: $(VENV)/.test ## Time the refusal of documents made to be slow, and what they cost their neighbours
+	@$(BIN)/python -m tests.benchmarks.documents $(RUNS)
 
 check: $(VENV)/.check ## Lint, format, types, and whether schema.graphql is up to date
 	$(BIN)/ruff check .

@@ -128,6 +128,7 @@ EDGES: dict[str, tuple[Callable[[int], str], int]] = {
     "nesting": (SHAPES["deep lists"], LIMITS.nesting - 2),
     "tokens": (lambda n: "{ a(b: [" + "1 " * (n - 9) + "]) }", LIMITS.tokens),
     "characters": (lambda n: "{ a }" + " " * (n - 5), LIMITS.characters),
+    "word": (SHAPES["a long number"], LIMITS.word),
 }
 
 
@@ -138,6 +139,13 @@ def test_a_limit_is_reached_and_not_passed(limit: str) -> None:
 
     check(shape(edge))
     assert refused(shape(edge + 1)) == limit
+
+
+def test_texts_and_comments_are_no_words() -> None:
+    """Their length is limited with that of the whole document; names and numbers are what is short."""
+    check(SHAPES["one long text"](LIMITS.word * 5))
+    check("{ viewer { level } } #" + "x" * LIMITS.word * 5)
+    assert refused("{ viewer { " + "x" * (LIMITS.word + 1) + " } }") == "word"
 
 
 @pytest.mark.parametrize("levels", [20, 59])
