@@ -64,6 +64,14 @@ def test_only_documents_of_the_manifest_run_if_so_set() -> None:
         assert code_of(documents, asked) == "DOCUMENT_NOT_TRUSTED"
 
 
+def test_a_name_and_an_empty_text_are_a_name() -> None:
+    """The graphql-ws client sends a `query` with each message, an empty one if need be."""
+    documents = Documents({"a": ASK}, only=True)
+
+    assert text_of(documents, Asked(document_id="a", query="")) == ASK
+    assert code_of(documents, Asked(document_id="a", query="{ other }")) == "BAD_REQUEST"
+
+
 # -- automatic persisted queries ------------------------------------------------------------------------------
 
 
