@@ -207,7 +207,13 @@ class Wire:
         self.sent: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self.received: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         scope |= {"asgi": {"version": "3.0"}, "path": "/graphql", "query_string": b"", "state": {"request_id": "r"}}
-        self.call = asyncio.create_task((app or endpoint(**options))(scope, self.received.get, self.sent.put))  # type: ignore[arg-type]
+        self.broken = False
+        self.call = asyncio.create_task((app or endpoint(**options))(scope, self.received.get, self.send))  # type: ignore[arg-type]
+
+    async def send(self, message: Any) -> None:
+        if self.broken:
+            raise OSError("the client has gone")
+        await self.sent.put(message)
 
     async def take(self) -> dict[str, Any]:
         async with asyncio.timeout(5):
@@ -303,6 +309,18 @@ async def test_sources_close_when_the_client_of_a_socket_goes() -> None:
             assert json.loads((await wire.take())["text"])["payload"] == {"data": {"ticks": 1}}
 
     assert sorted(log) == ["ticks began"] * 3 + ["ticks closed"] * 3
+
+
+async def test_an_answer_for_a_client_that_has_gone_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
+    """Its first message finds out, and there are more: nothing of that is logged as a bug."""
+    async with connected() as wire:
+        say(wire, type="subscribe", id="1", payload={"query": "{ slow }"})
+        await until("query began")
+        wire.broken = True
+        await until("query ended")
+        await asyncio.sleep(0.05)
+
+    assert [record.getMessage() for record in caplog.records] == []
 
 
 async def test_a_source_closes_when_its_client_completes() -> None:

@@ -255,9 +255,12 @@ class _Connection:
         if not self._open:
             return
         # Whoever does not read is not waited for; its connection then ends by the server's own ping.
-        with contextlib.suppress(WebSocketDisconnect, TimeoutError):
-            async with asyncio.timeout(SEND_TIMEOUT_S):
-                await self._socket.send_text(encode(message))
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(SEND_TIMEOUT_S):
+                    await self._socket.send_text(encode(message))
+        except WebSocketDisconnect:
+            self._open = False  # To send once more would be a mistake of ours.
 
     async def _close(self, close: Close) -> None:
         self._open = False

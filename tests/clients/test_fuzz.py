@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
+import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import aiohttp
+import graphql
 import hypothesis
 import pytest
 from hypothesis import strategies as st
 
 from gql_epoint.keys import Scope, SecretKey, digest_of, new_secret_key
 from tests.service import Service
+from tests.shop import PAY, payment
 
+hypothesis_graphql = pytest.importorskip("hypothesis_graphql")
 schemathesis = pytest.importorskip("schemathesis")
 
 pytestmark = [pytest.mark.clients, pytest.mark.timeout(300)]
 
 PRIVATE_KEY = "s2kq9v1m7x4wz8c3b6n5t0r2y1u4i7o9p8a6d5f3g2h1"  # the simulator's second merchant
 EXAMPLES_MAX = 100
+SILENCE_S = 0.5
+KNOWN = "an-order-that-exists"
 
 nodes = schemathesis.graphql.nodes
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
@@ -33,7 +43,23 @@ SCALARS: dict[str, Any] = {
 for name, strategy in SCALARS.items():
     schemathesis.graphql.scalar(name, strategy.map(nodes.String))
 
-contract = schemathesis.graphql.from_path(Path(__file__).parents[2] / "schema.graphql")
+CONTRACT = Path(__file__).parents[2] / "schema.graphql"
+contract = schemathesis.graphql.from_path(CONTRACT)
+
+
+def subscriptions() -> st.SearchStrategy[str]:
+    """Schemathesis makes queries and mutations only, so subscriptions are made as queries of another schema."""
+    schema = graphql.build_schema(CONTRACT.read_text())
+    watching = graphql.GraphQLSchema(query=schema.subscription_type, types=list(schema.type_map.values()))
+    made = hypothesis_graphql.queries(
+        watching, custom_scalars={name: strategy.map(nodes.String) for name, strategy in SCALARS.items()}
+    )
+    return st.builds(lambda text, is_known: _subscription(text, is_known=is_known), made, st.booleans())
+
+
+def _subscription(query: str, *, is_known: bool) -> str:
+    named = re.sub(r'orderId: "(?:\\.|[^"\\])*"', f'orderId: "{KNOWN}"', query) if is_known else query
+    return f"subscription {named.removeprefix('query')}"
 
 
 class Live(Service):
@@ -80,6 +106,59 @@ def test_whatever_fits_the_schema_is_answered(case: Any, live: Live) -> None:
     assert "data" in answer or answer["errors"]
     for secret in (PRIVATE_KEY, live.key, "Traceback", "site-packages", "sqlite", str(live.directory)):
         assert secret not in response.text
+
+
+@hypothesis.given(document=subscriptions())
+@hypothesis.settings(
+    max_examples=EXAMPLES_MAX,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=list(hypothesis.HealthCheck),
+)
+def test_whatever_watches_is_answered_or_waits(document: str, live: Live, told: Counter[str]) -> None:
+    """Over WebSocket: a result, an error of that operation, or silence until something happens; never more."""
+    answer = asyncio.run(first_answer(live, document))
+
+    told[answer["type"]] += 1
+    assert "INTERNAL_ERROR" not in str(answer)
+    for secret in (PRIVATE_KEY, live.key, "Traceback", "site-packages", "sqlite", str(live.directory)):
+        assert secret not in str(answer)
+
+
+def test_watching_was_tried_in_earnest(told: Counter[str]) -> None:
+    """Run after the one before: some of what it made was valid and answered, and some was refused."""
+    assert told["next"] > 0
+    assert told["error"] > 0
+    assert told["closed"] == 0
+
+
+@pytest.fixture(scope="module")
+def told(live: Live) -> Counter[str]:
+    """What became of each subscription; there is a payment that can be watched."""
+
+    async def pay() -> None:
+        async with live.client(live.key) as client:
+            await client.execute(PAY, input=payment(KNOWN))
+
+    asyncio.run(pay())
+    return Counter()
+
+
+async def first_answer(live: Live, document: str) -> dict[str, Any]:
+    """Return the first message about an operation; after silence the connection must still work."""
+    async with live.client(live.key) as client, client.socket() as socket:
+        await socket.send_json({"id": "1", "type": "subscribe", "payload": {"query": document}})
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(SILENCE_S):
+                message = await socket.receive()
+                if message.type is not aiohttp.WSMsgType.TEXT:
+                    return {"type": "closed", "code": message.data}
+                return dict(message.json())
+        await socket.send_json({"id": "2", "type": "subscribe", "payload": {"query": "{ __typename }"}})
+        while (await socket.receive_json(timeout=5))["id"] != "2":
+            pass
+        return {"type": "silence"}
 
 
 def test_nothing_unexpected_is_in_the_log(live: Live) -> None:
