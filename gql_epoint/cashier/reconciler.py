@@ -133,7 +133,7 @@ class Reconciler:
         return len(claimed)
 
     async def _ask(self, transaction: Transaction) -> None:
-        correlation.transaction_id.set(transaction.id)
+        correlation.is_about(transaction.id, transaction.saved_card_id)
         reply: StatusReply | None = None
         if transaction.gateway.transaction_id is not None or transaction.gateway_order_id is not None:
             with contextlib.suppress(GatewayError):
@@ -159,6 +159,7 @@ class Reconciler:
         reached("sweep.applied")
 
     async def _ask_card(self, card: SavedCard) -> None:
+        correlation.is_about(card.transaction_id, card.id)
         reply: CardStatusReply | None = None
         if card.card_id is not None:
             with contextlib.suppress(GatewayError):
