@@ -61,7 +61,8 @@ class Reconciler:
         """Return for how many seconds the oldest work of the sweep has waited; 0 if none waits."""
 
         async def look(reader: Reader) -> float:
-            return await reader.reconcile_lag()
+            backlog = await reader.backlog()
+            return max(backlog.ask_lag_s(reader.now), backlog.settle_lag_s(reader.now))
 
         return await self._books.read(look)
 

@@ -79,6 +79,18 @@ class Backlog(msgspec.Struct, frozen=True, kw_only=True):
     oldest_ask_at: datetime | None
     oldest_deadline: datetime | None
 
+    def ask_lag_s(self, now: datetime) -> float:
+        """For how long the oldest question to EPoint is overdue, in seconds; 0 if none is."""
+        return _overdue_s(self.oldest_ask_at, now)
+
+    def settle_lag_s(self, now: datetime) -> float:
+        """For how long the oldest call without an answer is past its deadline, in seconds; 0 if none is."""
+        return _overdue_s(self.oldest_deadline, now)
+
+
+def _overdue_s(due: datetime | None, now: datetime) -> float:
+    return 0.0 if due is None else max(0.0, (now - due).total_seconds())
+
 
 class Wakeup(msgspec.Struct, frozen=True):
     """Something committed: the stream that changed and its newest version, 0 where only the change is known."""
@@ -150,9 +162,6 @@ class Reader(Protocol):
         """The card that a checkout has saved, else its latest registration."""
 
     async def client_token(self, digest: str) -> ClientToken | None: ...
-
-    async def reconcile_lag(self) -> float:
-        """For how many seconds the oldest overdue question or deadline has waited; 0 if there is none."""
 
     async def backlog(self) -> Backlog:
         """Count what an operator should know of."""

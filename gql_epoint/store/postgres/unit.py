@@ -229,13 +229,6 @@ class PostgresUnit:
     async def insert_client_token(self, token: ClientToken) -> None:
         await self._execute(_INSERT_CLIENT_TOKEN, CLIENT_TOKEN.to_row(token))
 
-    # -- the sweep ----------------------------------------------------------------------------------------
-
-    async def reconcile_lag(self) -> float:
-        now = to_microseconds(self.now)
-        rows = await self._rows("oldest_due", now=now)
-        return max((now - row["due"] for row in rows if row["due"] is not None), default=0) / 1_000_000
-
     # -- for operators ------------------------------------------------------------------------------------
 
     async def backlog(self) -> Backlog:

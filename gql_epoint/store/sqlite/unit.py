@@ -201,13 +201,6 @@ class SqliteUnit:
     async def insert_client_token(self, token: ClientToken) -> None:
         self._connection.execute(_INSERT_CLIENT_TOKEN, CLIENT_TOKEN.to_row(token))
 
-    # -- the sweep ----------------------------------------------------------------------------------------
-
-    async def reconcile_lag(self) -> float:
-        now = to_microseconds(self.now)
-        rows = self._connection.execute(_QUERIES["oldest_due"], {"now": now})
-        return max((now - row["due"] for row in rows if row["due"] is not None), default=0) / 1_000_000
-
     # -- for operators ------------------------------------------------------------------------------------
 
     async def backlog(self) -> Backlog:
