@@ -28,8 +28,8 @@ run-cluster: $(VENV)/.cluster ## Start PostgreSQL, three nodes over it and a loc
 test: $(VENV)/.test ## Run the tests; ARGS="-k refund" chooses some
 	$(BIN)/python -m pytest -m "not browser and not clients" $(ARGS)
 
-torture: $(VENV)/.test ## Simulate bad days; SEED=7 chooses them, MINUTES=5 how many (0: one round of just that seed)
-	$(BIN)/python -m tests.torture $(or $(SEED),$$(date +%s)) $(or $(MINUTES),1)
+torture: $(VENV)/.test ## Simulate bad days; SEED=7 chooses them, MINUTES=5 how many (0: just that round), STORE=sqlite or postgresql
+	$(BIN)/python -m tests.torture $(or $(SEED),$$(date +%s)) $(or $(MINUTES),1) $(STORE)
 
 bench-documents: $(VENV)/.test ## Time the refusal of documents made to be slow, and what they cost their neighbours
 	@$(BIN)/python -m tests.benchmarks.documents $(RUNS)
