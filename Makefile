@@ -2,7 +2,7 @@
 # `make` shows the list. Virtual environment, versions and tools look after themselves.
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-cluster test check schema test-browser test-clients torture bench-documents explorer released clean
+.PHONY: help run run-cluster test check schema test-browser test-clients torture bench-documents test-container explorer released clean
 .DELETE_ON_ERROR:
 
 VENV := .venv
@@ -26,7 +26,7 @@ run-cluster: $(VENV)/.cluster ## Start PostgreSQL, three nodes over it and a loc
 	@$(BIN)/gql-epoint cluster $(if $(PORTS),--ports $(PORTS)) $(if $(SIMULATOR_PORT),--simulator-port $(SIMULATOR_PORT))
 
 test: $(VENV)/.test ## Run the tests; ARGS="-k refund" chooses some
-	$(BIN)/python -m pytest -m "not browser and not clients" $(ARGS)
+	$(BIN)/python -m pytest -m "not browser and not clients and not container" $(ARGS)
 
 torture: $(VENV)/.test ## Simulate bad days; SEED=7 chooses them, MINUTES=5 how many (0: just that round), STORE=sqlite or postgresql
 	$(BIN)/python -m tests.torture $(or $(SEED),$$(date +%s)) $(or $(MINUTES),1) $(STORE)
@@ -69,6 +69,11 @@ test-clients: $(VENV)/.clients ## Run the clients that users bring against the s
 	  { echo "make test-clients needs Node 18 or newer; this is $$(node --version)" >&2; exit 1; }
 	cd tests/clients && npm ci --no-audit --no-fund --loglevel=error
 	$(BIN)/python -m pytest -m clients tests/clients $(ARGS)
+
+test-container: $(VENV)/.test ## Do what the Containerfile says without a container engine; needs root on Linux
+	@[ "$$(id -u)" = 0 ] && command -v unshare setpriv > /dev/null || \
+	  { echo "make test-container needs Linux, root, and unshare and setpriv of util-linux." >&2; exit 1; }
+	$(BIN)/python -m pytest -m container tests/container $(ARGS)
 
 explorer: ## Build the GraphiQL page anew from its sources; needs Node 20.19+ and npm
 	@for tool in node npm; do \
