@@ -41,7 +41,8 @@ def operation_span(extensions: Mapping[str, Any] | None) -> Iterator[None]:
     if trace is None:
         yield
         return
-    carrier = {name: value for name, value in (extensions or {}).items() if isinstance(value, str)}
+    given = {name: (extensions or {}).get(name) for name in ("traceparent", "tracestate")}
+    carrier = {name: value for name, value in given.items() if isinstance(value, str)}
     context = propagate.extract(carrier) if "traceparent" in carrier else None
     with _started("GraphQL Operation", trace.SpanKind.SERVER, {}, context, quiet=asyncio.CancelledError):
         yield

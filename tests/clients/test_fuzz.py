@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import re
 from collections import Counter
@@ -13,6 +14,7 @@ from typing import Any
 
 import aiohttp
 import graphql
+import httpx
 import hypothesis
 import pytest
 from hypothesis import strategies as st
@@ -47,6 +49,59 @@ CONTRACT = Path(__file__).parents[2] / "schema.graphql"
 contract = schemathesis.graphql.from_path(CONTRACT)
 
 
+bounded = hypothesis.settings(
+    max_examples=EXAMPLES_MAX,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=list(hypothesis.HealthCheck),
+)
+
+ACCEPT = "application/graphql-response+json"
+ASKED = {
+    "query": "query Q($n: Int) { transactions(first: $n) { edges { cursor } } }",
+    "variables": {"n": 1},
+    "operationName": "Q",
+    "extensions": {},
+}
+VALID_BODIES = st.just(json.dumps(ASKED).encode())
+VALID_MESSAGES = st.sampled_from(
+    [
+        json.dumps(message).encode()
+        for message in (
+            {"id": "1", "type": "subscribe", "payload": ASKED},
+            {"id": "1", "type": "complete"},
+            {"type": "ping", "payload": {"a": 1}},
+            {"type": "connection_init", "payload": {}},
+        )
+    ]
+)
+ODD = [
+    b"",
+    b"null",
+    b"-1",
+    b"1e999",
+    b"1" * 5_000,
+    b'"\\ud800"',
+    b"[]",
+    b"{}",
+    b"[" * 50_000,
+    b"\xff",
+    b"\x00",
+    b'"',
+]
+
+
+def spoilt(good: bytes, data: st.DataObject) -> bytes:
+    """Return good bytes with something odd in place of a part of them."""
+    start, end = sorted(data.draw(st.integers(0, len(good))) for _ in range(2))
+    return good[:start] + data.draw(st.sampled_from(ODD)) + good[end:]
+
+
+def as_text(raw: bytes) -> str:
+    return raw.decode("utf-8", "replace")
+
+
 def subscriptions() -> st.SearchStrategy[str]:
     """Schemathesis makes queries and mutations only, so subscriptions are made as queries of another schema."""
     schema = graphql.build_schema(CONTRACT.read_text())
@@ -75,6 +130,8 @@ class Live(Service):
             EPOINT_PRIVATE_KEY=PRIVATE_KEY,
             GQL_EPOINT_SECRET_KEYS=row.line(),
             GQL_EPOINT_CALL_TIMEOUT_S="2",
+            # All of this comes from one address, and more of it than one is allowed.
+            GQL_EPOINT_ADDRESS_REQUESTS_PER_MINUTE="0",
         )
 
 
@@ -89,13 +146,7 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
 
 
 @contract.parametrize()
-@hypothesis.settings(
-    max_examples=EXAMPLES_MAX,
-    deadline=None,
-    derandomize=True,
-    database=None,
-    suppress_health_check=list(hypothesis.HealthCheck),
-)
+@bounded
 def test_whatever_fits_the_schema_is_answered(case: Any, live: Live) -> None:
     """No server error and no unexpected one, and nothing of the inside in the answer or the log."""
     response = case.call(base_url=f"{live.url}/graphql", headers={"Authorization": f"Bearer {live.key}"})
@@ -108,14 +159,40 @@ def test_whatever_fits_the_schema_is_answered(case: Any, live: Live) -> None:
         assert secret not in response.text
 
 
+@hypothesis.given(body=st.one_of(st.binary(max_size=200), st.builds(spoilt, VALID_BODIES, st.data())))
+@bounded
+def test_whatever_the_bytes_are_the_answer_is_not_a_500(body: bytes, live: Live) -> None:
+    """Neither from noise nor from a good request with something wrong in it."""
+    headers = {"Authorization": f"Bearer {live.key}", "Content-Type": "application/json", "Accept": ACCEPT}
+    response = httpx.post(f"{live.url}/graphql", content=body, headers=headers)
+
+    assert response.status_code in (200, 400, 405), (body, response.text)
+    assert "INTERNAL_ERROR" not in response.text
+    assert set(response.json()) <= {"data", "errors"}
+
+
+@hypothesis.given(text=st.one_of(st.text(max_size=200), st.builds(spoilt, VALID_MESSAGES, st.data()).map(as_text)))
+@bounded
+def test_whatever_a_message_says_the_socket_answers_by_its_protocol(text: str, live: Live) -> None:
+    """A message about an operation, or a close with one of the protocol's codes; never a crash."""
+
+    async def answer() -> tuple[str, object]:
+        async with live.client(live.key) as client, client.socket() as socket:
+            await socket.send_str(text)
+            await socket.send_json({"type": "ping"})
+            message = await socket.receive(timeout=10)
+            if message.type is aiohttp.WSMsgType.TEXT:
+                return message.json()["type"], message.data
+            return "closed", socket.close_code
+
+    kind, seen = asyncio.run(answer())
+
+    assert kind in ("next", "error", "complete", "pong") or seen in (4400, 4409, 4429), (text, seen)
+    assert "INTERNAL_ERROR" not in str(seen)
+
+
 @hypothesis.given(document=subscriptions())
-@hypothesis.settings(
-    max_examples=EXAMPLES_MAX,
-    deadline=None,
-    derandomize=True,
-    database=None,
-    suppress_health_check=list(hypothesis.HealthCheck),
-)
+@bounded
 def test_whatever_watches_is_answered_or_waits(document: str, live: Live, told: Counter[str]) -> None:
     """Over WebSocket: a result, an error of that operation, or silence until something happens; never more."""
     answer = asyncio.run(first_answer(live, document))
