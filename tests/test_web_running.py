@@ -56,6 +56,8 @@ class Tick:
 
     @strawberry.field
     async def slow(self) -> str:
+        if self.nap_s < 0:
+            raise ValueError("the database is away for a moment")
         return await work("event", self.nap_s)
 
 
@@ -273,6 +275,19 @@ async def test_a_client_resumes_after_what_was_answered() -> None:
 
     assert [event.partition(b"\n")[0] for event in events[:3]] == [b"id: id-1", b"id: id-2", b"event: next"]
     assert b"DEADLINE_EXCEEDED" in events[2]
+
+
+async def test_an_event_that_came_to_nothing_has_no_id() -> None:
+    """Its client is told of the error, and a break right after it begins again with this event."""
+    async with posted("subscription { ticksOf(naps: [0, -1]) { slow } }", "text/event-stream") as wire:
+        await wire.take()
+        body = b""
+        while b"complete" not in body:
+            body += (await wire.take())["body"]
+    events = body.split(b"\n\n")
+
+    assert [event.partition(b"\n")[0] for event in events[:2]] == [b"id: id-1", b"event: next"]
+    assert b'"data":null' in events[1]
 
 
 @pytest.mark.parametrize("accept", ["text/event-stream", "multipart/mixed;subscriptionSpec=1.0, application/json"])

@@ -29,7 +29,7 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from gql_epoint.tracing import operation_span
 from gql_epoint.web.asking import Asked, read_post
 from gql_epoint.web.replies import NO_STORE, Refusal
-from gql_epoint.web.running import Runner, formatted, is_request_error
+from gql_epoint.web.running import Runner, formatted
 from gql_epoint.web.streams import HEARTBEAT_S, STREAM_HEADERS, EventFraming, end, paced
 
 if TYPE_CHECKING:
@@ -173,7 +173,7 @@ async def _operate(
             async for result in results:
                 # Browsers keep the last id for what comes without one, and that is another operation's: so it is
                 # empty where there is none.
-                event_id = "" if is_request_error(result) else context.place.event_id or ""
+                event_id = "" if result.data is None else context.place.event_id or ""
                 frame = _frame("next", {"id": operation_id, "payload": formatted(result)}, event_id)
                 await stream.frames.put(frame)
     stream.operations.pop(operation_id, None)

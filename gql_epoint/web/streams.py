@@ -14,7 +14,7 @@ import msgspec
 from starlette.responses import StreamingResponse
 
 from gql_epoint.web.negotiation import EVENT_STREAM
-from gql_epoint.web.running import formatted, is_request_error
+from gql_epoint.web.running import formatted
 
 if TYPE_CHECKING:
     from strawberry.types import ExecutionResult
@@ -118,7 +118,7 @@ async def _frames(
         async with contextlib.aclosing(results):
             async for result in results:
                 # What was not answered is not behind its client, which resumes after what was.
-                event_id = None if is_request_error(result) else place.event_id
+                event_id = None if result.data is None else place.event_id
                 yield framing.next(formatted(result), event_id)
         yield framing.complete()
 
