@@ -2,7 +2,7 @@
 # `make` shows the list. Virtual environment, versions and tools look after themselves.
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-cluster test check schema test-browser test-clients torture explorer clean
+.PHONY: help run run-cluster test check schema test-browser test-clients torture bench-documents test-container explorer released clean
 .DELETE_ON_ERROR:
 
 VENV := .venv
@@ -17,7 +17,7 @@ PIP := PIP_CONSTRAINT=$(PINS) PIP_BUILD_CONSTRAINT=$(PINS) $(BIN)/python -m pip 
 INSTALL = @echo "Installing $(1) ..."; $(PIP) --editable '.$(2)' && touch $@
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(VENV)/.run ## Start the service, a local EPoint and a demo shop; PORT=9080 SIMULATOR_PORT=9081 SHOP_PORT=9082 choose others
 	@$(BIN)/gql-epoint sandbox $(if $(PORT),--port $(PORT)) $(if $(SIMULATOR_PORT),--simulator-port $(SIMULATOR_PORT)) \
@@ -27,10 +27,13 @@ run-cluster: $(VENV)/.cluster ## Start PostgreSQL, three nodes over it and a loc
 	@$(BIN)/gql-epoint cluster $(if $(PORTS),--ports $(PORTS)) $(if $(SIMULATOR_PORT),--simulator-port $(SIMULATOR_PORT))
 
 test: $(VENV)/.test ## Run the tests; ARGS="-k refund" chooses some
-	$(BIN)/python -m pytest -m "not browser and not clients" $(ARGS)
+	$(BIN)/python -m pytest -m "not browser and not clients and not container" $(ARGS)
 
-torture: $(VENV)/.test ## Simulate bad days; SEED=7 chooses them, MINUTES=5 how many (0: one round of just that seed)
-	$(BIN)/python -m tests.torture $(or $(SEED),$$(date +%s)) $(or $(MINUTES),1)
+torture: $(VENV)/.test ## Simulate bad days; SEED=7 chooses them, MINUTES=5 how many (0: just that round), STORE=sqlite or postgresql
+	$(BIN)/python -m tests.torture $(or $(SEED),$$(date +%s)) $(or $(MINUTES),1) $(STORE)
+
+bench-documents: $(VENV)/.test ## Time the refusal of documents made to be slow, and what they cost their neighbours
+	@$(BIN)/python -m tests.benchmarks.documents $(RUNS)
 
 check: $(VENV)/.check ## Lint, format, types, and whether schema.graphql is up to date
 	$(BIN)/ruff check .
@@ -42,7 +45,12 @@ schema: $(VENV)/.run ## Write schema.graphql anew
 	$(BIN)/gql-epoint schema > schema.graphql.new
 	mv schema.graphql.new schema.graphql
 
-test-browser: $(VENV)/.browser ## Drive the explorer and the shop in a real Chromium; CHROMIUM names one
+released: ## Keep the schema of the version in pyproject.toml, which the next release must not break
+	@version=$$(sed -n 's/^version = "\(.*\)"$$/\1/p' pyproject.toml); \
+	{ echo "# The schema of $$version"; cat schema.graphql; } > tests/clients/released.graphql; \
+	echo "tests/clients/released.graphql is the schema of $$version."
+
+test-browser: $(VENV)/.browser ## Drive the pages in a real Chromium; CHROMIUM names one
 	@browser="$(CHROMIUM)"; \
 	for name in chromium chromium-browser google-chrome chrome; do \
 	  [ -n "$$browser" ] || browser=$$(command -v $$name || true); \
@@ -62,6 +70,11 @@ test-clients: $(VENV)/.clients ## Run the clients that users bring against the s
 	  { echo "make test-clients needs Node 18 or newer; this is $$(node --version)" >&2; exit 1; }
 	cd tests/clients && npm ci --no-audit --no-fund --loglevel=error
 	$(BIN)/python -m pytest -m clients tests/clients $(ARGS)
+
+test-container: $(VENV)/.test ## Do what the Containerfile says without a container engine; needs root on Linux
+	@[ "$$(id -u)" = 0 ] && command -v unshare setpriv > /dev/null || \
+	  { echo "make test-container needs Linux, root, and unshare and setpriv of util-linux." >&2; exit 1; }
+	$(BIN)/python -m pytest -m container tests/container $(ARGS)
 
 explorer: ## Build the GraphiQL page anew from its sources; needs Node 20.19+ and npm
 	@for tool in node npm; do \

@@ -6,6 +6,7 @@ text of an error: these may hold personal data.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -36,6 +37,23 @@ def server_span(name: str, headers: Mapping[str, str], **attributes: str | int) 
 
 
 @contextlib.contextmanager
+def operation_span(extensions: Mapping[str, Any] | None) -> Iterator[None]:
+    """Run the block as one of the GraphQL operations that share a connection.
+
+    A caller's trace goes on in it if the extensions of the request hold its `traceparent`: the headers of the
+    connection are older than the operation. An operation that its client stops has not failed.
+    """
+    if trace is None:
+        yield
+        return
+    given = {name: (extensions or {}).get(name) for name in ("traceparent", "tracestate")}
+    carrier = {name: value for name, value in given.items() if isinstance(value, str)}
+    context = propagate.extract(carrier) if "traceparent" in carrier else None
+    with _started("GraphQL Operation", trace.SpanKind.SERVER, {}, context, quiet=asyncio.CancelledError):
+        yield
+
+
+@contextlib.contextmanager
 def client_span(name: str, **attributes: str | int) -> Iterator[None]:
     """Run the block as a call to somebody else, who is not told of the trace."""
     if trace is None:
@@ -62,7 +80,13 @@ def note_operation(kind: str, name: str | None) -> None:
 
 
 @contextlib.contextmanager
-def _started(name: str, kind: Any, attributes: Mapping[str, str | int], context: Any) -> Iterator[None]:
+def _started(
+    name: str,
+    kind: Any,
+    attributes: Mapping[str, str | int],
+    context: Any,
+    quiet: type[BaseException] | tuple[()] = (),
+) -> Iterator[None]:
     tracer = trace.get_tracer("gql_epoint")
     with tracer.start_as_current_span(
         name,
@@ -74,6 +98,8 @@ def _started(name: str, kind: Any, attributes: Mapping[str, str | int], context:
     ) as span:
         try:
             yield
+        except quiet:
+            raise
         except BaseException as exc:
             span.set_attribute("error.type", type(exc).__name__)
             span.set_status(trace.StatusCode.ERROR)

@@ -7,7 +7,7 @@ import secrets
 import msgspec
 import pytest
 
-from tests.torture import play
+from tests.torture import POSTGRESQL, STORES, play
 
 
 @pytest.mark.parametrize("seed", ["1", "2", "3", "4", "5", "6"])
@@ -16,9 +16,17 @@ async def test_bad_days_end_well(seed: str) -> None:
     await play(seed)
 
 
-async def test_a_bad_day_of_today_ends_well() -> None:
-    """A seed that nobody has tried; a failure names it."""
-    await play(secrets.token_hex(4))
+async def test_bad_days_on_postgresql_end_well() -> None:
+    """The same on the other store; `make torture STORE=postgresql` plays more of them."""
+    await play("1", store=POSTGRESQL)
+
+
+@pytest.mark.parametrize("store", STORES)
+async def test_a_bad_day_of_today_ends_well(store: str) -> None:
+    """A seed that nobody has tried; it is printed, and a failure names it."""
+    seed = secrets.token_hex(4)
+    print(f"SEED={seed} STORE={store}")  # noqa: T201
+    await play(seed, store=store)
 
 
 async def test_one_seed_is_one_run() -> None:

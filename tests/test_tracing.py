@@ -53,19 +53,25 @@ def told(span: Span) -> dict[str, Any]:
     return {item.key: item.value.string_value or item.value.int_value for item in span.attributes}
 
 
-async def test_a_request_and_its_call_to_epoint_are_one_trace(start_service: Any, collector: Collector) -> None:
-    """The caller's trace goes on, spans are named by GraphQL's conventions, and nothing personal is in them."""
+@pytest.fixture
+def traced(start_service: Any, collector: Collector) -> Service:
+    """A service that sends its traces to the collector."""
     service: Service = start_service(
         GQL_EPOINT_TRACES="1",
         OTEL_EXPORTER_OTLP_ENDPOINT=collector.url,
         OTEL_EXPORTER_OTLP_COMPRESSION="none",
         OTEL_BSP_SCHEDULE_DELAY="100",
     )
+    return service
+
+
+async def test_a_request_and_its_call_to_epoint_are_one_trace(traced: Service, collector: Collector) -> None:
+    """The caller's trace goes on, spans are named by GraphQL's conventions, and nothing personal is in them."""
     order = new_order()
-    async with service.client() as client:
+    async with traced.client() as client:
         client.authorization["traceparent"] = f"00-{CALLER}-00f067aa0ba902b7-01"
         await client.data(PAY, input=payment(order) | {"description": "A ring for Aydan"})
-        await asyncio.to_thread(service.stop)
+        await asyncio.to_thread(traced.stop)
     spans = {span.name: span for span in collector.spans if span.trace_id.hex() == CALLER}
     request, call = spans["mutation"], spans["epoint pay"]
 
@@ -86,6 +92,93 @@ async def test_a_request_and_its_call_to_epoint_are_one_trace(start_service: Any
     everything = b"".join(collector.bodies)
     for secret in (order, "Aydan", "signature", "idempotencyKey"):
         assert secret.encode() not in everything
+
+
+def operations(collector: Collector) -> list[Span]:
+    """The spans of GraphQL operations, in the order in which they began."""
+    found = [span for span in collector.spans if "http.route" not in told(span) and "epoint" not in span.name]
+    return sorted(found, key=lambda span: span.start_time_unix_nano)
+
+
+async def test_each_operation_on_a_socket_is_a_span(traced: Service, collector: Collector) -> None:
+    """Named by its type, for as long as it runs; what it calls is below it, and its document is nowhere."""
+    order = new_order()
+    literal = f'subscription Watch {{ transactionUpdated(by: {{orderId: "{order}"}}) {{ kind }} }}'
+    trace = {"traceparent": f"00-{CALLER}-00f067aa0ba902b7-01"}
+    messages: list[dict[str, Any]] = [
+        {"query": f"mutation Buy{PAY.removeprefix(chr(10) + 'mutation')}", "variables": {"input": payment(order)}},
+        {"query": literal, "extensions": trace},
+        {"query": "{ nothing }"},
+        {"query": "query Who { viewer { level } }"},
+    ]
+    async with traced.client() as client, client.socket() as socket:
+        for number, payload in enumerate(messages):
+            await socket.send_json({"id": f"{number}", "type": "subscribe", "payload": payload})
+            answer = await socket.receive_json()
+            assert answer["type"] == ("error" if number == 2 else "next"), answer
+            if number in (0, 3):
+                assert (await socket.receive_json())["type"] == "complete"
+        await socket.send_json({"id": "1", "type": "complete"})
+        await socket.send_json({"type": "ping"})
+        await socket.receive_json()
+        await asyncio.to_thread(traced.stop)
+    buy, watch, nothing, who = operations(collector)
+    calls = [span for span in collector.spans if span.name == "epoint pay"]
+
+    assert [span.kind for span in (buy, watch, nothing, who)] == [Span.SpanKind.SPAN_KIND_SERVER] * 4
+    assert [(span.name, told(span)) for span in (buy, watch, nothing, who)] == [
+        ("mutation", {"graphql.operation.type": "mutation", "graphql.operation.name": "Buy"}),
+        ("subscription", {"graphql.operation.type": "subscription", "graphql.operation.name": "Watch"}),
+        ("GraphQL Operation", {"error.type": "GRAPHQL_VALIDATION_FAILED"}),
+        ("query", {"graphql.operation.type": "query", "graphql.operation.name": "Who"}),
+    ]
+    assert len({span.trace_id for span in (buy, watch, nothing, who)}) == 4
+    assert watch.trace_id.hex() == CALLER
+    assert [span.parent_span_id for span in calls] == [buy.span_id]
+    assert watch.end_time_unix_nano > who.end_time_unix_nano
+    for secret in (order, "nothing", "viewer", "orderId", "idempotencyKey"):
+        assert secret.encode() not in b"".join(collector.bodies)
+
+
+async def test_an_event_stream_is_the_span_of_its_operation(traced: Service, collector: Collector) -> None:
+    order = new_order()
+    async with traced.client() as client:
+        await client.data(PAY, input=payment(order))
+        async for answer in client.stream(f'query Ask {{ transaction(by: {{orderId: "{order}"}}) {{ id }} }}'):
+            assert answer["data"]["transaction"]["id"]
+        await asyncio.to_thread(traced.stop)
+    (span,) = [span for span in collector.spans if span.name == "query"]
+
+    assert told(span) == {
+        "http.request.method": "POST",
+        "http.route": "/graphql",
+        "http.response.status_code": 200,
+        "graphql.operation.type": "query",
+        "graphql.operation.name": "Ask",
+    }
+    assert order.encode() not in b"".join(collector.bodies)
+
+
+async def test_each_operation_on_a_shared_event_stream_is_a_span(traced: Service, collector: Collector) -> None:
+    """Below the request that sent it, which is answered long before."""
+    async with traced.client() as client, asyncio.timeout(15):
+        async with client.session.put(client.graphql, headers=client.authorization) as reserved:
+            token = await reserved.text()
+        url, accept = f"{client.graphql}?token={token}", {"Accept": "text/event-stream"}
+        async with client.session.get(url, headers=accept) as stream:
+            body = {"query": "query Who { viewer { level } }", "extensions": {"operationId": "1"}}
+            headers = {"X-GraphQL-Event-Stream-Token": token, **client.authorization}
+            async with client.session.post(client.graphql, json=body, headers=headers) as sent:
+                assert sent.status == 202
+            while b"complete" not in await stream.content.readline():
+                pass
+        await asyncio.to_thread(traced.stop)
+    (who,) = operations(collector)
+    (post,) = [span for span in collector.spans if told(span).get("http.response.status_code") == 202]
+
+    assert (who.name, who.parent_span_id) == ("query", post.span_id)
+    assert told(who) == {"graphql.operation.type": "query", "graphql.operation.name": "Who"}
+    assert token.encode() not in b"".join(collector.bodies)
 
 
 async def test_traces_are_off_until_they_are_asked_for(start_service: Any, collector: Collector) -> None:
@@ -111,7 +204,7 @@ def test_nothing_needs_opentelemetry() -> None:
         import sys
         sys.modules["opentelemetry"] = None
         from gql_epoint import tracing
-        with tracing.server_span("a", {}, b="c"), tracing.client_span("d"):
+        with tracing.server_span("a", {}, b="c"), tracing.client_span("d"), tracing.operation_span({}):
             tracing.note(e=1)
             tracing.note_operation("query", None)
         from gql_epoint.cli.traces import tracing

@@ -92,6 +92,14 @@ def test_manifest_can_bind_all_but_secret_keys(bound: Credential | None) -> None
         assert text_of(documents, asked, bound) == ASK
 
 
+def test_a_name_and_an_empty_text_are_a_name() -> None:
+    """The graphql-ws client sends a `query` with each message, an empty one if need be."""
+    documents = Documents({"a": ASK}, only=DocumentsOnly.ALL)
+
+    assert text_of(documents, Asked(document_id="a", query="")) == ASK
+    assert code_of(documents, Asked(document_id="a", query="{ other }")) == "BAD_REQUEST"
+
+
 # -- automatic persisted queries ------------------------------------------------------------------------------
 
 

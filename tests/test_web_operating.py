@@ -130,7 +130,7 @@ async def test_log_lines_are_json_and_name_request_and_transaction(start_service
     async with service.client() as client:
         client.authorization["X-Request-ID"] = "request-of-a-test"
         transaction = await pay(client, order)
-    await asyncio.to_thread(service.stop)  # A request's line is written after its answer.
+    await asyncio.to_thread(service.stop)  # A request is logged after it was answered.
     lines = [json.loads(line) for line in service.logged().splitlines()]
     (call,) = [line for line in lines if line.get("operation") == "pay"]
     (request,) = [line for line in lines if line.get("path") == "/graphql"]

@@ -6,11 +6,16 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncGenerator, AsyncIterator
+from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
 import pytest
 
+from gql_epoint.schema.access import AuthLevel, Credential
+from gql_epoint.schema.context import Place
+from gql_epoint.web.replies import Refusal
+from gql_epoint.web.single_connection import STREAMS_PER_CREDENTIAL_MAX, SingleConnections
 from gql_epoint.web.streams import paced
 from tests.service import Client, Service
 from tests.shop import WATCH, new_order, pay
@@ -148,9 +153,11 @@ async def reserve(client: Client) -> str:
         return await response.text()
 
 
-async def submit(client: Client, token: str, operation_id: Any, query: str, **variables: object) -> int:
+async def submit(
+    client: Client, token: str, operation_id: Any, query: str, last: str | None = None, **variables: object
+) -> int:
     body = {"query": query, "variables": variables, "extensions": {"operationId": operation_id}}
-    headers = {TOKEN: token, **client.authorization}
+    headers = {TOKEN: token, **client.authorization} | ({} if last is None else {"Last-Event-ID": last})
     async with client.session.post(client.graphql, json=body, headers=headers) as response:
         return response.status
 
@@ -178,11 +185,62 @@ async def test_one_stream_carries_many_operations(service: Service, client: Clie
     assert json.loads(snapshot["data"])["id"] == "watch"
     payload = {"data": {"__typename": "Query"}}
     assert answer[0] == {
+        "id": "",
         "event": "next",
         "data": json.dumps({"id": "ask", "payload": payload}, separators=(",", ":")),
     }
     assert answer[1] == {"event": "complete", "data": '{"id":"ask"}'}
     assert [fields["event"] for fields in change] == ["next", "complete"]
+
+
+async def test_each_operation_on_a_stream_goes_on_after_its_own_last_event(client: Client) -> None:
+    """On a new stream, for the old one is gone; the id of an event belongs to the operation that it names."""
+    order = new_order()
+    await pay(client, order)
+    token = await reserve(client)
+    async with opened(client, token) as stream:
+        assert await submit(client, token, "feed", EVENTS) == 202
+        first, second = [await anext(stream) for _ in range(2)]
+        assert await submit(client, token, "ask", "{ __typename }") == 202
+        while json.loads((other := await anext(stream))["data"])["id"] != "ask":
+            pass
+    token = await reserve(client)
+    async with opened(client, token) as stream:
+        assert await submit(client, token, "feed", EVENTS, first["id"]) == 202
+        again = await anext(stream)
+        assert await submit(client, token, "wrong", WATCH, first["id"], order=order) == 202
+        while json.loads((wrong := await anext(stream))["data"])["id"] != "wrong":
+            pass
+
+    assert again == second
+    assert json.loads(first["data"])["payload"]["data"]["events"]["cursor"] == first["id"]
+    assert other["id"] == wrong["id"] == ""
+    assert "Last-Event-ID" in json.loads(wrong["data"])["payload"]["errors"][0]["message"]
+
+
+async def test_a_stream_that_nobody_opens_is_given_up() -> None:
+    """Its token is unknown then, its operations are stopped, and its place is free for another."""
+    credential = Credential(name="shop", level=AuthLevel.SECRET_KEY)
+    context: Any = SimpleNamespace(credential=credential, place=Place(), request_id="r")
+    runner: Any = None
+    streams = SingleConnections(runner, asyncio.Event(), body_bytes_max=1_000, open_within_s=0.05)
+    tokens = [bytes(streams.reserve(context, None).body).decode() for _ in range(STREAMS_PER_CREDENTIAL_MAX)]
+    with pytest.raises(Refusal, match="Too many event streams"):
+        streams.reserve(context, None)
+    opened_in_time = streams.open(tokens[0])
+    running = asyncio.create_task(asyncio.sleep(60))
+    streams._streams[tokens[-1]].operations["1"] = running  # noqa: SLF001
+    async with asyncio.timeout(5):
+        await asyncio.wait({running})
+
+    assert running.cancelled()
+    assert opened_in_time.status_code == 200
+    for token in tokens[1:]:
+        with pytest.raises(Refusal, match="no such event stream"):
+            streams.open(token)
+    with pytest.raises(Refusal, match="open already"):
+        streams.open(tokens[0])
+    assert streams.reserve(context, None).status_code == 201
 
 
 async def test_an_operation_may_be_sent_before_the_stream_is_open(client: Client) -> None:

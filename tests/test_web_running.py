@@ -14,10 +14,13 @@ import strawberry
 from strawberry.types.graphql import OperationType
 
 from gql_epoint.schema.context import Place
+from gql_epoint.schema.deadlines import executor_with
 from gql_epoint.web.asking import Asked
 from gql_epoint.web.graphql import GraphQLEndpoint
 from gql_epoint.web.running import OtherTypeError, Runner, formatted
 from gql_epoint.web.sockets import Sockets
+
+EVENT_DEADLINE_S = 0.3
 
 log: list[str] = []
 
@@ -48,6 +51,17 @@ class Mutation:
 
 
 @strawberry.type
+class Tick:
+    nap_s: strawberry.Private[float]
+
+    @strawberry.field
+    async def slow(self) -> str:
+        if self.nap_s < 0:
+            raise ValueError("the database is away for a moment")
+        return await work("event", self.nap_s)
+
+
+@strawberry.type
 class Subscription:
     @strawberry.subscription
     async def ticks(self) -> AsyncGenerator[int, None]:
@@ -59,12 +73,27 @@ class Subscription:
             log.append("ticks closed")
 
     @strawberry.subscription
+    async def ticks_of(self, info: strawberry.Info[Any], naps: list[float]) -> AsyncGenerator[Tick, None]:
+        try:
+            await asyncio.sleep(EVENT_DEADLINE_S * 1.5)  # Waiting is not limited.
+            for number, nap_s in enumerate(naps, start=1):
+                info.context.place.event_id = f"id-{number}"
+                yield Tick(nap_s=nap_s)
+        finally:
+            log.append("ticks closed")
+
+    @strawberry.subscription
     async def bug(self) -> AsyncGenerator[int, None]:
         yield 1
         raise ValueError("a secret")
 
 
-SCHEMA = strawberry.Schema(query=Query, mutation=Mutation, subscription=Subscription)
+SCHEMA = strawberry.Schema(
+    query=Query,
+    mutation=Mutation,
+    subscription=Subscription,
+    execution_context_class=executor_with(EVENT_DEADLINE_S),
+)
 
 
 async def _request_context(_request: Any) -> Any:
@@ -142,6 +171,20 @@ async def test_closing_the_results_closes_the_source() -> None:
     assert log == ["ticks began", "ticks closed"]
 
 
+LATE = "subscription { ticksOf(naps: [0, 0, 60, 0]) { slow } }"
+
+
+async def test_an_event_whose_time_is_up_ends_its_subscription() -> None:
+    """Waiting for events is not limited; the work on one is, and what it waits for is cancelled."""
+    runner = Runner(SCHEMA, deadline_s=5)
+    *answered, late = [result async for result in runner.results(Asked(query=LATE), context())]
+
+    assert [formatted(result) for result in answered] == [{"data": {"ticksOf": {"slow": "event"}}}] * 2
+    assert codes(late) == ["DEADLINE_EXCEEDED"]
+    assert "data" not in formatted(late)
+    assert log == ["event began", "event ended"] * 2 + ["event began", "event cancelled", "ticks closed"]
+
+
 async def test_a_bug_in_a_source_ends_it_without_its_text() -> None:
     runner = Runner(SCHEMA, deadline_s=1)
     found = [formatted(result) async for result in runner.results(Asked(query="subscription { bug }"), context())]
@@ -166,7 +209,13 @@ class Wire:
         self.sent: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self.received: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         scope |= {"asgi": {"version": "3.0"}, "path": "/graphql", "query_string": b"", "state": {"request_id": "r"}}
-        self.call = asyncio.create_task((app or endpoint(**options))(scope, self.received.get, self.sent.put))  # type: ignore[arg-type]
+        self.broken = False
+        self.call = asyncio.create_task((app or endpoint(**options))(scope, self.received.get, self.send))  # type: ignore[arg-type]
+
+    async def send(self, message: Any) -> None:
+        if self.broken:
+            raise OSError("the client has gone")
+        await self.sent.put(message)
 
     async def take(self) -> dict[str, Any]:
         async with asyncio.timeout(5):
@@ -215,6 +264,32 @@ async def test_a_source_closes_when_the_reader_of_its_stream_goes(accept: str) -
     assert log == ["ticks began", "ticks closed"]
 
 
+async def test_a_client_resumes_after_what_was_answered() -> None:
+    """An event whose time was up has no id on the stream, so the last id is that of the one before."""
+    async with posted(LATE, "text/event-stream") as wire:
+        await wire.take()
+        body = b""
+        while b"complete" not in body:
+            body += (await wire.take())["body"]
+    events = body.split(b"\n\n")
+
+    assert [event.partition(b"\n")[0] for event in events[:3]] == [b"id: id-1", b"id: id-2", b"event: next"]
+    assert b"DEADLINE_EXCEEDED" in events[2]
+
+
+async def test_an_event_that_came_to_nothing_has_no_id() -> None:
+    """Its client is told of the error, and a break right after it begins again with this event."""
+    async with posted("subscription { ticksOf(naps: [0, -1]) { slow } }", "text/event-stream") as wire:
+        await wire.take()
+        body = b""
+        while b"complete" not in body:
+            body += (await wire.take())["body"]
+    events = body.split(b"\n\n")
+
+    assert [event.partition(b"\n")[0] for event in events[:2]] == [b"id: id-1", b"event: next"]
+    assert b'"data":null' in events[1]
+
+
 @pytest.mark.parametrize("accept", ["text/event-stream", "multipart/mixed;subscriptionSpec=1.0, application/json"])
 async def test_no_stream_outlives_its_credential(accept: str) -> None:
     lifetime_s[0] = 0.05
@@ -251,12 +326,36 @@ async def test_sources_close_when_the_client_of_a_socket_goes() -> None:
     assert sorted(log) == ["ticks began"] * 3 + ["ticks closed"] * 3
 
 
+async def test_an_answer_for_a_client_that_has_gone_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
+    """Its first message finds out, and there are more: nothing of that is logged as a bug."""
+    async with connected() as wire:
+        say(wire, type="subscribe", id="1", payload={"query": "{ slow }"})
+        await until("query began")
+        wire.broken = True
+        await until("query ended")
+        await asyncio.sleep(0.05)
+
+    assert [record.getMessage() for record in caplog.records] == []
+
+
 async def test_a_source_closes_when_its_client_completes() -> None:
     async with connected() as wire:
         say(wire, type="subscribe", id="1", payload={"query": "subscription { ticks }"})
         await wire.take()
         say(wire, type="complete", id="1")
         await until("ticks closed")
+
+
+async def test_an_event_whose_time_is_up_is_an_error_of_its_operation_alone() -> None:
+    async with connected() as wire:
+        say(wire, type="subscribe", id="1", payload={"query": LATE})
+        answers = [json.loads((await wire.take())["text"]) for _ in range(3)]
+        say(wire, type="subscribe", id="1", payload={"query": "{ __typename }"})
+        after = json.loads((await wire.take())["text"])
+
+    assert [answer["type"] for answer in answers] == ["next", "next", "error"]
+    assert answers[2]["payload"][0]["extensions"] == {"code": "DEADLINE_EXCEEDED"}
+    assert after["payload"] == {"data": {"__typename": "Query"}}
 
 
 async def test_operations_on_a_socket_are_bounded_also_while_they_end() -> None:

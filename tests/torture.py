@@ -1,15 +1,16 @@
-"""A seeded simulation of bad days: `make torture SEED=7 MINUTES=5`, or `python -m tests.torture 7 5`.
+"""A seeded simulation of bad days: `make torture SEED=7 MINUTES=5`, or `python -m tests.torture 7 5 postgresql`.
 
-One cashier on a SQLite file talks HTTP to a simulator. A generator of numbers decides every step: what the shop,
-its customers and EPoint do, which replies are lost, spoilt or held back, in which order and how often callbacks
-come, when the cashier dies with calls under way, and how the clock jumps. The invariants are checked after each
-step. At the end of a round everything that is still on its way arrives, days pass, a person decides what is left by
-looking into EPoint's books, and then both books must say the same.
+One cashier on a SQLite file, or on a PostgreSQL database, talks HTTP to a simulator. A generator of numbers decides
+every step: what the shop, its customers and EPoint do, which replies are lost, spoilt or held back, in which order
+and how often callbacks come, when the cashier dies with calls under way, and how the clock jumps. The invariants
+are checked after each step. At the end of a round everything that is still on its way arrives, days pass, a person
+decides what is left by looking into EPoint's books, and then both books must say the same.
 
 How far a seed reproduces a run: ids, times, amounts and faults all come from the seed, the clock moves only when a
 step moves it, and a step begins when the one before has ended or its call is held. So the books of two runs are the
 same to the byte, which a test holds. Left out of that are bursts, where the calls of one step race for real: who
-wins there is up to sockets and threads. `bursts=False` runs without them.
+wins there is up to sockets and threads. `bursts=False` runs without them. PostgreSQL's own clock cannot be stopped,
+only put forward and back: there the steps are the same, and times differ by what the machine took for them.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -50,11 +51,16 @@ from gql_epoint.live import Live
 from gql_epoint.simulator.books import Card
 from gql_epoint.simulator.server import RunningSimulator, running
 from gql_epoint.simulator.settings import OrderPlan, SimulatorSettings, Switches
+from gql_epoint.store.postgres import PostgresStore
+from gql_epoint.store.protocol import Store
 from gql_epoint.store.sqlite import SqliteStore
 from tests.audit import WAITS_FOR_A_PERSON, Ledger, check_against_gateway, check_invariants, read_ledger
 from tests.cashier_kit import APPROVED, DECLINED, MERCHANT, signed
+from tests.postgres import new_database
 
+SQLITE, POSTGRESQL = STORES = ("sqlite", "postgresql")
 STEPS = 120
+PATIENCE_S = 20.0
 CARD = "ce000000-0000-4000-8000-000000000001"
 PAYOUT_CARD = "ce000000-0000-4000-8000-000000000002"
 OPERATIONS = (
@@ -124,11 +130,16 @@ class Round:
     """One database from its first step to its last check."""
 
     def __init__(
-        self, seed: str, folder: Path, simulator: RunningSimulator, clock: ManualClock, real: Gateway
+        self,
+        seed: str,
+        new_store: Callable[[], Store],
+        simulator: RunningSimulator,
+        clock: ManualClock,
+        real: Gateway,
     ) -> None:
         self.random = Random(f"{seed} steps")
         self.chance = Random(f"{seed} ids")
-        self.path = folder / "books.db"
+        self.new_store = new_store
         self.simulator = simulator
         self.clock = clock
         self.wire = BadWire(real, Random(f"{seed} wire"))
@@ -143,13 +154,13 @@ class Round:
         self.feed: list[tuple[str, int, int | None]] = []
         self.trace: list[str] = []
         self.client = aiohttp.ClientSession()
-        self.store: SqliteStore
+        self.store: Store
         self.cashier: Cashier
 
     # The process ----------------------------------------------------------------------------------------------
 
     async def open(self) -> None:
-        self.store = SqliteStore(self.path, sandbox=True, clock=self.clock)
+        self.store = self.new_store()
         await self.store.open()
         books = Books(
             store=self.store,
@@ -163,7 +174,7 @@ class Round:
         self.cashier = Cashier(books)
 
     async def die(self) -> None:
-        """End with every call under way, and start again on the same file."""
+        """End with every call under way, and start again on the same database."""
         while self.wire.held:
             self.wire.release(0, PowerCutError())
         await asyncio.gather(*self.tasks, return_exceptions=True)
@@ -358,7 +369,13 @@ class Round:
     # Checks ---------------------------------------------------------------------------------------------------
 
     async def ledger(self) -> Ledger:
-        return await self.store.read(read_ledger)
+        """Read the books; on PostgreSQL an event gets its place in the feed a moment after it was committed."""
+        async with asyncio.timeout(PATIENCE_S):
+            while True:
+                ledger = await self.store.read(read_ledger)
+                if len(ledger.feed) == sum(map(len, ledger.streams.values())):
+                    return ledger
+                await asyncio.sleep(0.005)
 
     async def check(self) -> Ledger:
         """Assert what holds at any time, and that history only grows."""
@@ -462,40 +479,50 @@ def _that_add_up(amounts: list[Decimal], total: Decimal) -> list[bool]:
 
 
 @contextlib.asynccontextmanager
-async def a_round(seed: str) -> AsyncIterator[Round]:
+async def a_database(store: str, clock: ManualClock) -> AsyncIterator[Callable[[], Store]]:
+    """Make an empty database of a kind, and yield what opens a store on it, again and again."""
+    if store == SQLITE:
+        with tempfile.TemporaryDirectory() as folder:
+            yield lambda: SqliteStore(Path(folder) / "books.db", sandbox=True, clock=clock)
+    else:
+        async with new_database() as url:
+            yield lambda: PostgresStore(url, sandbox=True, ahead=lambda: clock.now - datetime.now(UTC))
+
+
+@contextlib.asynccontextmanager
+async def a_round(seed: str, store: str) -> AsyncIterator[Round]:
     """Open the world of one round."""
     clock = ManualClock()
     settings = SimulatorSettings(switches=Switches(trace_id=False))
-    with tempfile.TemporaryDirectory() as folder:
-        async with (
-            running(settings, rng=Random(f"{seed} simulator"), clock=clock) as simulator,
-            Gateway(MERCHANT, base_url=simulator.url) as real,
-        ):
-            for name in (CARD, PAYOUT_CARD):
-                payout = name == PAYOUT_CARD
-                card = Card(card_id=name, merchant=MERCHANT.public_key, at=START, state="active", payout=payout)
-                simulator.state.books.add_card(card)
-            playing = Round(seed, Path(folder), simulator, clock, real)
-            await playing.open()
-            try:
-                yield playing
-            finally:
-                while playing.wire.held:
-                    playing.wire.release(0, PowerCutError())
-                await asyncio.gather(*playing.tasks, return_exceptions=True)
-                await playing.client.close()
-                await playing.store.close()
+    async with (
+        a_database(store, clock) as new_store,
+        running(settings, rng=Random(f"{seed} simulator"), clock=clock) as simulator,
+        Gateway(MERCHANT, base_url=simulator.url) as real,
+    ):
+        for name in (CARD, PAYOUT_CARD):
+            payout = name == PAYOUT_CARD
+            card = Card(card_id=name, merchant=MERCHANT.public_key, at=START, state="active", payout=payout)
+            simulator.state.books.add_card(card)
+        playing = Round(seed, new_store, simulator, clock, real)
+        await playing.open()
+        try:
+            yield playing
+        finally:
+            while playing.wire.held:
+                playing.wire.release(0, PowerCutError())
+            await asyncio.gather(*playing.tasks, return_exceptions=True)
+            await playing.client.close()
+            await playing.store.close()
 
 
-async def play(seed: str, *, steps: int = STEPS, bursts: bool = True) -> Ledger:
+async def play(seed: str, *, steps: int = STEPS, bursts: bool = True, store: str = SQLITE) -> Ledger:
     """Run one round; a failure names its seed and what led to it."""
-    async with a_round(seed) as playing:
+    async with a_round(seed, store) as playing:
         try:
             return await playing.play(steps=steps, bursts=bursts)
         except BaseException as exc:
-            exc.add_note(
-                f"seed {seed}, after {len(playing.trace)} steps, the last: {', '.join(playing.trace[-8:])}"
-            )
+            last = ", ".join(playing.trace[-8:])
+            exc.add_note(f"seed {seed} on {store}, after {len(playing.trace)} steps, the last: {last}")
             raise
 
 
@@ -506,17 +533,21 @@ def summary(ledger: Ledger) -> str:
     return f"{len(ledger.feed)} events, {len(ledger.callbacks)} callbacks, {len(ledger.refunds)} refunds; {told}"
 
 
-def main(seed: str, minutes: float) -> None:
-    """Play rounds until the time is up; the name that a round prints repeats it, with 0 minutes."""
+def main(seed: str, minutes: float, stores: Sequence[str]) -> None:
+    """Play rounds until the time is up, on each store in turn.
+
+    The name that a round prints repeats it, with 0 minutes.
+    """
     logging.disable(logging.WARNING)  # lost answers are what this is about
     end = time.monotonic() + minutes * 60
     number = 0
-    while number == 0 or time.monotonic() < end:
+    while number < len(stores) or time.monotonic() < end:
+        store = stores[number % len(stores)]
         name = seed if minutes == 0 else f"{seed}.{number}"
-        print(f"SEED={name}", end=": ", flush=True)  # noqa: T201
-        print(summary(asyncio.run(play(name))))  # noqa: T201
+        print(f"SEED={name} STORE={store}", end=": ", flush=True)  # noqa: T201
+        print(summary(asyncio.run(play(name, store=store))))  # noqa: T201
         number += 1
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], float(sys.argv[2]))
+    main(sys.argv[1], float(sys.argv[2]), sys.argv[3:] or STORES)

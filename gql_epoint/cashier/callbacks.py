@@ -10,6 +10,7 @@ import hashlib
 
 import msgspec
 
+from gql_epoint import correlation
 from gql_epoint.cashier.attempts import note_rejection
 from gql_epoint.cashier.desk import Books, tell
 from gql_epoint.epoint.callback import Callback, read_callback
@@ -50,12 +51,13 @@ class CallbackDesk:
         """
         callback = read_callback(self._books.private_key, content_type, raw)
         reached("callback.verified")
-        disposition = await self._books.write(lambda unit: self._apply(unit, callback))
+        record = await self._books.write(lambda unit: self._apply(unit, callback))
+        correlation.is_about(record.transaction_id, record.saved_card_id)
         reached("callback.recorded")
         self._books.something_to_ask.set()
-        return disposition
+        return record.disposition
 
-    async def _apply(self, unit: Unit, callback: Callback) -> Disposition:
+    async def _apply(self, unit: Unit, callback: Callback) -> CallbackRecord:
         record = CallbackRecord(
             id=self._books.new_id(ids.CALLBACK, unit),
             received_at=unit.now,
@@ -73,23 +75,22 @@ class CallbackDesk:
             card = await unit.registration_by_card_id(callback.card_id)
         if transaction is None and card is None:
             await unit.insert_callback(record)
-            return record.disposition
+            return record
         seen = await unit.callback_seen(record.digest)
         disposition = Disposition.DUPLICATE
         if transaction is not None and not seen:
             disposition, transaction = await _tell_transaction(unit, transaction, callback, record.id)
         elif card is not None and not seen:
             disposition, card = await _tell_card(unit, card, callback, record.id)
-        await unit.insert_callback(
-            msgspec.structs.replace(
-                record,
-                disposition=disposition,
-                transaction_id=transaction.id if transaction else None,
-                saved_card_id=card.id if card else transaction.saved_card_id if transaction else None,
-            )
+        record = msgspec.structs.replace(
+            record,
+            disposition=disposition,
+            transaction_id=transaction.id if transaction else None,
+            saved_card_id=card.id if card else transaction.saved_card_id if transaction else None,
         )
+        await unit.insert_callback(record)
         reached("callback.recording")
-        return disposition
+        return record
 
 
 async def apply_unmatched(unit: Unit, transaction: Transaction) -> Transaction:

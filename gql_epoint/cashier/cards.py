@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gql_epoint import correlation
 from gql_epoint.cashier.attempts import note_attempt, note_rejection
 from gql_epoint.cashier.callbacks import apply_unmatched_card
 from gql_epoint.cashier.commands import Call, CardBy, PaymentOrder, Result, SaveCardOrder
@@ -152,6 +153,7 @@ class CardDesk:
         return earlier, True
 
     async def _call(self, card: SavedCard, call: Call, order: SaveCardOrder) -> Result[SavedCard]:
+        correlation.is_about(card.transaction_id, card.id)
         request = save_card_request(order, self._books.defaults)
         try:
             reply = await self._books.gateway.call(SAVE_CARD, request, timeout_s=self._books.call_limit_s)

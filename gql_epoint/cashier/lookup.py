@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from gql_epoint import correlation
 from gql_epoint.cashier.callbacks import apply_unmatched
 from gql_epoint.cashier.commands import CardBy, Result, TransactionBy
 from gql_epoint.cashier.desk import (
@@ -58,6 +59,7 @@ class Lookup:
         """Ask get-status about one of our transactions, and apply what it proves."""
         if transaction.gateway.transaction_id is None and transaction.gateway_order_id is None:
             return Result(value=transaction)
+        correlation.is_about(transaction.id, transaction.saved_card_id)
         try:
             reply = await self._books.gateway.call(GET_STATUS, status_request(transaction))
         except GatewayError as exc:

@@ -133,7 +133,7 @@ class PaymentDesk:
 
     async def _call(self, begun: _Begun, call: Call, order: PaymentOrder, started_at: float) -> Result[Transaction]:
         transaction = begun.transaction
-        correlation.transaction_id.set(transaction.id)
+        correlation.is_about(transaction.id, transaction.saved_card_id)
         request = payment_request(transaction, order, begun.card_id, self._books.defaults)
         left_s = self._books.deadline.total_seconds() - (monotonic() - started_at)
         if left_s < self._books.call_limit_s:

@@ -64,7 +64,8 @@ class Reconciler:
         """Return for how many seconds the oldest work of the sweep has waited; 0 if none waits."""
 
         async def look(reader: Reader) -> float:
-            return await reader.reconcile_lag()
+            backlog = await reader.backlog()
+            return max(backlog.ask_lag_s(reader.now), backlog.settle_lag_s(reader.now))
 
         return await self._books.read(look)
 
@@ -138,7 +139,7 @@ class Reconciler:
         return len(claimed)
 
     async def _ask(self, transaction: Transaction) -> None:
-        correlation.transaction_id.set(transaction.id)
+        correlation.is_about(transaction.id, transaction.saved_card_id)
         reply: StatusReply | None = None
         if transaction.gateway.transaction_id is not None or transaction.gateway_order_id is not None:
             with contextlib.suppress(GatewayError):
@@ -164,6 +165,7 @@ class Reconciler:
         reached("sweep.applied")
 
     async def _ask_card(self, card: SavedCard) -> None:
+        correlation.is_about(card.transaction_id, card.id)
         reply: CardStatusReply | None = None
         if card.card_id is not None:
             with contextlib.suppress(GatewayError):

@@ -106,7 +106,7 @@ class RefundDesk:
         self, refund: Refund, transaction: Transaction, call: Call, order: RefundOrder, started_at: float
     ) -> Result[Refund]:
         assert transaction.gateway.transaction_id is not None
-        correlation.transaction_id.set(transaction.id)
+        correlation.is_about(transaction.id, transaction.saved_card_id)
         request = RefundRequest(
             language=order.language or transaction.language or self._books.defaults.language,
             transaction=transaction.gateway.transaction_id,

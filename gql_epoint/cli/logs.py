@@ -14,11 +14,11 @@ from typing import Any
 
 import msgspec
 
-from gql_epoint.correlation import request_id, transaction_id
+from gql_epoint.correlation import request_id, saved_card_id, transaction_id
 from gql_epoint.redaction import redact
 
 # The facts that a line may carry beside its message, given as `extra`.
-FIELDS = ("operation", "outcome", "duration_ms", "trace_id", "method", "path", "status")
+FIELDS = ("operation", "outcome", "duration_ms", "trace_id", "method", "path", "status", "disposition")
 
 _encoder = msgspec.json.Encoder()
 
@@ -84,5 +84,9 @@ def without_rows(text: str) -> str:
 
 
 def _ids() -> dict[str, str]:
-    ids = {"request_id": request_id.get(), "transaction_id": transaction_id.get()}
+    ids = {
+        "request_id": request_id.get(),
+        "transaction_id": transaction_id.get(),
+        "saved_card_id": saved_card_id.get(),
+    }
     return {name: value for name, value in ids.items() if value is not None}

@@ -18,6 +18,7 @@ from gql_epoint.schema.access import (
     read_requirements,
 )
 from gql_epoint.schema.checkouts import Query, Subscription
+from gql_epoint.schema.deadlines import executor_with
 from gql_epoint.schema.errors import ERROR_TYPES
 from gql_epoint.schema.events import EVENT_TYPES
 from gql_epoint.schema.guards import GuardExtension, Known, money_fields
@@ -27,6 +28,9 @@ from gql_epoint.schema.roots import Mutation
 from gql_epoint.schema.sandbox import SandboxMutation, SandboxQuery, SandboxSubscription
 from gql_epoint.schema.scalars import SCALARS
 from gql_epoint.schema.tracing import TracingExtension
+
+EVENT_DEADLINE_S = 30.0
+"""How long the work on one event of a subscription may take."""
 
 
 class Schema(strawberry.Schema):
@@ -81,7 +85,9 @@ async def _once(result: ExecutionResult) -> AsyncGenerator[ExecutionResult, None
     yield result
 
 
-def build_schema(limits: Limits = LIMITS, *, sandbox: bool = False) -> Schema:
+def build_schema(
+    limits: Limits = LIMITS, *, sandbox: bool = False, event_deadline_s: float = EVENT_DEADLINE_S
+) -> Schema:
     """Return the schema, with what plays with the simulator if asked for. Its context value is a RequestContext."""
     return Schema(
         limits=limits,
@@ -92,6 +98,7 @@ def build_schema(limits: Limits = LIMITS, *, sandbox: bool = False) -> Schema:
         # The first is the outermost: masking sees what every other extension and the resolvers leave behind.
         extensions=(MaskingExtension, GuardExtension, AccessExtension, TracingExtension),
         config=StrawberryConfig(scalar_map=SCALARS),
+        execution_context_class=executor_with(event_deadline_s),
     )
 
 

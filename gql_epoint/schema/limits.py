@@ -21,6 +21,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
     characters: int = 100_000
     tokens: int = 5_000
+    word: int = 1_000  # characters of a name or a number; Python refuses to read numbers of 4,300 digits
     nesting: int = 64  # brackets inside brackets: of selections, lists and objects
 
     operations: int = 20
@@ -74,6 +75,8 @@ def check_text(source: str, limits: Limits = LIMITS) -> None:
         token = found.group()
         if tokens > limits.tokens:
             raise LimitError("tokens", limits.tokens, "tokens")
+        if len(token) > limits.word and token[0] not in '"#':
+            raise LimitError("word", limits.word, "characters of a name or a number")
         if token in ("{", "[", "("):
             nesting += 1
             if nesting > limits.nesting:

@@ -79,6 +79,18 @@ class Backlog(msgspec.Struct, frozen=True, kw_only=True):
     oldest_ask_at: datetime | None
     oldest_deadline: datetime | None
 
+    def ask_lag_s(self, now: datetime) -> float:
+        """For how long the oldest question to EPoint is overdue, in seconds; 0 if none is."""
+        return _overdue_s(self.oldest_ask_at, now)
+
+    def settle_lag_s(self, now: datetime) -> float:
+        """For how long the oldest call without an answer is past its deadline, in seconds; 0 if none is."""
+        return _overdue_s(self.oldest_deadline, now)
+
+
+def _overdue_s(due: datetime | None, now: datetime) -> float:
+    return 0.0 if due is None else max(0.0, (now - due).total_seconds())
+
 
 class AddressRecord(msgspec.Struct, frozen=True, kw_only=True):
     """What one address did within a time: its attempts to pay and those declined, with the oldest of each."""
@@ -162,9 +174,6 @@ class Reader(Protocol):
 
     async def address_record(self, address: str, since: datetime) -> AddressRecord:
         """Count the attempts of an address that started after `since`."""
-
-    async def reconcile_lag(self) -> float:
-        """For how many seconds the oldest overdue question or deadline has waited; 0 if there is none."""
 
     async def backlog(self) -> Backlog:
         """Count what an operator should know of."""

@@ -103,9 +103,10 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
 
     doorkeeper = Doorkeeper(settings.secret_keys, cashier.checkouts, clock)
     # A call to EPoint may take all of its own time and still be written down.
+    deadline_s = settings.call_timeout_s + RECORDING_S + ANSWERING_S
     runner = Runner(
-        build_schema(_document_limits(settings), sandbox=settings.sandbox),
-        deadline_s=settings.call_timeout_s + RECORDING_S + ANSWERING_S,
+        build_schema(_document_limits(settings), sandbox=settings.sandbox, event_deadline_s=deadline_s),
+        deadline_s=deadline_s,
         doorkeeper=doorkeeper,
         documents=Documents(
             read_manifest(settings.documents), only=settings.documents_only, apq=settings.persisted_queries

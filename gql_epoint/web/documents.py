@@ -71,7 +71,8 @@ class Documents:
         persisted = (asked.extensions or {}).get("persistedQuery")
         if asked.document_id is not None:
             text = self._named(asked.document_id)
-            if asked.query is not None and asked.query != text:
+            # The graphql-ws client cannot leave `query` out, so it is empty there.
+            if asked.query and asked.query != text:
                 raise DocumentError("`documentId` names another document than `query`.", "BAD_REQUEST")
         elif persisted is not None:
             text = self._persisted(persisted, asked.query, may_add)

@@ -10,6 +10,7 @@ import asyncio
 import hmac
 import logging
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from importlib.metadata import version
 
 from prometheus_client import (
@@ -120,12 +121,12 @@ class Metrics:
         """Return everything as Prometheus reads it, the books' figures as of now."""
         try:
             async with asyncio.timeout(DATABASE_TIMEOUT_S):
-                lags_s, backlog = await cashier.books.read(_look)
+                backlog, now = await cashier.books.read(_look)
         except (StoreUnavailableError, TimeoutError) as exc:
             logger.warning("The books cannot be counted: %s", exc or type(exc).__name__)
             self._books.unknown()
         else:
-            self._books.known(backlog, *lags_s)
+            self._books.known(backlog, now)
         return generate_latest(self.registry)
 
 
@@ -160,15 +161,15 @@ class _BooksFigures:
         for figure in self._gauges.values():
             figure.set(float("nan"))
 
-    def known(self, backlog: Backlog, ask_lag_s: float, settle_lag_s: float) -> None:
+    def known(self, backlog: Backlog, now: datetime) -> None:
         self._up.set(1)
         for name, value in (
             ("indeterminate", backlog.indeterminate_transactions),
             ("refunds", backlog.indeterminate_refunds),
             ("review", backlog.transactions_in_review),
             ("unmatched", backlog.unmatched_callbacks),
-            ("ask_lag", ask_lag_s),
-            ("settle_lag", settle_lag_s),
+            ("ask_lag", backlog.ask_lag_s(now)),
+            ("settle_lag", backlog.settle_lag_s(now)),
         ):
             self._gauges[name].set(value)
 
@@ -203,10 +204,5 @@ def _presents(request: Request, token: Secret) -> bool:
     return scheme.lower() == "bearer" and good
 
 
-async def _look(reader: Reader) -> tuple[tuple[float, float], Backlog]:
-    backlog = await reader.backlog()
-    ask, settle = (
-        0.0 if oldest is None else max(0.0, (reader.now - oldest).total_seconds())
-        for oldest in (backlog.oldest_ask_at, backlog.oldest_deadline)
-    )
-    return (ask, settle), backlog
+async def _look(reader: Reader) -> tuple[Backlog, datetime]:
+    return await reader.backlog(), reader.now

@@ -20,6 +20,7 @@ from strawberry.types.execution import PreExecutionError
 from strawberry.types.graphql import OperationType
 
 from gql_epoint.schema.masking import mask
+from gql_epoint.tracing import note
 from gql_epoint.web.asking import Asked
 from gql_epoint.web.credentials import Doorkeeper, ExpiredCredentialError
 from gql_epoint.web.documents import DocumentError, Documents
@@ -68,6 +69,11 @@ class Runner:
         self, asked: Asked, context: RequestContext, allowed: frozenset[OperationType] = AT_ONCE
     ) -> ExecutionResult:
         """Return the result of a query or mutation. Raises OtherTypeError for what is not in `allowed`."""
+        return _noted(await self._answer(asked, context, allowed))
+
+    async def _answer(
+        self, asked: Asked, context: RequestContext, allowed: frozenset[OperationType]
+    ) -> ExecutionResult:
         try:
             asked = self._documents.resolve(asked, context.credential)
         except DocumentError as exc:
@@ -97,9 +103,9 @@ class Runner:
                 await self._doorkeeper.check(context.credential)
             async with contextlib.aclosing(self._results(asked, context, allowed)) as results:
                 async for result in results:
-                    yield result
+                    yield _noted(result)
         except ExpiredCredentialError as exc:
-            yield failed(str(exc), "UNAUTHENTICATED")
+            yield _noted(failed(str(exc), "UNAUTHENTICATED"))
 
     async def _results(
         self, asked: Asked, context: RequestContext, allowed: frozenset[OperationType]
@@ -180,6 +186,14 @@ def failed(message: str, code: str, **extensions: object) -> PreExecutionError:
 def is_request_error(result: ExecutionResult) -> bool:
     """Whether nothing ran: such a result has errors without a path, and no `data`."""
     return result.data is None and any(error.path is None for error in result.errors or ())
+
+
+def _noted(result: ExecutionResult) -> ExecutionResult:
+    """Tell the span at hand by which code an operation could not run."""
+    if is_request_error(result):
+        code = ((result.errors or [])[0].extensions or {}).get("code")
+        note(error__type=code if isinstance(code, str) else "GRAPHQL_VALIDATION_FAILED")
+    return result
 
 
 def is_unauthenticated(result: ExecutionResult) -> bool:

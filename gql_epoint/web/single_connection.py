@@ -5,6 +5,10 @@
     POST  X-GraphQL-Event-Stream-Token    an operation with `extensions.operationId`: 202, its results on the stream
     DELETE ?operationId=...               stop that operation: 200
 
+A stream that broke is not opened again: its client reserves another, sends its operations again, and each goes on
+after the id of the `Last-Event-ID` header of its POST. The ids are on the events of the stream, as `lastEventId` in
+browsers; they belong to the operation of the event and not to the stream, which has many.
+
 The token opens the stream once and nothing else: it may show up in the log of a proxy. Whoever sends or stops
 operations shows the credential again with which the stream was reserved.
 """
@@ -22,6 +26,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
+from gql_epoint.tracing import operation_span
 from gql_epoint.web.asking import Asked, read_post
 from gql_epoint.web.replies import NO_STORE, Refusal
 from gql_epoint.web.running import Runner, formatted
@@ -180,15 +185,21 @@ def _owner(context: RequestContext) -> str:
 async def _operate(
     stream: _Stream, runner: Runner, operation_id: str, asked: Asked, context: RequestContext
 ) -> None:
-    async with contextlib.aclosing(runner.results(asked, context)) as results:
-        async for result in results:
-            await stream.frames.put(_frame("next", {"id": operation_id, "payload": formatted(result)}))
+    with operation_span(asked.extensions):
+        async with contextlib.aclosing(runner.results(asked, context)) as results:
+            async for result in results:
+                # Browsers keep the last id for what comes without one, and that is another operation's: so it is
+                # empty where there is none.
+                event_id = "" if result.data is None else context.place.event_id or ""
+                frame = _frame("next", {"id": operation_id, "payload": formatted(result)}, event_id)
+                await stream.frames.put(frame)
     stream.operations.pop(operation_id, None)
     await stream.frames.put(_frame("complete", {"id": operation_id}))
 
 
-def _frame(event: str, data: dict[str, Any]) -> bytes:
-    return b"event: " + event.encode() + b"\ndata: " + _encoder.encode(data) + b"\n\n"
+def _frame(event: str, data: dict[str, Any], event_id: str | None = None) -> bytes:
+    resume = b"" if event_id is None else b"id: " + event_id.encode() + b"\n"
+    return resume + b"event: " + event.encode() + b"\ndata: " + _encoder.encode(data) + b"\n\n"
 
 
 async def _frames(stream: _Stream, closing: asyncio.Event, heartbeat_s: float) -> AsyncIterator[bytes]:

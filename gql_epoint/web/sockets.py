@@ -20,6 +20,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from strawberry.http.websocket_origin import is_same_origin, normalize_allowed_origins, normalize_origin
 
 from gql_epoint.errors import StoreUnavailableError
+from gql_epoint.tracing import operation_span
 from gql_epoint.web.asking import Asked
 from gql_epoint.web.credentials import WrongCredentialError
 from gql_epoint.web.running import Runner, failed, formatted, is_request_error, is_unauthenticated
@@ -220,7 +221,7 @@ class _Connection:
         if too_many:
             run = self._refuse(operation_id)
         else:
-            run = self._hold_up(operation_id, wait_s) if wait_s else self._operate(operation_id, asked)
+            run = self._hold_up(operation_id, wait_s) if wait_s else self._traced(operation_id, asked)
         task = asyncio.create_task(run)
         self._operations[operation_id] = task
         task.add_done_callback(self._ended)
@@ -236,6 +237,10 @@ class _Connection:
         self._ending.discard(task)
         if not task.cancelled() and (exc := task.exception()) is not None:
             logger.error("an operation over WebSocket failed", exc_info=exc)
+
+    async def _traced(self, operation_id: str, asked: Asked) -> None:
+        with operation_span(asked.extensions):
+            await self._operate(operation_id, asked)
 
     async def _operate(self, operation_id: str, asked: Asked) -> None:
         context = self._sockets.visitors.context(self._socket, self._credential)
@@ -268,9 +273,12 @@ class _Connection:
         if not self._open:
             return
         # Whoever does not read is not waited for; its connection then ends by the server's own ping.
-        with contextlib.suppress(WebSocketDisconnect, TimeoutError):
-            async with asyncio.timeout(SEND_TIMEOUT_S):
-                await self._socket.send_text(encode(message))
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(SEND_TIMEOUT_S):
+                    await self._socket.send_text(encode(message))
+        except WebSocketDisconnect:
+            self._open = False  # To send once more would be a mistake of ours.
 
     async def _close(self, close: Close) -> None:
         self._open = False

@@ -117,7 +117,9 @@ async def _frames(
     async def frames() -> AsyncGenerator[bytes, None]:
         async with contextlib.aclosing(results):
             async for result in results:
-                yield framing.next(formatted(result), place.event_id)
+                # What was not answered is not behind its client, which resumes after what was.
+                event_id = None if result.data is None else place.event_id
+                yield framing.next(formatted(result), event_id)
         yield framing.complete()
 
     if framing.start:

@@ -34,6 +34,7 @@ def webhook(cashier: Cashier, bytes_max: int, metrics: Metrics) -> Callable[[Req
             logger.error("callback postponed, the database is away: %s", exc)
             raise Refusal(503, "Try again later.", "UNAVAILABLE", Retry_After="5") from None
         metrics.callback_taken(disposition.lower())
+        logger.info("callback %s", disposition, extra={"disposition": disposition})
         return PlainTextResponse("OK", headers=NO_STORE)
 
     return take

@@ -40,3 +40,30 @@ test('an EventSource without a token is told so', async () => {
   source.close();
   assert.equal(code, 404);
 });
+
+test('an operation goes on, on another stream, after the last event that was seen', async () => {
+  const query = 'subscription { events { cursor } }';
+  const first = await events({ query, until: 2 });
+  const again = await events({ query, until: 1, after: first[0].lastEventId });
+  assert.equal(JSON.parse(again[0].data).payload.data.events.cursor, first[1].lastEventId);
+});
+
+// The first events of an operation on a stream of its own, of which the journey has made some.
+async function events({ query, until, after }) {
+  const token = await (await fetch(graphql, { method: 'PUT', headers: { authorization } })).text();
+  const source = new EventSource(`${graphql}?token=${token}`);
+  const headers = {
+    authorization,
+    'content-type': 'application/json',
+    'x-graphql-event-stream-token': token,
+    ...(after && { 'last-event-id': after }),
+  };
+  const body = JSON.stringify({ query, extensions: { operationId: '1' } });
+  assert.equal((await fetch(graphql, { method: 'POST', headers, body })).status, 202);
+  const found = [];
+  await new Promise((resolve) => source.addEventListener('next', (event) => {
+    if (found.push(event) === until) resolve();
+  }));
+  source.close();
+  return found;
+}

@@ -15,13 +15,15 @@ gql = pytest.importorskip("gql")
 from gql.transport.aiohttp import AIOHTTPTransport  # noqa: E402 - only where gql is installed
 from gql.transport.aiohttp_websockets import AIOHTTPWebsocketsTransport  # noqa: E402
 from gql.transport.exceptions import TransportQueryError  # noqa: E402
-from gql.transport.httpx import HTTPXAsyncTransport  # noqa: E402
+from gql.transport.httpx import HTTPXAsyncTransport, HTTPXTransport  # noqa: E402
+from gql.transport.requests import RequestsHTTPTransport  # noqa: E402
 from gql.transport.websockets import WebsocketsTransport  # noqa: E402
 
 pytestmark = pytest.mark.clients
 
 STATUS = "query ($order: String!) { transaction(by: {orderId: $order}) { status isFinal } }"
 HTTP = [AIOHTTPTransport, HTTPXAsyncTransport]
+SYNCHRONOUS = [HTTPXTransport, RequestsHTTPTransport]
 SOCKETS = [AIOHTTPWebsocketsTransport, WebsocketsTransport]
 
 
@@ -60,6 +62,25 @@ async def test_the_journey(service: Service, authorization: str, http: Any, sock
             found = await asking.execute(asked(STATUS, order=order))
 
     assert seen == ["REQUIRES_ACTION", "SUCCESS"]
+    assert found["transaction"] == {"status": "SUCCESS", "isFinal": True}
+
+
+@pytest.mark.parametrize("kind", SYNCHRONOUS)
+async def test_the_journey_without_asyncio(service: Service, authorization: str, kind: Any) -> None:
+    """Pay, ask, and watch beside it: these transports cannot subscribe."""
+    order = new_order()
+
+    def ask(text: str, **variables: Any) -> Any:
+        with gql.Client(transport=over(kind, service, authorization)) as session:
+            return session.execute(asked(text, **variables))
+
+    paid = await asyncio.to_thread(ask, PAY, input=payment(order))
+    async with asyncio.timeout(20), gql.Client(transport=over(SOCKETS[0], service, authorization)) as watching:
+        async for update in watching.subscribe(asked(WATCH, order=order)):
+            if update["transactionUpdated"]["kind"] == "SNAPSHOT":
+                await service.simulator.pay(paid["pay"]["transaction"]["nextAction"]["url"])
+    found = await asyncio.to_thread(ask, STATUS, order=order)
+
     assert found["transaction"] == {"status": "SUCCESS", "isFinal": True}
 
 

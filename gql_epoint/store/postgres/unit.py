@@ -262,13 +262,6 @@ class PostgresUnit:
     async def delete_expired_tokens(self, limit: int) -> int:
         return len(await self._rows("delete_expired_tokens", now=to_microseconds(self.now), limit=limit))
 
-    # -- the sweep ----------------------------------------------------------------------------------------
-
-    async def reconcile_lag(self) -> float:
-        now = to_microseconds(self.now)
-        rows = await self._rows("oldest_due", now=now)
-        return max((now - row["due"] for row in rows if row["due"] is not None), default=0) / 1_000_000
-
     # -- for operators ------------------------------------------------------------------------------------
 
     async def backlog(self) -> Backlog:

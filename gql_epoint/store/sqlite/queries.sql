@@ -111,13 +111,6 @@ UPDATE saved_cards SET ask_at = :until WHERE id IN (
 -- name: overdue_cards
 SELECT * FROM saved_cards WHERE call_deadline <= :now ORDER BY call_deadline LIMIT :limit;
 
--- name: oldest_due
-SELECT min(ask_at) AS due FROM transactions WHERE ask_at <= :now
-UNION ALL SELECT min(call_deadline) FROM transactions WHERE call_deadline <= :now
-UNION ALL SELECT min(call_deadline) FROM refunds WHERE call_deadline <= :now
-UNION ALL SELECT min(ask_at) FROM saved_cards WHERE ask_at <= :now
-UNION ALL SELECT min(call_deadline) FROM saved_cards WHERE call_deadline <= :now;
-
 -- name: callback
 SELECT * FROM callbacks WHERE id = :id;
 

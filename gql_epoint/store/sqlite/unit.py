@@ -232,13 +232,6 @@ class SqliteUnit:
     async def delete_expired_tokens(self, limit: int) -> int:
         return self._deleted("delete_expired_tokens", now=to_microseconds(self.now), limit=limit)
 
-    # -- the sweep ----------------------------------------------------------------------------------------
-
-    async def reconcile_lag(self) -> float:
-        now = to_microseconds(self.now)
-        rows = self._connection.execute(_QUERIES["oldest_due"], {"now": now})
-        return max((now - row["due"] for row in rows if row["due"] is not None), default=0) / 1_000_000
-
     # -- for operators ------------------------------------------------------------------------------------
 
     async def backlog(self) -> Backlog:
