@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import contextlib
 import weakref
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from enum import Enum
 from types import CoroutineType
 from typing import Any, cast
@@ -35,6 +35,7 @@ from graphql import (
     GraphQLError,
     GraphQLField,
     GraphQLIncludeDirective,
+    GraphQLList,
     GraphQLObjectType,
     GraphQLOutputType,
     GraphQLResolveInfo,
@@ -303,7 +304,7 @@ class _Compiler:
         if is_non_null_type(type_):
             return _never_null(place, self._complete(type_.of_type, place))
         if is_list_type(type_):
-            return _list(place, type_.of_type, self._complete(type_.of_type, place))
+            return _list(place, type_, self._complete(type_.of_type, place))
         if is_leaf_type(type_):
             return _leaf(type_)
         sets = [node.selection_set for node in place.nodes if node.selection_set]
@@ -567,8 +568,9 @@ def _leaf(type_: Any) -> Complete:
     return complete
 
 
-def _list(place: _Place, item_type: GraphQLOutputType, item: Complete) -> Complete:
+def _list(place: _Place, type_: GraphQLList[Any], item: Complete) -> Complete:
     """Executor.complete_list_value and what it calls."""
+    item_type = type_.of_type
 
     def add(run: Run, value: Any, info: Info | None, path: Path, results: list[Any], waiting: list[int]) -> None:
         here = path.add_key(len(results), None)
@@ -589,7 +591,8 @@ def _list(place: _Place, item_type: GraphQLOutputType, item: Complete) -> Comple
         if _is_null(value):
             return None
         if run.is_async_iterable(value):
-            return iterated(run, value, info, path)
+            # Rare enough to be left to graphql-core.
+            return run.complete_list_value(type_, place.details, cast("Info", info), path, value, None)
         if not is_iterable(value):
             raise GraphQLError(f"Expected Iterable, but did not find one for field '{place.parent}.{place.name}'.")
         results: list[Any] = []
@@ -602,26 +605,6 @@ def _list(place: _Place, item_type: GraphQLOutputType, item: Complete) -> Comple
             run.track_async_work([results[at] for at in waiting] + _drained(values))
             raise
         return _settled(results, waiting) if waiting else results
-
-    async def iterated(run: Run, value: AsyncIterable[Any], info: Info | None, path: Path) -> Any:
-        results: list[Any] = []
-        waiting: list[int] = []
-        values = value.__aiter__()
-        try:
-            while True:
-                try:
-                    one = await anext(values)
-                except StopAsyncIteration:
-                    break
-                except Exception as error:
-                    raise located_error(error, place.nodes, path.as_list()) from error
-                add(run, one, info, path, results, waiting)
-        except Exception:
-            if hasattr(values, "aclose"):
-                await values.aclose()
-            run.track_async_work([results[at] for at in waiting])
-            raise
-        return await _settled(results, waiting) if waiting else results
 
     return complete
 
