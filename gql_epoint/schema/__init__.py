@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from functools import cached_property
 from typing import Any
 
 import strawberry
 from graphql import GraphQLError
 from strawberry.schema.config import StrawberryConfig
+from strawberry.schema.exceptions import InvalidOperationTypeError
 from strawberry.types.execution import ExecutionResult, PreExecutionError
+from strawberry.types.graphql import OperationType
 
 from gql_epoint.schema.access import (
     DIRECTIVE_ARGUMENTS,
@@ -20,7 +22,8 @@ from gql_epoint.schema.access import (
 from gql_epoint.schema.checkouts import Mutation, Query, Subscription
 from gql_epoint.schema.errors import ERROR_TYPES
 from gql_epoint.schema.events import EVENT_TYPES
-from gql_epoint.schema.guards import GuardExtension, Known, money_fields
+from gql_epoint.schema.guards import GuardExtension, money_fields
+from gql_epoint.schema.known import Known
 from gql_epoint.schema.limits import check_text
 from gql_epoint.schema.masking import MaskingExtension, mask_result
 from gql_epoint.schema.scalars import SCALARS
@@ -47,12 +50,39 @@ class Schema(strawberry.Schema):
         """The mutations that move money."""
         return money_fields(self._schema)
 
-    async def execute(self, query: str | None, *args: Any, **options: Any) -> Any:
-        """Run a query or mutation. What fails outside of all extensions is masked here."""
-        if (refusal := _refusal(query)) is not None:
+    async def execute(
+        self,
+        query: str | None,
+        variable_values: dict[str, Any] | None = None,
+        context_value: Any = None,
+        root_value: Any = None,
+        operation_name: str | None = None,
+        allowed_operation_types: Iterable[OperationType] | None = None,
+        operation_extensions: dict[str, Any] | None = None,
+    ) -> Any:
+        """Run a query or mutation. What fails outside of all extensions is masked here.
+
+        Raises InvalidOperationTypeError for what is not in `allowed_operation_types`.
+        """
+        known = self.known.find(query, getattr(context_value, "credential", None))
+        if known is not None and operation_name in known.types:
+            operation_type = known.types[operation_name]
+            if allowed_operation_types is not None and operation_type not in allowed_operation_types:
+                raise InvalidOperationTypeError(operation_type)
+            result: Any = await known.run(self._schema, variable_values, context_value, operation_name)
+        elif (refusal := _refusal(query)) is not None:
             return refusal
-        result = await super().execute(query, *args, **options)
-        mask_result(result, options.get("context_value"))
+        else:
+            result = await super().execute(
+                query,
+                variable_values,
+                context_value,
+                root_value,
+                operation_name,
+                allowed_operation_types,
+                operation_extensions,
+            )
+        mask_result(result, context_value)
         return result
 
     async def stream(self, query: str | None, *args: Any, **options: Any) -> Any:
