@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterable
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import strawberry
 from graphql import GraphQLError
 from strawberry.schema.config import StrawberryConfig
 from strawberry.schema.exceptions import InvalidOperationTypeError
+from strawberry.schema.name_converter import NameConverter
 from strawberry.types.execution import ExecutionResult, PreExecutionError
 from strawberry.types.graphql import OperationType
+from strawberry.utils.str_converters import to_camel_case
 
 from gql_epoint.schema.access import (
     DIRECTIVE_ARGUMENTS,
@@ -28,6 +30,19 @@ from gql_epoint.schema.limits import check_text
 from gql_epoint.schema.masking import MaskingExtension, mask_result
 from gql_epoint.schema.scalars import SCALARS
 from gql_epoint.schema.tracing import TracingExtension
+
+
+class Names(NameConverter):
+    """Strawberry's names, each made once: it asks for those of all arguments at every request."""
+
+    @staticmethod
+    @cache
+    def _camel_case(name: str) -> str:
+        return to_camel_case(name)
+
+    def apply_naming_config(self, name: str) -> str:
+        """Return the name as GraphQL has it."""
+        return self._camel_case(name)
 
 
 class Schema(strawberry.Schema):
@@ -117,7 +132,7 @@ def build_schema() -> Schema:
         types=(*EVENT_TYPES, *ERROR_TYPES),
         # The first is the outermost: masking sees what every other extension and the resolvers leave behind.
         extensions=(MaskingExtension, GuardExtension, AccessExtension, TracingExtension),
-        config=StrawberryConfig(scalar_map=SCALARS),
+        config=StrawberryConfig(scalar_map=SCALARS, name_converter=Names()),
     )
 
 
