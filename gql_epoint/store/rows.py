@@ -60,16 +60,27 @@ class _Column:
 
 
 class RowCodec(Generic[StructT]):
-    """Reads and writes one struct type; built once. A row is its values in the order of `columns`."""
+    """Reads and writes one struct type; built once. A row is its values in the order of `columns`.
+
+    Nested structs come last. Of the many fields of a struct few are stored as something else, so only those are
+    looked at one by one.
+    """
 
     def __init__(self, shape: type[StructT], prefix: str = "") -> None:
         self.shape = shape
-        self._fields = [_Column(field, hint, prefix) for field, hint in get_type_hints(shape).items()]
-        self.columns: tuple[str, ...] = tuple(
-            name for column in self._fields for name in (column.nested.columns if column.nested else (column.name,))
+        fields = [_Column(field, hint, prefix) for field, hint in get_type_hints(shape).items()]
+        plain = [column for column in fields if column.nested is None]
+        self._names = tuple(column.field for column in plain)
+        self._nested = [(column, column.nested) for column in fields if column.nested is not None]
+        self._encoders = [(place, column.encode) for place, column in enumerate(plain) if column.encode]
+        self._decoders = [(place, column.decode) for place, column in enumerate(plain) if column.decode]
+        self._plain_of = attrgetter(*self._names)
+        self.columns: tuple[str, ...] = (
+            *(column.name for column in plain),
+            *(name for _, nested in self._nested for name in nested.columns),
         )
         self.has_id = self.columns[0] == "id"
-        self.absent = [None] * len(self.columns)
+        self._absent = [None] * len(self.columns)
 
     def insert(self, table: str) -> str:
         """Return the INSERT of a whole row."""
@@ -85,15 +96,16 @@ class RowCodec(Generic[StructT]):
         """Return the values of all columns by name."""
         return dict(zip(self.columns, self.to_values(value), strict=True))
 
-    def to_values(self, value: StructT) -> list[Any]:
+    def to_values(self, value: StructT | None) -> list[Any]:
         """Return the values of all columns in their order; a missing nested struct is null in each."""
-        values: list[Any] = []
-        for column in self._fields:
-            item = getattr(value, column.field)
-            if column.nested is not None:
-                values += column.nested.absent if item is None else column.nested.to_values(item)
-            else:
-                values.append(item if item is None or column.encode is None else column.encode(item))
+        if value is None:
+            return self._absent
+        values: list[Any] = [*self._plain_of(value)]
+        for place, encode in self._encoders:
+            if values[place] is not None:
+                values[place] = encode(values[place])
+        for column, nested in self._nested:
+            values += nested.to_values(getattr(value, column.field))
         return values
 
     def from_row(self, row: Mapping[str, Any]) -> StructT:
@@ -102,19 +114,17 @@ class RowCodec(Generic[StructT]):
 
     def from_values(self, values: Sequence[Any]) -> StructT:
         """Build the struct from the values of all columns in their order."""
-        fields: dict[str, Any] = {}
-        place = 0
-        for column in self._fields:
-            if column.nested is not None:
-                end = place + len(column.nested.columns)
-                part = values[place:end]
-                absent = column.optional and all(item is None for item in part)
-                fields[column.field] = None if absent else column.nested.from_values(part)
-                place = end
-            else:
-                item = values[place]
-                fields[column.field] = item if item is None or column.decode is None else column.decode(item)
-                place += 1
+        place = len(self._names)
+        plain = list(values[:place])
+        for at, decode in self._decoders:
+            if plain[at] is not None:
+                plain[at] = decode(plain[at])
+        fields: dict[str, Any] = dict(zip(self._names, plain, strict=True))
+        for column, nested in self._nested:
+            part = values[place : place + len(nested.columns)]
+            absent = column.optional and all(item is None for item in part)
+            fields[column.field] = None if absent else nested.from_values(part)
+            place += len(part)
         return self.shape(**fields)
 
 
