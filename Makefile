@@ -2,7 +2,7 @@
 # `make` shows the list. Virtual environment, versions and tools look after themselves.
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-cluster test check schema test-browser test-clients torture explorer clean bench
+.PHONY: help run run-cluster test check schema test-browser test-clients torture explorer clean bench profile
 .DELETE_ON_ERROR:
 
 VENV := .venv
@@ -61,6 +61,9 @@ test-clients: $(VENV)/.clients ## Run the clients that users bring against the s
 	  { echo "make test-clients needs Node 18 or newer; this is $$(node --version)" >&2; exit 1; }
 	cd tests/clients && npm ci --no-audit --no-fund --loglevel=error
 	$(BIN)/python -m pytest -m clients tests/clients $(ARGS)
+
+profile: $(VENV)/.bench ## Say where the microseconds of a request go; ARGS="transaction" or "pay --writer"
+	$(BIN)/python -m tests.benchmarks.profile $(ARGS)
 
 bench: $(VENV)/.bench ## Measure payments side by side with what else one would write; ARGS="--rounds 9" measures longer
 	$(BIN)/python -m tests.benchmarks $(ARGS)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any
 
 try:
@@ -19,8 +20,12 @@ except ModuleNotFoundError:
 _NAME_LENGTH_MAX = 100
 
 
+@cache
 def is_on() -> bool:
-    """Whether spans go anywhere. OpenTelemetry's own no-ops are not free where it is installed and not used."""
+    """Whether spans go anywhere, as of the first that is asked for.
+
+    OpenTelemetry's own no-ops are not free where it is installed and not used.
+    """
     return trace is not None and not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
 
 

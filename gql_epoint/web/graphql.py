@@ -23,7 +23,7 @@ from strawberry.types.graphql import OperationType
 
 from gql_epoint.web.asking import Asked, read_post, read_url
 from gql_epoint.web.explorer_page import EXPLORER_HEADERS
-from gql_epoint.web.negotiation import EVENT_STREAM, GRAPHQL_RESPONSE, JSON, Accept
+from gql_epoint.web.negotiation import EVENT_STREAM, GRAPHQL_RESPONSE, JSON, Accept, read_accept
 from gql_epoint.web.replies import Refusal, json_response
 from gql_epoint.web.running import AT_ONCE, OtherTypeError, Runner, formatted, is_request_error
 from gql_epoint.web.single_connection import TOKEN_HEADER, SingleConnections
@@ -76,7 +76,7 @@ class GraphQLEndpoint:
             await self._sockets.serve(WebSocket(scope, receive=receive, send=send))
             return
         request = Request(scope, receive)
-        accept = Accept(request.headers.get("accept", ""))
+        accept = read_accept(request.headers.get("accept", ""))
         try:
             response = await self._respond(request, accept)
         except Refusal as refusal:

@@ -87,15 +87,18 @@ def _chosen(stack: contextlib.ExitStack, only: list[str] | None) -> Iterator[Con
 
 
 def _turn(contender: Contender, server: Server, seconds: float, connections: int) -> Turn:
+    server.thaw()
     cpu_s = server.cpu_s()
     load = python(
         "tests.benchmarks.load", server.url + contender.path, contender.kind, str(seconds), str(connections)
     )
     printed = subprocess.run(load, stdout=subprocess.PIPE, check=True).stdout
     figures = msgspec.json.decode(printed, type=Figures)
+    used_s = server.cpu_s() - cpu_s
+    server.freeze()
     return Turn(
         per_s=figures.answers / figures.seconds,
-        cpu_us=(server.cpu_s() - cpu_s) / figures.answers * 1e6,
+        cpu_us=used_s / figures.answers * 1e6,
         p50_ms=figures.p50_ms,
         p99_ms=figures.p99_ms,
     )
