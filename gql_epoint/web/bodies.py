@@ -25,11 +25,11 @@ async def read_body(request: Request, bytes_max: int, *, timeout_s: float = READ
     try:
         async with asyncio.timeout(timeout_s):
             while more:
-                message = await request.receive()
-                if message["type"] == "http.disconnect":
+                event = await request.receive()
+                if event["type"] == "http.disconnect":
                     raise ClientDisconnect
-                chunk = message.get("body", b"")
-                more = message.get("more_body", False)
+                chunk = event.get("body", b"")
+                more = event.get("more_body", False)
                 seen += len(chunk)
                 if seen <= bytes_max:
                     body += chunk
