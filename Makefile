@@ -2,7 +2,7 @@
 # `make` shows the list. Virtual environment, versions and tools look after themselves.
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-cluster test check schema test-browser test-clients torture explorer clean
+.PHONY: help run run-cluster test check schema test-browser test-clients torture explorer clean bench profile
 .DELETE_ON_ERROR:
 
 VENV := .venv
@@ -62,6 +62,12 @@ test-clients: $(VENV)/.clients ## Run the clients that users bring against the s
 	cd tests/clients && npm ci --no-audit --no-fund --loglevel=error
 	$(BIN)/python -m pytest -m clients tests/clients $(ARGS)
 
+profile: $(VENV)/.bench ## Say where the microseconds of a request go; ARGS="transaction" or "pay --writer"
+	$(BIN)/python -m tests.benchmarks.profile $(ARGS)
+
+bench: $(VENV)/.bench ## Measure payments side by side with what else one would write; ARGS="--rounds 9" measures longer
+	$(BIN)/python -m tests.benchmarks $(ARGS)
+
 explorer: ## Build the GraphiQL page anew from its sources; needs Node 20.19+ and npm
 	@for tool in node npm; do \
 	  command -v $$tool > /dev/null || \
@@ -94,6 +100,9 @@ $(VENV)/.browser: pyproject.toml $(PINS) | $(BIN)/python
 
 $(VENV)/.clients: pyproject.toml $(PINS) | $(BIN)/python
 	$(call INSTALL,what the client tests need,[test$(comma)clients])
+
+$(VENV)/.bench: pyproject.toml $(PINS) | $(BIN)/python
+	$(call INSTALL,what the benchmarks need,[bench])
 
 comma := ,
 

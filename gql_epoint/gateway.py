@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterable
 from types import SimpleNamespace, TracebackType
 from typing import Any, Self
+from urllib.parse import urlencode
 
 import aiohttp
 import msgspec
@@ -146,7 +147,7 @@ class Gateway:
             raise RuntimeError("The gateway is not open: use it inside `async with Gateway(...)`.")
         url = self._base_url + operation.path
         sealed = seal(self._merchant.private_key, encode_payload(self._merchant.public_key, request))
-        form = {"data": sealed.data, "signature": sealed.signature}
+        form = urlencode({"data": sealed.data, "signature": sealed.signature}).encode()
         limit_s = self._total_timeout_s if timeout_s is None else min(timeout_s, self._total_timeout_s)
         names = {"epoint__operation": operation.name, "http__request__method": "POST", "url__path": operation.path}
         with client_span(f"epoint {operation.name}", **names):
@@ -157,7 +158,7 @@ class Gateway:
         session: aiohttp.ClientSession,
         operation: Operation[Any, ReplyT],
         url: str,
-        form: dict[str, str],
+        form: bytes,
         limit_s: float,
     ) -> ReplyT:
         call = _Call()
@@ -181,11 +182,11 @@ class Gateway:
             self._record(operation.name, outcome, call)
 
     async def _post(
-        self, session: aiohttp.ClientSession, url: str, form: dict[str, str], limit_s: float, call: _Call
+        self, session: aiohttp.ClientSession, url: str, form: bytes, limit_s: float, call: _Call
     ) -> tuple[int, bytes]:
         async with (
             asyncio.timeout(limit_s),
-            session.post(url, data=form, allow_redirects=False, trace_request_ctx=call) as response,
+            session.post(url, data=form, headers=_FORM, allow_redirects=False, trace_request_ctx=call) as response,
         ):
             call.trace_id = response.headers.get("X-Request-ID")
             # The body of another status is never used, so it is not waited for either.
@@ -214,13 +215,15 @@ class Gateway:
 
     def _record(self, operation: str, outcome: str, call: _Call) -> None:
         # Four facts and no more: data, signatures, card numbers and bodies stay out of logs.
-        level = logging.INFO if outcome == "answered" else logging.WARNING
         note(epoint__outcome=outcome)
         duration_s = time.monotonic() - call.started_s
-        duration_ms = round(duration_s * 1000)
         if self._observe is not None:
             self._observe(operation, outcome, duration_s)
+        level = logging.INFO if outcome == "answered" else logging.WARNING
+        if not self._log.isEnabledFor(level):
+            return
         trace_id = _UNLOGGABLE.sub("", call.trace_id or "")[:100] or "-"
+        duration_ms = round(duration_s * 1000)
         self._log.log(
             level,
             "operation=%s outcome=%s duration_ms=%d trace_id=%s",
@@ -317,6 +320,7 @@ def _connection_trace() -> aiohttp.TraceConfig:
     return trace
 
 
+_FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 _UNLOGGABLE = re.compile(r"[^\w.:/-]", re.ASCII)
 
 

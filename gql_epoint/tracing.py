@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any
 
 try:
@@ -19,10 +20,19 @@ except ModuleNotFoundError:
 _NAME_LENGTH_MAX = 100
 
 
+@cache
+def is_on() -> bool:
+    """Whether spans go anywhere, as of the first that is asked for.
+
+    OpenTelemetry's own no-ops are not free where it is installed and not used.
+    """
+    return trace is not None and not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
+
+
 @contextlib.contextmanager
 def server_span(name: str, headers: Mapping[str, str], **attributes: str | int) -> Iterator[None]:
     """Run the block as the answer to a request; a caller's trace goes on in it."""
-    if trace is None:
+    if not is_on():
         yield
         return
     context = propagate.extract(headers)
@@ -33,7 +43,7 @@ def server_span(name: str, headers: Mapping[str, str], **attributes: str | int) 
 @contextlib.contextmanager
 def client_span(name: str, **attributes: str | int) -> Iterator[None]:
     """Run the block as a call to somebody else, who is not told of the trace."""
-    if trace is None:
+    if not is_on():
         yield
         return
     with _started(name, trace.SpanKind.CLIENT, attributes, None):
@@ -42,13 +52,13 @@ def client_span(name: str, **attributes: str | int) -> Iterator[None]:
 
 def note(**attributes: str | int) -> None:
     """Tell the span at hand more; dots are written as two underscores."""
-    if trace is not None:
+    if is_on():
         trace.get_current_span().set_attributes(_dotted(attributes))
 
 
 def note_operation(kind: str, name: str | None) -> None:
     """Tell the span at hand that it is a GraphQL operation, by the semantic conventions for them."""
-    if trace is None:
+    if not is_on():
         return
     trace.get_current_span().update_name(kind)
     note(graphql__operation__type=kind)

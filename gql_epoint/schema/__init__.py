@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
-from functools import cached_property
+from collections.abc import AsyncGenerator, Iterable
+from functools import cache, cached_property
 from typing import Any
 
 import strawberry
 from graphql import GraphQLError
 from strawberry.schema.config import StrawberryConfig
+from strawberry.schema.exceptions import InvalidOperationTypeError
+from strawberry.schema.name_converter import NameConverter
 from strawberry.types.execution import ExecutionResult, PreExecutionError
+from strawberry.types.graphql import OperationType
+from strawberry.utils.str_converters import to_camel_case
 
 from gql_epoint.schema.access import (
     DIRECTIVE_ARGUMENTS,
@@ -20,11 +24,25 @@ from gql_epoint.schema.access import (
 from gql_epoint.schema.checkouts import Mutation, Query, Subscription
 from gql_epoint.schema.errors import ERROR_TYPES
 from gql_epoint.schema.events import EVENT_TYPES
-from gql_epoint.schema.guards import GuardExtension, Known, money_fields
+from gql_epoint.schema.guards import GuardExtension, money_fields
+from gql_epoint.schema.known import Known
 from gql_epoint.schema.limits import check_text
 from gql_epoint.schema.masking import MaskingExtension, mask_result
 from gql_epoint.schema.scalars import SCALARS
 from gql_epoint.schema.tracing import TracingExtension
+
+
+class Names(NameConverter):
+    """Strawberry's names, each made once: it asks for those of all arguments at every request."""
+
+    @staticmethod
+    @cache
+    def _camel_case(name: str) -> str:
+        return to_camel_case(name)
+
+    def apply_naming_config(self, name: str) -> str:
+        """Return the name as GraphQL has it."""
+        return self._camel_case(name)
 
 
 class Schema(strawberry.Schema):
@@ -47,12 +65,39 @@ class Schema(strawberry.Schema):
         """The mutations that move money."""
         return money_fields(self._schema)
 
-    async def execute(self, query: str | None, *args: Any, **options: Any) -> Any:
-        """Run a query or mutation. What fails outside of all extensions is masked here."""
-        if (refusal := _refusal(query)) is not None:
+    async def execute(
+        self,
+        query: str | None,
+        variable_values: dict[str, Any] | None = None,
+        context_value: Any = None,
+        root_value: Any = None,
+        operation_name: str | None = None,
+        allowed_operation_types: Iterable[OperationType] | None = None,
+        operation_extensions: dict[str, Any] | None = None,
+    ) -> Any:
+        """Run a query or mutation. What fails outside of all extensions is masked here.
+
+        Raises InvalidOperationTypeError for what is not in `allowed_operation_types`.
+        """
+        known = self.known.find(query, getattr(context_value, "credential", None))
+        if known is not None and operation_name in known.types:
+            operation_type = known.types[operation_name]
+            if allowed_operation_types is not None and operation_type not in allowed_operation_types:
+                raise InvalidOperationTypeError(operation_type)
+            result: Any = await known.run(self._schema, variable_values, context_value, operation_name)
+        elif (refusal := _refusal(query)) is not None:
             return refusal
-        result = await super().execute(query, *args, **options)
-        mask_result(result, options.get("context_value"))
+        else:
+            result = await super().execute(
+                query,
+                variable_values,
+                context_value,
+                root_value,
+                operation_name,
+                allowed_operation_types,
+                operation_extensions,
+            )
+        mask_result(result, context_value)
         return result
 
     async def stream(self, query: str | None, *args: Any, **options: Any) -> Any:
@@ -87,7 +132,7 @@ def build_schema() -> Schema:
         types=(*EVENT_TYPES, *ERROR_TYPES),
         # The first is the outermost: masking sees what every other extension and the resolvers leave behind.
         extensions=(MaskingExtension, GuardExtension, AccessExtension, TracingExtension),
-        config=StrawberryConfig(scalar_map=SCALARS),
+        config=StrawberryConfig(scalar_map=SCALARS, name_converter=Names()),
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 from graphql import (
+    ArgumentNode,
     DocumentNode,
     FieldNode,
     FragmentDefinitionNode,
@@ -23,10 +24,12 @@ from graphql import (
     OperationDefinitionNode,
     SelectionSetNode,
     VariableNode,
+    Visitor,
     get_named_type,
     is_composite_type,
     is_list_type,
     is_non_null_type,
+    visit,
 )
 
 from gql_epoint.schema.connections import PAGE_DEFAULT, PAGE_MAX
@@ -43,6 +46,7 @@ _INTROSPECTION_SIZES = {
     "possibleTypes": 5,
     "directives": 10,
 }
+_PAGE_SIZES = ("first", "last")
 _NESTED_LISTS = frozenset({"fields", "inputFields", "interfaces", "possibleTypes"})
 _LIST_SIZE = 10  # of a list without an argument that limits it
 _ENOUGH = 10**9  # nothing is counted beyond; doubled often enough, numbers themselves become slow
@@ -56,6 +60,19 @@ def check_document(
 ) -> None:
     """Raise LimitError for a parsed document over a limit. All operations count, also those not chosen."""
     Walk(schema, document, variables or {}, limits).run()
+
+
+def has_page_variables(document: DocumentNode) -> bool:
+    """Whether what a document asks for depends on its variables: on the size of a page."""
+    found: list[ArgumentNode] = []
+
+    class _Pages(Visitor):
+        def enter_argument(self, node: ArgumentNode, *_: Any) -> None:
+            if node.name.value in _PAGE_SIZES and isinstance(node.value, VariableNode):
+                found.append(node)
+
+    visit(document, _Pages())
+    return bool(found)
 
 
 class _Sum(msgspec.Struct):
@@ -205,7 +222,7 @@ class Walk:
     def _page(self, node: FieldNode) -> int:
         sizes = [PAGE_DEFAULT]
         for argument in node.arguments or ():
-            if argument.name.value not in ("first", "last"):
+            if argument.name.value not in _PAGE_SIZES:
                 continue
             value: object = None
             if isinstance(argument.value, IntValueNode):

@@ -67,7 +67,7 @@ class Documents:
             text = asked.query or ""
         if self._only and _SHA256 + sha256(text) not in self._trusted:
             raise DocumentError("Only documents of the manifest run here.", "DOCUMENT_NOT_TRUSTED")
-        return msgspec.structs.replace(asked, query=text)
+        return asked if text == asked.query else msgspec.structs.replace(asked, query=text)
 
     def _named(self, document_id: str) -> str:
         text = self._trusted.get(document_id) or self._trusted.get(_SHA256 + document_id)

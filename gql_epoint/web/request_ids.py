@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 import uuid
 
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gql_epoint import correlation
 
-_HEADER = "X-Request-ID"
-_SAFE = re.compile(r"[A-Za-z0-9._-]{8,64}")
+_HEADER = b"x-request-id"
+_SAFE = re.compile(rb"[A-Za-z0-9._-]{8,64}")
 
 
 class RequestIds:
@@ -28,15 +27,16 @@ class RequestIds:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
-        theirs = Headers(scope=scope).get(_HEADER, "")
-        request_id = theirs if _SAFE.fullmatch(theirs) else uuid.uuid4().hex
+        theirs = next((value for name, value in scope["headers"] if name == _HEADER), b"")
+        written = theirs if _SAFE.fullmatch(theirs) else uuid.uuid4().hex.encode()
+        request_id = written.decode()
         scope.setdefault("state", {})["request_id"] = request_id
         correlation.request_id.set(request_id)
 
         async def send_named(message: Message) -> None:
             if message["type"] in ("http.response.start", "websocket.accept"):
-                message.setdefault("headers", [])
-                MutableHeaders(scope=message)[_HEADER] = request_id
+                others = (header for header in message.get("headers", ()) if header[0].lower() != _HEADER)
+                message["headers"] = [*others, (_HEADER, written)]
             await send(message)
 
         await self._app(scope, receive, send_named)

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_REMEMBERED_MAX = 500
+_REMEMBERED_CHARACTERS_MAX = 4_000
+
 AT_ONCE = frozenset({OperationType.QUERY, OperationType.MUTATION})
 
 _TIME_IS_UP = (
@@ -63,6 +66,7 @@ class Runner:
         self._documents = documents or Documents()
         self._deadline_s = deadline_s
         self._under_way: set[asyncio.Task[Any]] = set()
+        self._types: dict[tuple[str | None, str | None], OperationType] = {}
 
     async def answer(
         self, asked: Asked, context: RequestContext, allowed: frozenset[OperationType] = AT_ONCE
@@ -72,7 +76,10 @@ class Runner:
             asked = self._documents.resolve(asked, may_add=context.credential is not None)
         except DocumentError as exc:
             return failed(exc.message, exc.code)
-        for operation_type in (OperationType.QUERY, OperationType.MUTATION):
+        known = self._types.get((asked.query, asked.operation_name))
+        if known is not None and (known not in allowed or known is OperationType.SUBSCRIPTION):
+            raise OtherTypeError(known)
+        for operation_type in (known,) if known else (OperationType.QUERY, OperationType.MUTATION):
             work = self._execute(asked, context, operation_type)
             try:
                 async with asyncio.timeout(self._deadline_s):
@@ -81,9 +88,18 @@ class Runner:
                 logger.warning("request %s: the deadline of an operation has passed", context.request_id)
                 return failed(_TIME_IS_UP, "DEADLINE_EXCEEDED")
             except OtherTypeError as exc:
+                self._learn(asked, context, exc.operation_type)
                 if exc.operation_type not in allowed or exc.operation_type is OperationType.SUBSCRIPTION:
                     raise
         raise AssertionError("an operation has one of three types")
+
+    def _learn(self, asked: Asked, context: RequestContext, operation_type: OperationType) -> None:
+        """Remember that an operation is no query. Nobody without a credential fills the memory."""
+        if context.credential is None or len(asked.query or "") > _REMEMBERED_CHARACTERS_MAX:
+            return
+        if len(self._types) >= _REMEMBERED_MAX:
+            self._types.clear()
+        self._types[asked.query, asked.operation_name] = operation_type
 
     async def results(
         self, asked: Asked, context: RequestContext, allowed: frozenset[OperationType] = AT_ONCE

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any, TypeVar
 
 import msgspec
@@ -17,7 +19,6 @@ from gql_epoint.store.rows import RowCodec, to_backlog, to_microseconds
 
 StructT = TypeVar("StructT", bound=msgspec.Struct)
 
-_QUERIES = load_queries("gql_epoint.store.sqlite")
 _KNOWN = len(load_migrations("gql_epoint.store.sqlite"))
 TRANSACTION = RowCodec(Transaction)
 REFUND = RowCodec(Refund)
@@ -28,14 +29,42 @@ IDEMPOTENCY = RowCodec(IdempotencyRecord)
 CHECKOUT = RowCodec(Checkout)
 CLIENT_TOKEN = RowCodec(ClientToken)
 
-_INSERT_TRANSACTION, _SAVE_TRANSACTION = TRANSACTION.insert("transactions"), TRANSACTION.update("transactions")
-_INSERT_REFUND, _SAVE_REFUND = REFUND.insert("refunds"), REFUND.update("refunds")
-_INSERT_SAVED_CARD, _SAVE_SAVED_CARD = SAVED_CARD.insert("saved_cards"), SAVED_CARD.update("saved_cards")
-_INSERT_CALLBACK, _SAVE_CALLBACK = CALLBACK.insert("callbacks"), CALLBACK.update("callbacks")
-_INSERT_EVENT = EVENT.insert("events")
-_INSERT_IDEMPOTENCY = IDEMPOTENCY.insert("idempotency")
-_INSERT_CHECKOUT, _SAVE_CHECKOUT = CHECKOUT.insert("checkouts"), CHECKOUT.update("checkouts")
-_INSERT_CLIENT_TOKEN = CLIENT_TOKEN.insert("client_tokens")
+_CODECS: dict[str, RowCodec[Any]] = {
+    "transactions": TRANSACTION,
+    "refunds": REFUND,
+    "saved_cards": SAVED_CARD,
+    "callbacks": CALLBACK,
+    "events": EVENT,
+    "idempotency": IDEMPOTENCY,
+    "checkouts": CHECKOUT,
+    "client_tokens": CLIENT_TOKEN,
+}
+_INSERTS = {
+    table: f"INSERT INTO {table} ({', '.join(codec.columns)}) VALUES ({', '.join('?' * len(codec.columns))})"
+    for table, codec in _CODECS.items()
+}
+_POSITION = EVENT.columns.index("position")
+
+_WHOLE_ROWS = re.compile(r"SELECT \* FROM (\w+)|(?<=UPDATE )(\w+)(.*)RETURNING \*", re.DOTALL)
+
+
+def _with_columns(query: str) -> str:
+    """Name the columns of whole rows, in the order in which the codecs read them."""
+
+    def named(match: re.Match[str]) -> str:
+        columns = ", ".join(_CODECS[match[1] or match[2]].columns)
+        return f"SELECT {columns} FROM {match[1]}" if match[1] else f"{match[2]}{match[3]}RETURNING {columns}"
+
+    return _WHOLE_ROWS.sub(named, query)
+
+
+_QUERIES = {name: _with_columns(text) for name, text in load_queries("gql_epoint.store.sqlite").items()}
+
+
+@cache
+def _update(table: str, changed: tuple[int, ...]) -> str:
+    columns = _CODECS[table].columns
+    return f"UPDATE {table} SET {', '.join(f'{columns[place]} = ?' for place in changed)} WHERE id = ?"
 
 
 class SqliteUnit:
@@ -45,6 +74,7 @@ class SqliteUnit:
         self.now = now
         self._connection = connection
         self._wakeups = wakeups
+        self._known: dict[str, Sequence[Any]] = {}
 
     # -- transactions -------------------------------------------------------------------------------------
 
@@ -71,10 +101,10 @@ class SqliteUnit:
         return self._page(TRANSACTION, name, page, **keys, **_filter(only))
 
     async def insert_transaction(self, transaction: Transaction) -> None:
-        self._connection.execute(_INSERT_TRANSACTION, TRANSACTION.to_row(transaction))
+        self._insert("transactions", transaction)
 
     async def save_transaction(self, transaction: Transaction) -> None:
-        self._connection.execute(_SAVE_TRANSACTION, TRANSACTION.to_row(transaction))
+        self._save("transactions", transaction)
 
     async def claim_transactions_to_ask(self, limit: int, lease: timedelta) -> Sequence[Transaction]:
         return self._many(TRANSACTION, "claim_transactions_to_ask", **self._claim(limit, lease))
@@ -94,10 +124,10 @@ class SqliteUnit:
         return self._many(REFUND, "unsettled_refunds", transaction_id=transaction_id)
 
     async def insert_refund(self, refund: Refund) -> None:
-        self._connection.execute(_INSERT_REFUND, REFUND.to_row(refund))
+        self._insert("refunds", refund)
 
     async def save_refund(self, refund: Refund) -> None:
-        self._connection.execute(_SAVE_REFUND, REFUND.to_row(refund))
+        self._save("refunds", refund)
 
     async def overdue_refunds(self, limit: int) -> Sequence[Refund]:
         return self._many(REFUND, "overdue_refunds", now=to_microseconds(self.now), limit=limit)
@@ -117,10 +147,10 @@ class SqliteUnit:
         return self._page(SAVED_CARD, "saved_cards", page, after=page.after, before=page.before)
 
     async def insert_saved_card(self, card: SavedCard) -> None:
-        self._connection.execute(_INSERT_SAVED_CARD, SAVED_CARD.to_row(card))
+        self._insert("saved_cards", card)
 
     async def save_saved_card(self, card: SavedCard) -> None:
-        self._connection.execute(_SAVE_SAVED_CARD, SAVED_CARD.to_row(card))
+        self._save("saved_cards", card)
 
     async def claim_cards_to_ask(self, limit: int, lease: timedelta) -> Sequence[SavedCard]:
         return self._many(SAVED_CARD, "claim_cards_to_ask", **self._claim(limit, lease))
@@ -147,10 +177,10 @@ class SqliteUnit:
         return self._many(CALLBACK, "unmatched_by_card", card_id=card_id)
 
     async def insert_callback(self, record: CallbackRecord) -> None:
-        self._connection.execute(_INSERT_CALLBACK, CALLBACK.to_row(record))
+        self._insert("callbacks", record)
 
     async def save_callback(self, record: CallbackRecord) -> None:
-        self._connection.execute(_SAVE_CALLBACK, CALLBACK.to_row(record))
+        self._save("callbacks", record)
 
     # -- events -------------------------------------------------------------------------------------------
 
@@ -166,7 +196,9 @@ class SqliteUnit:
     async def insert_event(self, event: Event) -> None:
         # There is one writer, so the order of insertion is the order of commits.
         (position,) = self._connection.execute(_QUERIES["next_position"]).fetchone()
-        self._connection.execute(_INSERT_EVENT, EVENT.to_row(event) | {"position": position})
+        values = EVENT.to_values(event)
+        values[_POSITION] = position
+        self._connection.execute(_INSERTS["events"], values)
         self._wakeups.append(Wakeup(event.stream_id, event.sequence))
 
     # -- idempotency --------------------------------------------------------------------------------------
@@ -175,7 +207,7 @@ class SqliteUnit:
         return self._one(IDEMPOTENCY, "idempotency", owner=owner, mutation=mutation, key=key)
 
     async def insert_idempotency(self, record: IdempotencyRecord) -> None:
-        self._connection.execute(_INSERT_IDEMPOTENCY, IDEMPOTENCY.to_row(record))
+        self._insert("idempotency", record)
 
     # -- checkouts ----------------------------------------------------------------------------------------
 
@@ -192,14 +224,14 @@ class SqliteUnit:
         return self._one(CLIENT_TOKEN, "client_token", digest=digest)
 
     async def insert_checkout(self, checkout: Checkout) -> None:
-        self._connection.execute(_INSERT_CHECKOUT, CHECKOUT.to_row(checkout))
+        self._insert("checkouts", checkout)
 
     async def save_checkout(self, checkout: Checkout) -> None:
-        self._connection.execute(_SAVE_CHECKOUT, CHECKOUT.to_row(checkout))
+        self._save("checkouts", checkout)
         self._wakeups.append(Wakeup(checkout.id, checkout.version))
 
     async def insert_client_token(self, token: ClientToken) -> None:
-        self._connection.execute(_INSERT_CLIENT_TOKEN, CLIENT_TOKEN.to_row(token))
+        self._insert("client_tokens", token)
 
     # -- the sweep ----------------------------------------------------------------------------------------
 
@@ -219,12 +251,37 @@ class SqliteUnit:
 
     # -----------------------------------------------------------------------------------------------------
 
+    def _insert(self, table: str, value: msgspec.Struct) -> None:
+        codec = _CODECS[table]
+        values = codec.to_values(value)
+        self._connection.execute(_INSERTS[table], values)
+        self._note(codec, values)
+
+    def _save(self, table: str, value: msgspec.Struct) -> None:
+        """Write what this unit has changed of a row that it has read: an index left alone is a page less."""
+        values = _CODECS[table].to_values(value)
+        known = self._known.get(values[0])
+        changed = tuple(place for place in range(1, len(values)) if known is None or values[place] != known[place])
+        if changed:
+            self._connection.execute(_update(table, changed), [*(values[place] for place in changed), values[0]])
+            self._known[values[0]] = values
+
     def _one(self, codec: RowCodec[StructT], name: str, **values: Any) -> StructT | None:
         row = self._connection.execute(_QUERIES[name], values).fetchone()
-        return None if row is None else codec.from_row(row)
+        if row is None:
+            return None
+        self._note(codec, row)
+        return codec.from_values(row)
 
     def _many(self, codec: RowCodec[StructT], name: str, **values: Any) -> list[StructT]:
-        return [codec.from_row(row) for row in self._connection.execute(_QUERIES[name], values)]
+        rows = self._connection.execute(_QUERIES[name], values).fetchall()
+        for row in rows:
+            self._note(codec, row)
+        return [codec.from_values(row) for row in rows]
+
+    def _note(self, codec: RowCodec[Any], values: Sequence[Any]) -> None:
+        if codec.has_id:
+            self._known[values[0]] = values
 
     def _page(self, codec: RowCodec[StructT], name: str, page: Page, **values: Any) -> list[StructT]:
         if not page.backwards:

@@ -1,0 +1,94 @@
+"""Documents that were found valid, and the short way to run them.
+
+To parse and validate takes longer than to run, and so do Strawberry's extensions, which are made anew for each
+request. What they find out depends on the text and the credential alone; so it is remembered, and the document is
+from then on handed to graphql-core directly.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from graphql import DocumentNode, GraphQLError, GraphQLSchema, OperationDefinitionNode, execute
+from strawberry.execution import optimized_is_awaitable
+from strawberry.types.execution import ExecutionResult, PreExecutionError
+from strawberry.types.graphql import OperationType
+
+from gql_epoint.schema.access import Credential
+from gql_epoint.schema.weighing import check_document, has_page_variables
+from gql_epoint.tracing import note_operation
+
+
+class KnownDocument(msgspec.Struct, frozen=True):
+    """A valid document. `types` has its operations by name, and under None if it has one only."""
+
+    document: DocumentNode
+    types: Mapping[str | None, OperationType]
+    has_page_variables: bool
+
+    async def run(
+        self, schema: GraphQLSchema, variables: dict[str, Any] | None, context: Any, operation_name: str | None
+    ) -> ExecutionResult:
+        """Run one of its queries or mutations, named as in `types`."""
+        note_operation(self.types[operation_name].value, operation_name)
+        try:
+            if self.has_page_variables:  # The other limits hold for every request alike.
+                check_document(schema, self.document, variables)
+            running = execute(
+                schema,
+                self.document,
+                variable_values=variables,
+                context_value=context,
+                operation_name=operation_name,
+                is_awaitable=optimized_is_awaitable,  # type: ignore[arg-type] # it is Strawberry's choice as well
+            )
+            result = await running if inspect.isawaitable(running) else running
+        except GraphQLError as error:
+            return PreExecutionError(data=None, errors=[error])
+        return ExecutionResult(data=result.data, errors=result.errors)
+
+
+class Known:
+    """The documents that were found valid for a credential.
+
+    Only callers with a credential have their documents remembered, and only short ones, so that no stranger fills
+    the memory.
+    """
+
+    ENTRIES_MAX = 200
+    CHARACTERS_MAX = 4_000
+
+    def __init__(self) -> None:
+        self._documents: OrderedDict[tuple[str, Credential], KnownDocument] = OrderedDict()
+
+    def find(self, text: str | None, credential: Credential | None) -> KnownDocument | None:
+        """Return the document of a text that is valid for this credential, if it is known."""
+        if text is None or credential is None:
+            return None
+        found = self._documents.get((text, credential))
+        if found is not None:
+            self._documents.move_to_end((text, credential))
+        return found
+
+    def remember(self, text: str | None, credential: Credential | None, document: DocumentNode) -> None:
+        """Remember a valid document."""
+        if text is None or credential is None or len(text) > self.CHARACTERS_MAX:
+            return
+        types = _types_of(document)
+        self._documents[text, credential] = KnownDocument(document, types, has_page_variables(document))
+        if len(self._documents) > self.ENTRIES_MAX:
+            self._documents.popitem(last=False)
+
+
+def _types_of(document: DocumentNode) -> dict[str | None, OperationType]:
+    operations = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
+    types: dict[str | None, OperationType] = {
+        node.name.value: OperationType(node.operation.value) for node in operations if node.name is not None
+    }
+    if len(operations) == 1:
+        types[None] = OperationType(operations[0].operation.value)
+    return types
