@@ -68,6 +68,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     documents: Path | None
     documents_only: bool
     persisted_queries: bool
+    compiled: bool
     callback_bytes_max: int
     return_hosts: frozenset[str]
     page_hosts: frozenset[str]
@@ -294,6 +295,13 @@ SETTINGS: tuple[Setting, ...] = (
         parse=parse_flag,
         default="0",
         help="1 turns on Apollo's automatic persisted queries: clients send a document once, then its hash.",
+    ),
+    Setting(
+        name="GQL_EPOINT_COMPILED",
+        field="compiled",
+        parse=parse_flag,
+        default="1",
+        help="0 has graphql-core run what is otherwise compiled: the same answers, slower. To rule it out as a cause.",
     ),
     Setting(
         name="GQL_EPOINT_CALLBACK_BYTES_MAX",

@@ -15,6 +15,7 @@ from strawberry.types.execution import ExecutionResult, PreExecutionError
 from strawberry.types.graphql import OperationType
 from strawberry.utils.str_converters import to_camel_case
 
+from gql_epoint.compiled import CompiledExecutor
 from gql_epoint.schema.access import (
     DIRECTIVE_ARGUMENTS,
     AccessExtension,
@@ -84,7 +85,9 @@ class Schema(strawberry.Schema):
             operation_type = known.types[operation_name]
             if allowed_operation_types is not None and operation_type not in allowed_operation_types:
                 raise InvalidOperationTypeError(operation_type)
-            result: Any = await known.run(self._schema, variable_values, context_value, operation_name)
+            result: Any = await known.run(
+                self._schema, self.execution_context_class, variable_values, context_value, operation_name
+            )
         elif (refusal := _refusal(query)) is not None:
             return refusal
         else:
@@ -123,8 +126,8 @@ async def _once(result: ExecutionResult) -> AsyncGenerator[ExecutionResult, None
     yield result
 
 
-def build_schema() -> Schema:
-    """Return the schema. Its context value is a RequestContext."""
+def build_schema(*, compiled: bool = True) -> Schema:
+    """Return the schema. Its context value is a RequestContext; `compiled` False leaves all to graphql-core."""
     return Schema(
         query=Query,
         mutation=Mutation,
@@ -132,6 +135,7 @@ def build_schema() -> Schema:
         types=(*EVENT_TYPES, *ERROR_TYPES),
         # The first is the outermost: masking sees what every other extension and the resolvers leave behind.
         extensions=(MaskingExtension, GuardExtension, AccessExtension, TracingExtension),
+        execution_context_class=CompiledExecutor if compiled else None,
         config=StrawberryConfig(scalar_map=SCALARS, name_converter=Names()),
     )
 

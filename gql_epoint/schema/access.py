@@ -120,6 +120,11 @@ class Credential(msgspec.Struct, frozen=True, kw_only=True):
     digest: str | None = None
 
     @property
+    def rights(self) -> tuple[object, ...]:
+        """All that the rule looks at: whoever has the same rights may run the same documents."""
+        return self.level, self.scopes, self.operations
+
+    @property
     def is_browser(self) -> bool:
         """Whether the caller may see only what a customer may see."""
         return self.level is AuthLevel.CLIENT_TOKEN

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-from graphql import DocumentNode, GraphQLError, GraphQLSchema, OperationDefinitionNode, execute
+from graphql import DocumentNode, Executor, GraphQLError, GraphQLSchema, OperationDefinitionNode, execute
 from strawberry.execution import optimized_is_awaitable
 from strawberry.types.execution import ExecutionResult, PreExecutionError
 from strawberry.types.graphql import OperationType
@@ -31,7 +31,12 @@ class KnownDocument(msgspec.Struct, frozen=True):
     has_page_variables: bool
 
     async def run(
-        self, schema: GraphQLSchema, variables: dict[str, Any] | None, context: Any, operation_name: str | None
+        self,
+        schema: GraphQLSchema,
+        executor: type[Executor[Any]],
+        variables: dict[str, Any] | None,
+        context: Any,
+        operation_name: str | None,
     ) -> ExecutionResult:
         """Run one of its queries or mutations, named as in `types`."""
         note_operation(self.types[operation_name].value, operation_name)
@@ -45,6 +50,7 @@ class KnownDocument(msgspec.Struct, frozen=True):
                 context_value=context,
                 operation_name=operation_name,
                 is_awaitable=optimized_is_awaitable,  # type: ignore[arg-type] # it is Strawberry's choice as well
+                executor_class=executor,
             )
             result = await running if inspect.isawaitable(running) else running
         except GraphQLError as error:
@@ -53,7 +59,7 @@ class KnownDocument(msgspec.Struct, frozen=True):
 
 
 class Known:
-    """The documents that were found valid for a credential.
+    """The documents that were found valid for credentials with the same rights.
 
     Only callers with a credential have their documents remembered, and only short ones, so that no stranger fills
     the memory.
@@ -63,15 +69,16 @@ class Known:
     CHARACTERS_MAX = 4_000
 
     def __init__(self) -> None:
-        self._documents: OrderedDict[tuple[str, Credential], KnownDocument] = OrderedDict()
+        self._documents: OrderedDict[tuple[str, tuple[object, ...]], KnownDocument] = OrderedDict()
 
     def find(self, text: str | None, credential: Credential | None) -> KnownDocument | None:
         """Return the document of a text that is valid for this credential, if it is known."""
         if text is None or credential is None:
             return None
-        found = self._documents.get((text, credential))
+        key = text, credential.rights
+        found = self._documents.get(key)
         if found is not None:
-            self._documents.move_to_end((text, credential))
+            self._documents.move_to_end(key)
         return found
 
     def remember(self, text: str | None, credential: Credential | None, document: DocumentNode) -> None:
@@ -79,7 +86,7 @@ class Known:
         if text is None or credential is None or len(text) > self.CHARACTERS_MAX:
             return
         types = _types_of(document)
-        self._documents[text, credential] = KnownDocument(document, types, has_page_variables(document))
+        self._documents[text, credential.rights] = KnownDocument(document, types, has_page_variables(document))
         if len(self._documents) > self.ENTRIES_MAX:
             self._documents.popitem(last=False)
 

@@ -97,7 +97,7 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
     doorkeeper = Doorkeeper(settings.secret_keys, cashier.checkouts, clock)
     # A call to EPoint may take all of its own time and still be written down.
     runner = Runner(
-        build_schema(),
+        build_schema(compiled=settings.compiled),
         deadline_s=settings.call_timeout_s + RECORDING_S + ANSWERING_S,
         doorkeeper=doorkeeper,
         documents=Documents(
