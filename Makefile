@@ -2,7 +2,7 @@
 # `make` shows the list. Virtual environment, versions and tools look after themselves.
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-cluster test check schema test-browser test-clients torture explorer clean bench profile
+.PHONY: help run run-cluster test check schema test-browser test-clients torture explorer clean bench bench-writes bench-growth profile
 .DELETE_ON_ERROR:
 
 VENV := .venv
@@ -61,6 +61,12 @@ test-clients: $(VENV)/.clients ## Run the clients that users bring against the s
 	  { echo "make test-clients needs Node 18 or newer; this is $$(node --version)" >&2; exit 1; }
 	cd tests/clients && npm ci --no-audit --no-fund --loglevel=error
 	$(BIN)/python -m pytest -m clients tests/clients $(ARGS)
+
+bench-writes: $(VENV)/.bench ## Measure durable transitions at the cashier; ARGS="--postgres" on PostgreSQL
+	$(BIN)/python -m tests.benchmarks.writes $(ARGS)
+
+bench-growth: $(VENV)/.bench ## Measure the same work on 10 thousand and on 1 million transactions; needs 3 GB of disk
+	$(BIN)/python -m tests.benchmarks.growth $(ARGS)
 
 profile: $(VENV)/.bench ## Say where the microseconds of a request go; ARGS="transaction" or "pay --writer"
 	$(BIN)/python -m tests.benchmarks.profile $(ARGS)

@@ -28,24 +28,28 @@ from uvicorn.loops.auto import auto_loop_factory
 from gql_epoint.cashier import Cashier
 from gql_epoint.cashier.commands import Call, PaymentOrder
 from gql_epoint.cashier.desk import Books, Defaults
-from gql_epoint.epoint.operations import RedirectReply
+from gql_epoint.epoint.operations import REFUND, Operation, RedirectReply, RefundReply
 from gql_epoint.gateway import Gateway
-from gql_epoint.ledger.transaction import TransactionOperation
+from gql_epoint.ledger.transaction import Transaction, TransactionOperation
 from gql_epoint.live import Live
 from gql_epoint.store import open_store
 from tests.benchmarks.contenders import find_postgres
 
-_run = secrets.token_hex(6)
-_numbers = itertools.count(1)
+RUN = secrets.token_hex(6)
+PRIVATE_KEY = "d3hjsl8sd8kfh"
+
+numbers = itertools.count(1)
 
 
 class _AtOnce:
     """A gateway that opens every payment and takes no time."""
 
-    async def call(self, *_: Any, **__: Any) -> RedirectReply:
-        number = next(_numbers)
+    async def call(self, operation: Operation[Any, Any], *_: Any, **__: Any) -> Any:
+        if operation is REFUND:
+            return RefundReply(status="success")
+        number = next(numbers)
         return RedirectReply(
-            status="success", transaction=f"te{_run}{number}", redirect_url=f"https://epoint.az/pay/{number}"
+            status="success", transaction=f"te{RUN}{number}", redirect_url=f"https://epoint.az/pay/{number}"
         )
 
 
@@ -56,7 +60,7 @@ def new_cashier(database_url: str) -> tuple[Any, Cashier]:
         store=store,
         gateway=cast("Gateway", _AtOnce()),
         live=Live(),
-        private_key="unused",
+        private_key=PRIVATE_KEY,
         sandbox=True,
         defaults=Defaults(),
         random=os.urandom,
@@ -64,19 +68,20 @@ def new_cashier(database_url: str) -> tuple[Any, Cashier]:
     return store, Cashier(books)
 
 
-async def pay(cashier: Cashier) -> None:
+async def pay(cashier: Cashier) -> Transaction:
     """Make one payment that nobody made before."""
-    number = next(_numbers)
-    call = Call(owner="i1", actor="bench", mutation="pay", key=f"{_run}-{number:010d}", input_hash="0" * 64)
+    number = next(numbers)
+    call = Call(owner="i1", actor="bench", mutation="pay", key=f"{RUN}-{number:010d}", input_hash="0" * 64)
     order = PaymentOrder(
         operation=TransactionOperation.PAY,
-        order_id=f"o-{_run}-{number}",
+        order_id=f"o-{RUN}-{number}",
         amount=Decimal("25.50"),
         currency="AZN",
         description="Two tickets",
     )
     result = await cashier.payments.start(call, order)
     assert result.value.redirect_url is not None
+    return result.value
 
 
 async def _measure(cashier: Cashier, callers: int, seconds: float) -> tuple[float, float, list[float]]:

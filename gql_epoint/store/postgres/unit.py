@@ -9,10 +9,27 @@ from typing import Any, TypeVar
 import msgspec
 
 from gql_epoint.ledger.checkout import Checkout, ClientToken
-from gql_epoint.ledger.transaction import CallbackRecord, Disposition, Event, Refund, SavedCard, Transaction
+from gql_epoint.ledger.transaction import (
+    CallbackRecord,
+    Disposition,
+    Event,
+    Refund,
+    SavedCard,
+    Status,
+    Transaction,
+    TransactionOperation,
+)
 from gql_epoint.store.postgres.connecting import LostRaceError
 from gql_epoint.store.postgres.statements import Statement, statement
-from gql_epoint.store.protocol import Backlog, IdempotencyRecord, Migrations, Page, TransactionFilter, Wakeup
+from gql_epoint.store.protocol import (
+    Backlog,
+    IdempotencyRecord,
+    Migrations,
+    Page,
+    TransactionFilter,
+    Wakeup,
+    every,
+)
 from gql_epoint.store.queries import load_migrations
 from gql_epoint.store.rows import RowCodec, to_backlog, to_microseconds
 
@@ -83,8 +100,15 @@ class PostgresUnit:
         return await self._one(TRANSACTION, "order_holder", order_id=order_id, payout=payout)
 
     async def transactions(self, page: Page, only: TransactionFilter, *, by_update: bool) -> Sequence[Transaction]:
-        name = "transactions_by_update" if by_update else "transactions_newest"
-        keys = _time_keys(page) if by_update else {"after": page.after, "before": page.before}
+        keys: dict[str, Any] = _time_keys(page) if by_update else {"after": page.after, "before": page.before}
+        name = "transactions"
+        if only.order_id is not None:
+            name = "transactions_of_order"
+        elif not by_update and not (only.status_in is None and only.operation_in is None):
+            keys["operations"] = every(only.operation_in, TransactionOperation)
+            keys["statuses"] = every(only.status_in, Status)
+            return await self._page(TRANSACTION, "transactions_of_kind", page, **keys, **_filter(only))
+        name = f"{name}_by_update" if by_update else f"{name}_newest"
         return await self._page(TRANSACTION, name, page, **keys, **_filter(only))
 
     async def insert_transaction(self, transaction: Transaction) -> None:
@@ -153,7 +177,10 @@ class PostgresUnit:
         return await self._one(CALLBACK, "callback", id=callback_id)
 
     async def callbacks(self, page: Page, dispositions: Sequence[Disposition] | None) -> Sequence[CallbackRecord]:
-        return await self._page(CALLBACK, "callbacks", page, after=page.after, dispositions=dispositions)
+        if dispositions is None:
+            return await self._page(CALLBACK, "callbacks", page, after=page.after)
+        chosen = every(dispositions, Disposition)
+        return await self._page(CALLBACK, "callbacks_of_kind", page, after=page.after, dispositions=chosen)
 
     async def callback_seen(self, digest: str) -> bool:
         return bool(await self._rows("callback_seen", digest=digest))

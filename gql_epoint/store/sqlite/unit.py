@@ -4,16 +4,34 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cache
+from operator import itemgetter
 from typing import Any, TypeVar
 
 import msgspec
 
 from gql_epoint.ledger.checkout import Checkout, ClientToken
-from gql_epoint.ledger.transaction import CallbackRecord, Disposition, Event, Refund, SavedCard, Transaction
-from gql_epoint.store.protocol import Backlog, IdempotencyRecord, Migrations, Page, TransactionFilter, Wakeup
+from gql_epoint.ledger.transaction import (
+    CallbackRecord,
+    Disposition,
+    Event,
+    Refund,
+    SavedCard,
+    Status,
+    Transaction,
+    TransactionOperation,
+)
+from gql_epoint.store.protocol import (
+    Backlog,
+    IdempotencyRecord,
+    Migrations,
+    Page,
+    TransactionFilter,
+    Wakeup,
+    every,
+)
 from gql_epoint.store.queries import load_migrations, load_queries
 from gql_epoint.store.rows import RowCodec, to_backlog, to_microseconds
 
@@ -94,6 +112,16 @@ class SqliteUnit:
         return self._one(TRANSACTION, "order_holder", order_id=order_id, payout=payout)
 
     async def transactions(self, page: Page, only: TransactionFilter, *, by_update: bool) -> Sequence[Transaction]:
+        if only.order_id is None and not by_update and not (only.status_in is None and only.operation_in is None):
+            kinds = [
+                {"operation": operation, "status": status}
+                for operation in every(only.operation_in, TransactionOperation)
+                for status in every(only.status_in, Status)
+            ]
+            times = {name: value for name, value in _filter(only).items() if name.startswith("created")}
+            return self._merged(
+                TRANSACTION, "transactions_of_kind", page, kinds, after=page.after, before=page.before, **times
+            )
         # An order has few attempts among many transactions, so its index comes first.
         table = "transactions" if only.order_id is None else "transactions_of_order"
         keys = _time_keys(page) if by_update else {"after": page.after, "before": page.before}
@@ -164,7 +192,10 @@ class SqliteUnit:
         return self._one(CALLBACK, "callback", id=callback_id)
 
     async def callbacks(self, page: Page, dispositions: Sequence[Disposition] | None) -> Sequence[CallbackRecord]:
-        return self._page(CALLBACK, "callbacks", page, after=page.after, dispositions=_list(dispositions))
+        if dispositions is None:
+            return self._page(CALLBACK, "callbacks", page, after=page.after)
+        kinds = [{"disposition": disposition} for disposition in every(dispositions, Disposition)]
+        return self._merged(CALLBACK, "callbacks_of_kind", page, kinds, after=page.after)
 
     async def callback_seen(self, digest: str) -> bool:
         return self._connection.execute(_QUERIES["callback_seen"], {"digest": digest}).fetchone() is not None
@@ -287,6 +318,17 @@ class SqliteUnit:
         if not page.backwards:
             return self._many(codec, name, limit=page.limit, **values)
         return self._many(codec, f"{name}_backwards", limit=page.limit, **values)[::-1]
+
+    def _merged(
+        self, codec: RowCodec[StructT], name: str, page: Page, kinds: Iterable[Mapping[str, str]], **values: Any
+    ) -> list[StructT]:
+        """Return a page, newest first, of the rows of some kinds, each of which is looked for by itself."""
+        query = _QUERIES[f"{name}_backwards" if page.backwards else name]
+        values["limit"] = page.limit
+        rows = [row for kind in kinds for row in self._connection.execute(query, {**values, **kind})]
+        rows.sort(key=itemgetter(0), reverse=not page.backwards)
+        found = [codec.from_values(row) for row in rows[: page.limit]]
+        return found[::-1] if page.backwards else found
 
     def _claim(self, limit: int, lease: timedelta) -> dict[str, int]:
         now = to_microseconds(self.now)
