@@ -301,7 +301,7 @@ SETTINGS: tuple[Setting, ...] = (
         field="compiled",
         parse=parse_flag,
         default="1",
-        help="0 has graphql-core run what is otherwise compiled: the same answers, slower. To rule it out as a cause.",
+        help="0 lets graphql-core run what is otherwise compiled: the same answers, slower. To rule it out.",
     ),
     Setting(
         name="GQL_EPOINT_CALLBACK_BYTES_MAX",

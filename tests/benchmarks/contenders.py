@@ -37,6 +37,11 @@ def contenders(postgres_url: str | None) -> list[Contender]:
         Contender(name="bare Starlette", start=_peer("bare-starlette"), path="/pay", kind="rest-pay"),
         _service("gql-epoint, SQLite", lambda folder: f"sqlite:///{folder / 'bench.db'}"),
         _service(
+            "gql-epoint, SQLite, not compiled",
+            lambda folder: f"sqlite:///{folder / 'bench.db'}",
+            GQL_EPOINT_COMPILED="0",
+        ),
+        _service(
             "gql-epoint, SQLite, logging each request",
             lambda folder: f"sqlite:///{folder / 'bench.db'}",
             GQL_EPOINT_LOG_LEVEL="INFO",
