@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from gql_epoint.cashier.checkouts import read_state
 from gql_epoint.cashier.commands import CardBy, TransactionBy
@@ -21,12 +22,16 @@ WatchedT = TypeVar("WatchedT", Transaction, SavedCard)
 
 FEED_BATCH = 100
 
+SELDOM = 3
+"""How many times the poll's time a watcher of one row waits: every node hears of what commits on any, by itself."""
+
 
 class Watching:
     """What subscriptions are made of."""
 
     def __init__(self, books: Books) -> None:
         self._books = books
+        self._reading: dict[str, tuple[int, asyncio.Task[Any]]] = {}
 
     async def transaction(
         self, by: TransactionBy, after_version: int | None = None
@@ -110,7 +115,7 @@ class Watching:
         # Registered before the row is read, so that no change can fall between the two.
         with self._books.live.watch(stream_id) as watcher:
             while True:
-                state = await self._books.read(read)
+                state = await self._read_together(stream_id, read)
                 assert state is not None
                 if state.version > seen:
                     seen = state.version
@@ -118,7 +123,24 @@ class Watching:
                     first = False
                     if is_over(state):
                         return
-                await watcher.wait(self._books.poll_s)
+                await watcher.wait(SELDOM * self._books.poll_s)
+
+    async def _read_together(
+        self, stream_id: str, read: Callable[[Reader], Awaitable[WatchedT | None]]
+    ) -> WatchedT | None:
+        """Read a row for everybody who wants it now. What was begun before the last change is not joined."""
+        changes, reading = self._reading.get(stream_id, (None, None))
+        if reading is None or changes != self._books.live.changes:
+            reading = asyncio.ensure_future(self._books.read(read))
+            self._reading[stream_id] = self._books.live.changes, reading
+            reading.add_done_callback(partial(self._was_read, stream_id))
+        return await asyncio.shield(reading)
+
+    def _was_read(self, stream_id: str, reading: asyncio.Task[Any]) -> None:
+        if self._reading.get(stream_id, (None, None))[1] is reading:
+            del self._reading[stream_id]
+        if not reading.cancelled():
+            reading.exception()  # Whoever waited was told.
 
 
 async def _next_events(reader: Reader, *, after: int) -> Sequence[Event]:

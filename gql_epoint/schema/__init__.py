@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterable
+from contextlib import aclosing
 from functools import cache, cached_property
 from typing import Any
 
@@ -29,6 +30,7 @@ from gql_epoint.schema.known import Known
 from gql_epoint.schema.limits import check_text
 from gql_epoint.schema.masking import MaskingExtension, mask_result
 from gql_epoint.schema.scalars import SCALARS
+from gql_epoint.schema.sharing import Sharing
 from gql_epoint.schema.tracing import TracingExtension
 
 
@@ -51,6 +53,7 @@ class Schema(strawberry.Schema):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.known = Known()
+        self.sharing = Sharing()
         for directive in self._schema.directives:
             for name, description in DIRECTIVE_ARGUMENTS.get(directive.name, {}).items():
                 directive.args[name].description = description
@@ -100,11 +103,32 @@ class Schema(strawberry.Schema):
         mask_result(result, context_value)
         return result
 
-    async def stream(self, query: str | None, *args: Any, **options: Any) -> Any:
+    async def stream(
+        self,
+        query: str | None,
+        variable_values: dict[str, Any] | None = None,
+        context_value: Any = None,
+        root_value: Any = None,
+        operation_name: str | None = None,
+        operation_extensions: dict[str, Any] | None = None,
+        allowed_operation_types: Iterable[OperationType] | None = None,
+    ) -> Any:
         """Run an operation as a stream of results."""
+        known = self.known.find(query, getattr(context_value, "credential", None))
+        if known is not None and known.types.get(operation_name) is OperationType.SUBSCRIPTION:
+            stream = known.subscribe(self._schema, variable_values, context_value, operation_name, self.sharing)
+            return _masked(stream, context_value)
         if (refusal := _refusal(query)) is not None:
             return _once(refusal)
-        return await super().stream(query, *args, **options)
+        return await super().stream(
+            query,
+            variable_values,
+            context_value,
+            root_value,
+            operation_name,
+            operation_extensions,
+            allowed_operation_types,
+        )
 
     def process_errors(self, errors: list[Any], execution_context: Any = None) -> None:
         """Log nothing: the texts may hold values, and the masking extension logs what is unexpected."""
@@ -117,6 +141,15 @@ def _refusal(query: str | None) -> PreExecutionError | None:
     except GraphQLError as error:
         return PreExecutionError(data=None, errors=[error])
     return None
+
+
+async def _masked(
+    stream: AsyncGenerator[ExecutionResult, None], context: Any
+) -> AsyncGenerator[ExecutionResult, None]:
+    async with aclosing(stream) as results:
+        async for result in results:
+            mask_result(result, context)
+            yield result
 
 
 async def _once(result: ExecutionResult) -> AsyncGenerator[ExecutionResult, None]:

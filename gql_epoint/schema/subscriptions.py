@@ -8,6 +8,7 @@ from typing import Annotated, Any, cast
 
 import strawberry
 
+from gql_epoint.ledger import transaction as ledger
 from gql_epoint.schema.access import READ
 from gql_epoint.schema.connections import BY_NUMBER, After, Cursors
 from gql_epoint.schema.context import Info
@@ -33,6 +34,7 @@ AfterVersion = Annotated[
 class TransactionUpdate:
     """A transaction, now or after a change."""
 
+    record: strawberry.Private[ledger.Transaction]
     kind: UpdateKind = strawberry.field(
         description="Whether this is the state at the beginning, or a newer version."
     )
@@ -43,6 +45,7 @@ class TransactionUpdate:
 class SavedCardUpdate:
     """A saved card, now or after a change."""
 
+    record: strawberry.Private[ledger.SavedCard]
     kind: UpdateKind = strawberry.field(
         description="Whether this is the state at the beginning, or a newer version."
     )
@@ -83,7 +86,8 @@ class Subscription:
         async with closing(info.context.cashier.watching.transaction(by.to_name(), place.ask_after)) as stream:
             async for is_first, known in stream:
                 if place.moves_to(known.version):
-                    yield TransactionUpdate(kind=place.kind(is_first), transaction=Transaction.of(known))
+                    shown = Transaction.of(known)
+                    yield TransactionUpdate(record=known, kind=place.kind(is_first), transaction=shown)
 
     @strawberry.subscription(
         description=(
@@ -103,7 +107,8 @@ class Subscription:
         async with closing(info.context.cashier.watching.saved_card(by.to_name(), place.ask_after)) as stream:
             async for is_first, known in stream:
                 if place.moves_to(known.version):
-                    yield SavedCardUpdate(kind=place.kind(is_first), saved_card=SavedCard.of(known))
+                    shown = SavedCard.of(known)
+                    yield SavedCardUpdate(record=known, kind=place.kind(is_first), saved_card=shown)
 
     @strawberry.subscription(
         description=(

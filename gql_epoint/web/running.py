@@ -12,6 +12,7 @@ import logging
 from collections.abc import AsyncGenerator, Coroutine
 from typing import TYPE_CHECKING, Any, cast
 
+import msgspec
 from graphql import GraphQLError
 from strawberry.exceptions import MissingQueryError
 from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
@@ -20,6 +21,7 @@ from strawberry.types.execution import PreExecutionError
 from strawberry.types.graphql import OperationType
 
 from gql_epoint.schema.masking import mask
+from gql_epoint.schema.sharing import Message
 from gql_epoint.web.asking import Asked
 from gql_epoint.web.credentials import Doorkeeper, ExpiredCredentialError
 from gql_epoint.web.documents import DocumentError, Documents
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from gql_epoint.schema.context import RequestContext
 
 logger = logging.getLogger(__name__)
+
+_encoder = msgspec.json.Encoder()
 
 _REMEMBERED_MAX = 500
 _REMEMBERED_CHARACTERS_MAX = 4_000
@@ -199,6 +203,15 @@ def is_request_error(result: ExecutionResult) -> bool:
 def is_unauthenticated(result: ExecutionResult) -> bool:
     """Whether a result says that its credential is valid no more."""
     return any((error.extensions or {}).get("code") == "UNAUTHENTICATED" for error in result.errors or ())
+
+
+def written(result: ExecutionResult) -> msgspec.Raw:
+    """Return a result as clients read it, in JSON; one that is sent to many is written down once."""
+    if not isinstance(result, Message):
+        return msgspec.Raw(_encoder.encode(formatted(result)))
+    if result.written is None:
+        result.written = _encoder.encode(formatted(result))
+    return msgspec.Raw(result.written)
 
 
 def formatted(result: ExecutionResult) -> dict[str, Any]:
