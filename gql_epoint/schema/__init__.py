@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterable
-from contextlib import aclosing
 from functools import cache, cached_property
 from typing import Any
 
@@ -116,8 +115,7 @@ class Schema(strawberry.Schema):
         """Run an operation as a stream of results."""
         known = self.known.find(query, getattr(context_value, "credential", None))
         if known is not None and known.types.get(operation_name) is OperationType.SUBSCRIPTION:
-            stream = known.subscribe(self._schema, variable_values, context_value, operation_name, self.sharing)
-            return _masked(stream, context_value)
+            return known.subscribe(self._schema, variable_values, context_value, operation_name, self.sharing)
         if (refusal := _refusal(query)) is not None:
             return _once(refusal)
         return await super().stream(
@@ -141,15 +139,6 @@ def _refusal(query: str | None) -> PreExecutionError | None:
     except GraphQLError as error:
         return PreExecutionError(data=None, errors=[error])
     return None
-
-
-async def _masked(
-    stream: AsyncGenerator[ExecutionResult, None], context: Any
-) -> AsyncGenerator[ExecutionResult, None]:
-    async with aclosing(stream) as results:
-        async for result in results:
-            mask_result(result, context)
-            yield result
 
 
 async def _once(result: ExecutionResult) -> AsyncGenerator[ExecutionResult, None]:

@@ -30,6 +30,7 @@ from strawberry.types.execution import ExecutionResult, PreExecutionError
 from strawberry.types.graphql import OperationType
 
 from gql_epoint.schema.access import Credential
+from gql_epoint.schema.masking import mask_result
 from gql_epoint.schema.sharing import Message, Sharing
 from gql_epoint.schema.weighing import check_document, has_page_variables
 from gql_epoint.tracing import note_operation
@@ -83,15 +84,17 @@ class KnownDocument(msgspec.Struct, frozen=True):
                 check_document(schema, self.document, variables)
             source = await self._source(schema, variables, context, operation_name)
             if isinstance(source, GraphQLResult):
-                yield PreExecutionError(data=None, errors=source.errors)
+                yield _masked(PreExecutionError(data=None, errors=source.errors), context)
                 return
             key = sharing.key(self.text, variables, context, operation_name)
             async with aclosing(source) as items:
                 async for item in items:
-                    yield await sharing.result(key, item, partial(self._message, schema, item, arguments))
-        except Exception as exc:  # noqa: BLE001 - masked by whoever asked, like a resolver's
+                    result = await sharing.result(key, item, partial(self._message, schema, item, arguments))
+                    yield _masked(result, context)
+                    del item, result  # The next one may be long in coming, and there may be very many who wait.
+        except Exception as exc:  # noqa: BLE001 - masked like a resolver's
             error = exc if isinstance(exc, GraphQLError) else GraphQLError(str(exc), original_error=exc)
-            yield ExecutionResult(data=None, errors=[error])
+            yield _masked(ExecutionResult(data=None, errors=[error]), context)
 
     async def _source(
         self, schema: GraphQLSchema, variables: dict[str, Any] | None, context: Any, operation_name: str | None
@@ -146,6 +149,11 @@ class Known:
         self._documents[text, credential.rights] = found
         if len(self._documents) > self.ENTRIES_MAX:
             self._documents.popitem(last=False)
+
+
+def _masked(result: ExecutionResult, context: RequestContext) -> ExecutionResult:
+    mask_result(result, context)
+    return result
 
 
 def _types_of(document: DocumentNode) -> dict[str | None, OperationType]:

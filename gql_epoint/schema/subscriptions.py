@@ -88,6 +88,8 @@ class Subscription:
                 if place.moves_to(known.version):
                     shown = Transaction.of(known)
                     yield TransactionUpdate(record=known, kind=place.kind(is_first), transaction=shown)
+                    del shown
+                del known
 
     @strawberry.subscription(
         description=(
@@ -109,6 +111,8 @@ class Subscription:
                 if place.moves_to(known.version):
                     shown = SavedCard.of(known)
                     yield SavedCardUpdate(record=known, kind=place.kind(is_first), saved_card=shown)
+                    del shown
+                del known
 
     @strawberry.subscription(
         description=(

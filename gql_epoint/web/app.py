@@ -14,7 +14,8 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import RedirectResponse
-from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gql_epoint.cashier import Cashier
 from gql_epoint.cashier.desk import Books, Defaults
@@ -119,8 +120,6 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
         closing=sockets.closing,
     )
     routes: list[BaseRoute] = [
-        Route(GRAPHQL_PATH, graphql),
-        WebSocketRoute(GRAPHQL_PATH, graphql),
         Route(WEBHOOK_PATH, webhook(cashier, settings.callback_bytes_max, metrics), methods=["POST"]),
         Route("/healthz", alive, methods=["GET"]),
         Route(
@@ -138,7 +137,7 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
         routes += [explorer_assets(), Route("/", _to_explorer, methods=["GET"])]
     app = Starlette(
         routes=routes,
-        middleware=_middleware(settings, metrics, sockets),
+        middleware=[*_middleware(settings, metrics, sockets), Middleware(_Shortcut, graphql)],
         exception_handlers={Refusal: on_refusal, HTTPException: on_http_exception, Exception: on_bug},
         lifespan=lifespan,
     )
@@ -233,6 +232,21 @@ def _traffic(settings: Settings) -> Middleware:
         proxies=settings.trusted_proxies,
     )
     return Middleware(Traffic, path=GRAPHQL_PATH, limits=limits, keys=settings.secret_keys)
+
+
+class _Shortcut:
+    """Middleware: the way to the one path that nearly everybody asks for, past the router and what it keeps.
+
+    The endpoint answers for itself whatever it refuses.
+    """
+
+    def __init__(self, app: ASGIApp, graphql: ASGIApp) -> None:
+        self._app = app
+        self._graphql = graphql
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        is_graphql = scope["type"] in ("http", "websocket") and scope["path"] == GRAPHQL_PATH
+        await (self._graphql if is_graphql else self._app)(scope, receive, send)
 
 
 async def _to_explorer(_request: Request) -> RedirectResponse:

@@ -115,27 +115,26 @@ class Runner:
         try:
             if self._doorkeeper is not None:
                 await self._doorkeeper.check(context.credential)
-            async with contextlib.aclosing(self._results(asked, context, allowed)) as results:
-                async for result in results:
-                    yield result
-        except ExpiredCredentialError as exc:
-            yield failed(str(exc), "UNAUTHENTICATED")
-
-    async def _results(
-        self, asked: Asked, context: RequestContext, allowed: frozenset[OperationType]
-    ) -> AsyncGenerator[ExecutionResult, None]:
-        try:
-            yield await self.answer(asked, context, allowed)
-        except OtherTypeError as exc:
-            if exc.operation_type is OperationType.MUTATION:
-                yield failed("Mutations are sent by POST.", "METHOD_NOT_ALLOWED")
+            try:
+                yield await self.answer(asked, context, allowed)
                 return
-            subscription = self._subscription(asked, context)
+            except OtherTypeError as exc:
+                if exc.operation_type is OperationType.MUTATION:
+                    yield failed("Mutations are sent by POST.", "METHOD_NOT_ALLOWED")
+                    return
+            subscription = await self._subscription(asked, context)
             if self._doorkeeper is not None:
                 subscription = self._doorkeeper.while_valid(subscription, context.credential)
             async with contextlib.aclosing(subscription) as stream:
                 async for result in stream:
                     yield result
+                    del result  # The next one may be long in coming.
+        except ExpiredCredentialError as exc:
+            yield failed(str(exc), "UNAUTHENTICATED")
+        except Exception as exc:  # noqa: BLE001
+            # A bug ends this operation and no other. Its text may hold anything, so it is masked like a resolver's.
+            error = mask(GraphQLError(str(exc), original_error=exc), context.request_id)
+            yield PreExecutionError(data=None, errors=[error])
 
     async def _subscription(self, asked: Asked, context: RequestContext) -> AsyncGenerator[ExecutionResult, None]:
         asked = self._documents.resolve(asked, may_add=False)  # It was found a moment ago.
@@ -147,14 +146,7 @@ class Runner:
             operation_extensions=asked.extensions,
             allowed_operation_types={OperationType.SUBSCRIPTION},
         )
-        try:
-            async with contextlib.aclosing(cast("AsyncGenerator[ExecutionResult, None]", stream)) as results:
-                async for result in results:
-                    yield result
-        except Exception as exc:  # noqa: BLE001
-            # A bug ends this operation and no other. Its text may hold anything, so it is masked like a resolver's.
-            error = mask(GraphQLError(str(exc), original_error=exc), context.request_id)
-            yield PreExecutionError(data=None, errors=[error])
+        return cast("AsyncGenerator[ExecutionResult, None]", stream)
 
     async def _execute(self, asked: Asked, context: RequestContext, only: OperationType) -> ExecutionResult:
         try:

@@ -234,6 +234,7 @@ class _Connection:
                     await self._fail(operation_id, result)
                     return
                 await self._send(Next(operation_id, written(result)))
+                del result  # The next one may be long in coming.
         # The id is free from here on: a client may use it again as soon as it reads this.
         self._operations.pop(operation_id, None)
         await self._send(Complete(operation_id))

@@ -118,6 +118,7 @@ async def _frames(
         async with contextlib.aclosing(results):
             async for result in results:
                 yield framing.next(written(result), place.event_id)
+                del result  # The next one may be long in coming.
         yield framing.complete()
 
     if framing.start:
