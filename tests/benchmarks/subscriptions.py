@@ -1,9 +1,10 @@
 """Measure subscriptions: memory of each subscriber, connects per second, and how long a callback takes to be heard.
 
-    python -m tests.benchmarks.subscriptions [--counts 1000 5000 10000] [--transports WebSocket SSE]
+    python -m tests.benchmarks.subscriptions [--counts 1000 5000 9990] [--transports WebSocket SSE]
 
 The service, its gateway and its subscribers are processes of their own; a latency is from the moment when EPoint's
-callback is sent to the moment when its change is at the subscriber, all by the clock of one process.
+callback is sent to the moment when its change is at the subscriber, all by the clock of one process. A service takes
+10,000 sockets, and a few come and go here beside the many.
 """
 
 from __future__ import annotations
@@ -167,7 +168,7 @@ async def _main(options: argparse.Namespace, folder: Path) -> None:
 def main() -> None:
     """Run it."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.subscriptions")
-    parser.add_argument("--counts", type=int, nargs="*", default=[1_000, 5_000, 10_000])
+    parser.add_argument("--counts", type=int, nargs="*", default=[1_000, 5_000, 9_990])
     parser.add_argument("--transports", nargs="*", default=list(TRANSPORTS), choices=list(TRANSPORTS))
     options = parser.parse_args()
     with (
