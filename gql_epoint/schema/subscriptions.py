@@ -38,7 +38,11 @@ class TransactionUpdate:
     kind: UpdateKind = strawberry.field(
         description="Whether this is the state at the beginning, or a newer version."
     )
-    transaction: Transaction = strawberry.field(description="The transaction as it is in this version.")
+
+    @strawberry.field(description="The transaction as it is in this version.")
+    def transaction(self) -> Transaction:
+        """The transaction; it is built for the first of those who are sent the same."""
+        return Transaction.of(self.record)
 
 
 @strawberry.type(description="A saved card, now or after a change.")
@@ -49,7 +53,11 @@ class SavedCardUpdate:
     kind: UpdateKind = strawberry.field(
         description="Whether this is the state at the beginning, or a newer version."
     )
-    saved_card: SavedCard = strawberry.field(description="The saved card as it is in this version.")
+
+    @strawberry.field(description="The saved card as it is in this version.")
+    def saved_card(self) -> SavedCard:
+        """The saved card; it is built for the first of those who are sent the same."""
+        return SavedCard.of(self.record)
 
 
 @strawberry.type(description="One event of the feed.")
@@ -86,9 +94,7 @@ class Subscription:
         async with closing(info.context.cashier.watching.transaction(by.to_name(), place.ask_after)) as stream:
             async for is_first, known in stream:
                 if place.moves_to(known.version):
-                    shown = Transaction.of(known)
-                    yield TransactionUpdate(record=known, kind=place.kind(is_first), transaction=shown)
-                    del shown
+                    yield TransactionUpdate(record=known, kind=place.kind(is_first))
                 del known
 
     @strawberry.subscription(
@@ -109,9 +115,7 @@ class Subscription:
         async with closing(info.context.cashier.watching.saved_card(by.to_name(), place.ask_after)) as stream:
             async for is_first, known in stream:
                 if place.moves_to(known.version):
-                    shown = SavedCard.of(known)
-                    yield SavedCardUpdate(record=known, kind=place.kind(is_first), saved_card=shown)
-                    del shown
+                    yield SavedCardUpdate(record=known, kind=place.kind(is_first))
                 del known
 
     @strawberry.subscription(

@@ -3,8 +3,8 @@
     python -m tests.benchmarks.subscriptions [--counts 1000 5000 9990] [--transports WebSocket SSE]
 
 The service, its gateway and its subscribers are processes of their own; a latency is from the moment when EPoint's
-callback is sent to the moment when its change is at the subscriber, all by the clock of one process. A service takes
-10,000 sockets, and a few come and go here beside the many.
+callback is sent to the moment when its change is at the subscriber, all by the clock of one process. A service
+takes 10,000 sockets, and a few come and go here beside the many.
 """
 
 from __future__ import annotations
