@@ -34,6 +34,7 @@ from gql_epoint.web.graphql import GraphQLEndpoint
 from gql_epoint.web.health import alive, ready
 from gql_epoint.web.measuring import UNLOGGED, Measuring
 from gql_epoint.web.metrics import METRICS_PATH, Metrics, metrics_endpoint
+from gql_epoint.web.randomness import RandomPool
 from gql_epoint.web.replies import Refusal, on_bug, on_http_exception, on_refusal
 from gql_epoint.web.request_ids import RequestIds
 from gql_epoint.web.running import Runner
@@ -189,7 +190,7 @@ def _cashier(settings: Settings, store: Store, gateway: Gateway, live: Live) -> 
             success_url=settings.success_redirect_url,
             error_url=settings.failed_redirect_url,
         ),
-        random=os.urandom,
+        random=RandomPool(os.urandom),
         return_hosts=settings.return_hosts,
         call_limit_s=settings.call_timeout_s,
         deadline_s=settings.call_timeout_s + RECORDING_S,
