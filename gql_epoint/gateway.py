@@ -14,7 +14,8 @@ import logging
 import re
 import time
 from collections.abc import Callable, Iterable
-from types import SimpleNamespace, TracebackType
+from contextvars import ContextVar
+from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlencode
 
@@ -184,9 +185,10 @@ class Gateway:
     async def _post(
         self, session: aiohttp.ClientSession, url: str, form: bytes, limit_s: float, call: _Call
     ) -> tuple[int, bytes]:
+        _call_under_way.set(call)
         async with (
             asyncio.timeout(limit_s),
-            session.post(url, data=form, headers=_FORM, allow_redirects=False, trace_request_ctx=call) as response,
+            session.post(url, data=form, headers=_FORM, allow_redirects=False) as response,
         ):
             call.trace_id = response.headers.get("X-Request-ID")
             # The body of another status is never used, so it is not waited for either.
@@ -235,7 +237,7 @@ class Gateway:
         )
 
     def _new_session(self) -> aiohttp.ClientSession:
-        connector = aiohttp.TCPConnector(
+        connector = _Connector(
             limit=self._connections_max,
             limit_per_host=0,
             force_close=False,
@@ -254,7 +256,6 @@ class Gateway:
             trust_env=False,
             raise_for_status=False,
             auto_decompress=True,
-            trace_configs=[_connection_trace()],
         )
 
 
@@ -310,14 +311,16 @@ class _Call:
         self.trace_id: str | None = None
 
 
-def _connection_trace() -> aiohttp.TraceConfig:
-    async def got_connection(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: object) -> None:
-        context.trace_request_ctx.connected = True
+_call_under_way: ContextVar[_Call] = ContextVar("call_under_way")
 
-    trace = aiohttp.TraceConfig()
-    trace.on_connection_create_end.append(got_connection)
-    trace.on_connection_reuseconn.append(got_connection)
-    return trace
+
+class _Connector(aiohttp.TCPConnector):
+    """The connection pool, which tells a call that it has got a connection, new or kept."""
+
+    async def connect(self, *args: Any, **options: Any) -> Any:
+        connection = await super().connect(*args, **options)
+        _call_under_way.get().connected = True
+        return connection
 
 
 _FORM = {"Content-Type": "application/x-www-form-urlencoded"}

@@ -30,6 +30,7 @@ from gql_epoint.schema.known import Known
 from gql_epoint.schema.limits import check_text
 from gql_epoint.schema.masking import MaskingExtension, mask_result
 from gql_epoint.schema.scalars import SCALARS
+from gql_epoint.schema.sharing import Sharing
 from gql_epoint.schema.tracing import TracingExtension
 
 
@@ -52,6 +53,7 @@ class Schema(strawberry.Schema):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.known = Known()
+        self.sharing = Sharing()
         for directive in self._schema.directives:
             for name, description in DIRECTIVE_ARGUMENTS.get(directive.name, {}).items():
                 directive.args[name].description = description
@@ -103,11 +105,38 @@ class Schema(strawberry.Schema):
         mask_result(result, context_value)
         return result
 
-    async def stream(self, query: str | None, *args: Any, **options: Any) -> Any:
+    async def stream(
+        self,
+        query: str | None,
+        variable_values: dict[str, Any] | None = None,
+        context_value: Any = None,
+        root_value: Any = None,
+        operation_name: str | None = None,
+        operation_extensions: dict[str, Any] | None = None,
+        allowed_operation_types: Iterable[OperationType] | None = None,
+    ) -> Any:
         """Run an operation as a stream of results."""
+        known = self.known.find(query, getattr(context_value, "credential", None))
+        if known is not None and known.types.get(operation_name) is OperationType.SUBSCRIPTION:
+            return known.subscribe(
+                self._schema,
+                self.execution_context_class,
+                variable_values,
+                context_value,
+                operation_name,
+                self.sharing,
+            )
         if (refusal := _refusal(query)) is not None:
             return _once(refusal)
-        return await super().stream(query, *args, **options)
+        return await super().stream(
+            query,
+            variable_values,
+            context_value,
+            root_value,
+            operation_name,
+            operation_extensions,
+            allowed_operation_types,
+        )
 
     def process_errors(self, errors: list[Any], execution_context: Any = None) -> None:
         """Log nothing: the texts may hold values, and the masking extension logs what is unexpected."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-import uuid
+from random import getrandbits
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -28,7 +28,7 @@ class RequestIds:
             await self._app(scope, receive, send)
             return
         theirs = next((value for name, value in scope["headers"] if name == _HEADER), b"")
-        written = theirs if _SAFE.fullmatch(theirs) else uuid.uuid4().hex.encode()
+        written = theirs if _SAFE.fullmatch(theirs) else f"{getrandbits(128):032x}".encode()
         request_id = written.decode()
         scope.setdefault("state", {})["request_id"] = request_id
         correlation.request_id.set(request_id)

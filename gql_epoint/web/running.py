@@ -12,6 +12,7 @@ import logging
 from collections.abc import AsyncGenerator, Coroutine
 from typing import TYPE_CHECKING, Any, cast
 
+import msgspec
 from graphql import GraphQLError
 from strawberry.exceptions import MissingQueryError
 from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
@@ -20,6 +21,7 @@ from strawberry.types.execution import PreExecutionError
 from strawberry.types.graphql import OperationType
 
 from gql_epoint.schema.masking import mask
+from gql_epoint.schema.sharing import Message
 from gql_epoint.web.asking import Asked
 from gql_epoint.web.credentials import Doorkeeper, ExpiredCredentialError
 from gql_epoint.web.documents import DocumentError, Documents
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from gql_epoint.schema.context import RequestContext
 
 logger = logging.getLogger(__name__)
+
+_encoder = msgspec.json.Encoder()
 
 _REMEMBERED_MAX = 500
 _REMEMBERED_CHARACTERS_MAX = 4_000
@@ -111,27 +115,26 @@ class Runner:
         try:
             if self._doorkeeper is not None:
                 await self._doorkeeper.check(context.credential)
-            async with contextlib.aclosing(self._results(asked, context, allowed)) as results:
-                async for result in results:
-                    yield result
-        except ExpiredCredentialError as exc:
-            yield failed(str(exc), "UNAUTHENTICATED")
-
-    async def _results(
-        self, asked: Asked, context: RequestContext, allowed: frozenset[OperationType]
-    ) -> AsyncGenerator[ExecutionResult, None]:
-        try:
-            yield await self.answer(asked, context, allowed)
-        except OtherTypeError as exc:
-            if exc.operation_type is OperationType.MUTATION:
-                yield failed("Mutations are sent by POST.", "METHOD_NOT_ALLOWED")
+            try:
+                yield await self.answer(asked, context, allowed)
                 return
-            subscription = self._subscription(asked, context)
+            except OtherTypeError as exc:
+                if exc.operation_type is OperationType.MUTATION:
+                    yield failed("Mutations are sent by POST.", "METHOD_NOT_ALLOWED")
+                    return
+            subscription = await self._subscription(asked, context)
             if self._doorkeeper is not None:
                 subscription = self._doorkeeper.while_valid(subscription, context.credential)
             async with contextlib.aclosing(subscription) as stream:
                 async for result in stream:
                     yield result
+                    del result  # The next one may be long in coming.
+        except ExpiredCredentialError as exc:
+            yield failed(str(exc), "UNAUTHENTICATED")
+        except Exception as exc:  # noqa: BLE001
+            # A bug ends this operation and no other. Its text may hold anything, so it is masked like a resolver's.
+            error = mask(GraphQLError(str(exc), original_error=exc), context.request_id)
+            yield PreExecutionError(data=None, errors=[error])
 
     async def _subscription(self, asked: Asked, context: RequestContext) -> AsyncGenerator[ExecutionResult, None]:
         asked = self._documents.resolve(asked, may_add=False)  # It was found a moment ago.
@@ -143,14 +146,7 @@ class Runner:
             operation_extensions=asked.extensions,
             allowed_operation_types={OperationType.SUBSCRIPTION},
         )
-        try:
-            async with contextlib.aclosing(cast("AsyncGenerator[ExecutionResult, None]", stream)) as results:
-                async for result in results:
-                    yield result
-        except Exception as exc:  # noqa: BLE001
-            # A bug ends this operation and no other. Its text may hold anything, so it is masked like a resolver's.
-            error = mask(GraphQLError(str(exc), original_error=exc), context.request_id)
-            yield PreExecutionError(data=None, errors=[error])
+        return cast("AsyncGenerator[ExecutionResult, None]", stream)
 
     async def _execute(self, asked: Asked, context: RequestContext, only: OperationType) -> ExecutionResult:
         try:
@@ -199,6 +195,15 @@ def is_request_error(result: ExecutionResult) -> bool:
 def is_unauthenticated(result: ExecutionResult) -> bool:
     """Whether a result says that its credential is valid no more."""
     return any((error.extensions or {}).get("code") == "UNAUTHENTICATED" for error in result.errors or ())
+
+
+def written(result: ExecutionResult) -> msgspec.Raw:
+    """Return a result as clients read it, in JSON; one that is sent to many is written down once."""
+    if not isinstance(result, Message):
+        return msgspec.Raw(_encoder.encode(formatted(result)))
+    if result.written is None:
+        result.written = _encoder.encode(formatted(result))
+    return msgspec.Raw(result.written)
 
 
 def formatted(result: ExecutionResult) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import msgspec
 from starlette.responses import StreamingResponse
 
 from gql_epoint.web.negotiation import EVENT_STREAM
-from gql_epoint.web.running import formatted
+from gql_epoint.web.running import written
 
 if TYPE_CHECKING:
     from strawberry.types import ExecutionResult
@@ -117,7 +117,8 @@ async def _frames(
     async def frames() -> AsyncGenerator[bytes, None]:
         async with contextlib.aclosing(results):
             async for result in results:
-                yield framing.next(formatted(result), place.event_id)
+                yield framing.next(written(result), place.event_id)
+                del result  # The next one may be long in coming.
         yield framing.complete()
 
     if framing.start:

@@ -1,10 +1,13 @@
 """Measure payments over HTTP: this service beside what a user would write instead.
 
-    python -m tests.benchmarks [--rounds 5] [--seconds 2] [--connections 32] [--only NAME ...] [--markdown]
+    python -m tests.benchmarks [--rounds 5] [--seconds 2] [--connections 32] [--only NAME ...]
 
-Each round asks every server for the same time, one after another, so that a busy machine is equally busy for all;
-a ratio compares two turns of one round. Two ratios are told: of requests per second, which depends on what else
-the machine does, and of processor time per request, which hardly does.
+Each round starts every server afresh and asks it for the same time, one after another, so that a busy machine is
+equally busy for all; a ratio compares two turns of one round. Two ratios are told: of requests per second, which
+depends on what else the machine does, and of processor time per request, which does so less.
+
+A turn is over before the service asks EPoint what became of the payments in it, five seconds after each, as nobody
+has called back. That is work of its own, and no part of answering a request.
 """
 
 from __future__ import annotations
@@ -35,29 +38,24 @@ class Turn(msgspec.Struct, kw_only=True):
     cpu_us: float
     p50_ms: float
     p99_ms: float
+    megabytes: float
 
 
 def main() -> None:
     """Run the benchmark."""
     options = _options()
     with contextlib.ExitStack() as stack:
-        folder = Path(
-            stack.enter_context(tempfile.TemporaryDirectory(prefix="gql-epoint-bench-", dir=options.folder))
-        )
+        made = tempfile.TemporaryDirectory(prefix="gql-epoint-bench-", dir=options.folder)
+        folder = Path(stack.enter_context(made))
         gateway = stack.enter_context(fake_gateway(folder))
-        running: dict[str, tuple[Contender, Server]] = {}
-        for contender in _chosen(stack, options.only):
-            server = contender.start(gateway.url, folder / contender.name.replace(" ", "-"))
-            stack.callback(server.stop)
-            running[contender.name] = contender, server
-            _turn(contender, server, WARM_UP_S, options.connections)
-        turns: dict[str, list[Turn]] = {name: [] for name in running}
+        chosen = list(_chosen(stack, options.only))
+        turns: dict[str, list[Turn]] = {contender.name: [] for contender in chosen}
         for number in range(1, options.rounds + 1):
-            for name, (contender, server) in running.items():
-                turns[name].append(_turn(contender, server, options.seconds, options.connections))
+            for contender in chosen:
+                place = folder / f"{number}-{contender.name.replace(' ', '-')}"
+                turns[contender.name].append(_turn(contender, gateway.url, place, options))
             print(f"round {number} of {options.rounds}", file=sys.stderr, flush=True)  # noqa: T201
-        memory = {name: server.rss_bytes() / 1e6 for name, (_, server) in running.items()}
-    for line in _table(turns, memory, running):
+    for line in _table(turns, {contender.name for contender in chosen if contender.keeps_books}):
         print(line)  # noqa: T201
     print(f"\n{_where(options)}")  # noqa: T201
 
@@ -86,27 +84,31 @@ def _chosen(stack: contextlib.ExitStack, only: list[str] | None) -> Iterator[Con
         yield contender
 
 
-def _turn(contender: Contender, server: Server, seconds: float, connections: int) -> Turn:
-    server.thaw()
-    cpu_s = server.cpu_s()
-    load = python(
-        "tests.benchmarks.load", server.url + contender.path, contender.kind, str(seconds), str(connections)
-    )
+def _turn(contender: Contender, gateway_url: str, place: Path, options: argparse.Namespace) -> Turn:
+    server = contender.start(gateway_url, place)
+    try:
+        _asked(contender, server, WARM_UP_S, options.connections)
+        cpu_s = server.cpu_s()
+        figures = _asked(contender, server, options.seconds, options.connections)
+        return Turn(
+            per_s=figures.answers / figures.seconds,
+            cpu_us=(server.cpu_s() - cpu_s) / figures.answers * 1e6,
+            p50_ms=figures.p50_ms,
+            p99_ms=figures.p99_ms,
+            megabytes=server.rss_bytes() / 1e6,
+        )
+    finally:
+        server.stop()
+
+
+def _asked(contender: Contender, server: Server, seconds: float, connections: int) -> Figures:
+    url = server.url + contender.path
+    load = python("tests.benchmarks.load", url, contender.kind, str(seconds), str(connections))
     printed = subprocess.run(load, stdout=subprocess.PIPE, check=True).stdout
-    figures = msgspec.json.decode(printed, type=Figures)
-    used_s = server.cpu_s() - cpu_s
-    server.freeze()
-    return Turn(
-        per_s=figures.answers / figures.seconds,
-        cpu_us=used_s / figures.answers * 1e6,
-        p50_ms=figures.p50_ms,
-        p99_ms=figures.p99_ms,
-    )
+    return msgspec.json.decode(printed, type=Figures)
 
 
-def _table(
-    turns: dict[str, list[Turn]], memory: dict[str, float], running: dict[str, tuple[Contender, Server]]
-) -> Iterator[str]:
+def _table(turns: dict[str, list[Turn]], keeping_books: set[str]) -> Iterator[str]:
     yield "| | books kept | requests/s | of bare ASGI | by processor time | µs each | p50 ms | p99 ms | MB |"
     yield "|---|---|---:|---:|---:|---:|---:|---:|---:|"
     baseline = turns[BASELINE]
@@ -115,14 +117,14 @@ def _table(
         by_cpu = [base.cpu_us / one.cpu_us for one, base in zip(own, baseline, strict=True)]
         cells = [
             name,
-            "durably" if running[name][0].keeps_books else "no",
+            "durably" if name in keeping_books else "no",
             f"{median(one.per_s for one in own):,.0f}",
             _spread(by_rate),
             _spread(by_cpu),
             f"{median(one.cpu_us for one in own):,.0f}",
             f"{median(one.p50_ms for one in own):.1f}",
             f"{median(one.p99_ms for one in own):.1f}",
-            f"{memory[name]:.0f}",
+            f"{median(one.megabytes for one in own):.0f}",
         ]
         yield f"| {' | '.join(cells)} |"
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import selectors
-import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -50,7 +49,6 @@ class Server:
     def stop(self) -> None:
         """Let it end in order."""
         assert self._process.stdin is not None
-        self.thaw()
         self._process.stdin.close()
         self._process.terminate()
         try:
@@ -60,14 +58,6 @@ class Server:
             self._process.wait()
         assert self._process.stdout is not None
         self._process.stdout.close()
-
-    def freeze(self) -> None:
-        """Let it do nothing, so that its work in the background disturbs nobody else's turn."""
-        self._process.send_signal(signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        """Let it go on."""
-        self._process.send_signal(signal.SIGCONT)
 
     def cpu_s(self) -> float:
         """Return the processor time that all threads have used, in the program and in the system for it."""

@@ -61,7 +61,8 @@ _INSERTS = {
     table: f"INSERT INTO {table} ({', '.join(codec.columns)}) VALUES ({', '.join('?' * len(codec.columns))})"
     for table, codec in _CODECS.items()
 }
-_POSITION = EVENT.columns.index("position")
+_POSITION = len(EVENT.columns) - 1
+assert EVENT.columns[_POSITION] == "position"
 
 _WHOLE_ROWS = re.compile(r"SELECT \* FROM (\w+)|(?<=UPDATE )(\w+)(.*)RETURNING \*", re.DOTALL)
 
@@ -77,6 +78,7 @@ def _with_columns(query: str) -> str:
 
 
 _QUERIES = {name: _with_columns(text) for name, text in load_queries("gql_epoint.store.sqlite").items()}
+_INSERT_EVENT = f"{_INSERTS['events'].removesuffix('?)')}({_QUERIES['next_position']}))"
 
 
 @cache
@@ -226,10 +228,9 @@ class SqliteUnit:
 
     async def insert_event(self, event: Event) -> None:
         # There is one writer, so the order of insertion is the order of commits.
-        (position,) = self._connection.execute(_QUERIES["next_position"]).fetchone()
         values = EVENT.to_values(event)
-        values[_POSITION] = position
-        self._connection.execute(_INSERTS["events"], values)
+        del values[_POSITION]
+        self._connection.execute(_INSERT_EVENT, values)
         self._wakeups.append(Wakeup(event.stream_id, event.sequence))
 
     # -- idempotency --------------------------------------------------------------------------------------
