@@ -2,7 +2,7 @@
 # `make` shows the list. Virtual environment, versions and tools look after themselves.
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-cluster test check schema test-browser test-clients torture bench-documents test-container explorer released clean
+.PHONY: help run run-cluster test check schema test-browser test-clients torture bench-documents test-container explorer released clean bench bench-writes bench-growth profile
 .DELETE_ON_ERROR:
 
 VENV := .venv
@@ -76,6 +76,18 @@ test-container: $(VENV)/.test ## Do what the Containerfile says without a contai
 	  { echo "make test-container needs Linux, root, and unshare and setpriv of util-linux." >&2; exit 1; }
 	$(BIN)/python -m pytest -m container tests/container $(ARGS)
 
+bench-writes: $(VENV)/.bench ## Measure durable transitions at the cashier; ARGS="--postgres" on PostgreSQL
+	$(BIN)/python -m tests.benchmarks.writes $(ARGS)
+
+bench-growth: $(VENV)/.bench ## Measure the same work on 10 thousand and on 1 million transactions; needs 3 GB of disk
+	$(BIN)/python -m tests.benchmarks.growth $(ARGS)
+
+profile: $(VENV)/.bench ## Say where the microseconds of a request go; ARGS="transaction" or "pay --writer"
+	$(BIN)/python -m tests.benchmarks.profile $(ARGS)
+
+bench: $(VENV)/.bench ## Measure payments side by side with what else one would write; ARGS="--rounds 9" measures longer
+	$(BIN)/python -m tests.benchmarks $(ARGS)
+
 explorer: ## Build the GraphiQL page anew from its sources; needs Node 20.19+ and npm
 	@for tool in node npm; do \
 	  command -v $$tool > /dev/null || \
@@ -108,6 +120,9 @@ $(VENV)/.browser: pyproject.toml $(PINS) | $(BIN)/python
 
 $(VENV)/.clients: pyproject.toml $(PINS) | $(BIN)/python
 	$(call INSTALL,what the client tests need,[test$(comma)clients])
+
+$(VENV)/.bench: pyproject.toml $(PINS) | $(BIN)/python
+	$(call INSTALL,what the benchmarks need,[bench])
 
 comma := ,
 

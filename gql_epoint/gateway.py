@@ -14,8 +14,10 @@ import logging
 import re
 import time
 from collections.abc import Callable, Iterable
-from types import SimpleNamespace, TracebackType
+from contextvars import ContextVar
+from types import TracebackType
 from typing import Any, Self
+from urllib.parse import urlencode
 
 import aiohttp
 import msgspec
@@ -146,7 +148,7 @@ class Gateway:
             raise RuntimeError("The gateway is not open: use it inside `async with Gateway(...)`.")
         url = self._base_url + operation.path
         sealed = seal(self._merchant.private_key, encode_payload(self._merchant.public_key, request))
-        form = {"data": sealed.data, "signature": sealed.signature}
+        form = urlencode({"data": sealed.data, "signature": sealed.signature}).encode()
         limit_s = self._total_timeout_s if timeout_s is None else min(timeout_s, self._total_timeout_s)
         names = {"epoint__operation": operation.name, "http__request__method": "POST", "url__path": operation.path}
         with client_span(f"epoint {operation.name}", **names):
@@ -157,7 +159,7 @@ class Gateway:
         session: aiohttp.ClientSession,
         operation: Operation[Any, ReplyT],
         url: str,
-        form: dict[str, str],
+        form: bytes,
         limit_s: float,
     ) -> ReplyT:
         call = _Call()
@@ -182,11 +184,12 @@ class Gateway:
             self._record(operation.name, outcome, call)
 
     async def _post(
-        self, session: aiohttp.ClientSession, url: str, form: dict[str, str], limit_s: float, call: _Call
+        self, session: aiohttp.ClientSession, url: str, form: bytes, limit_s: float, call: _Call
     ) -> tuple[int, bytes]:
+        _call_under_way.set(call)
         async with (
             asyncio.timeout(limit_s),
-            session.post(url, data=form, allow_redirects=False, trace_request_ctx=call) as response,
+            session.post(url, data=form, headers=_FORM, allow_redirects=False) as response,
         ):
             call.trace_id = response.headers.get("X-Request-ID")
             # The body of another status is never used, so it is not waited for either.
@@ -215,13 +218,15 @@ class Gateway:
 
     def _record(self, operation: str, outcome: str, call: _Call) -> None:
         # Four facts and no more: data, signatures, card numbers and bodies stay out of logs.
-        level = logging.INFO if outcome == "answered" else logging.WARNING
         note(epoint__outcome=outcome)
         duration_s = time.monotonic() - call.started_s
-        duration_ms = round(duration_s * 1000)
         if self._observe is not None:
             self._observe(operation, outcome, duration_s)
+        level = logging.INFO if outcome == "answered" else logging.WARNING
+        if not self._log.isEnabledFor(level):
+            return
         trace_id = _UNLOGGABLE.sub("", call.trace_id or "")[:100] or "-"
+        duration_ms = round(duration_s * 1000)
         self._log.log(
             level,
             "operation=%s outcome=%s duration_ms=%d trace_id=%s",
@@ -233,7 +238,7 @@ class Gateway:
         )
 
     def _new_session(self) -> aiohttp.ClientSession:
-        connector = aiohttp.TCPConnector(
+        connector = _Connector(
             limit=self._connections_max,
             limit_per_host=0,
             force_close=False,
@@ -252,7 +257,6 @@ class Gateway:
             trust_env=False,
             raise_for_status=False,
             auto_decompress=True,
-            trace_configs=[_connection_trace()],
         )
 
 
@@ -308,16 +312,19 @@ class _Call:
         self.trace_id: str | None = None
 
 
-def _connection_trace() -> aiohttp.TraceConfig:
-    async def got_connection(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: object) -> None:
-        context.trace_request_ctx.connected = True
-
-    trace = aiohttp.TraceConfig()
-    trace.on_connection_create_end.append(got_connection)
-    trace.on_connection_reuseconn.append(got_connection)
-    return trace
+_call_under_way: ContextVar[_Call] = ContextVar("call_under_way")
 
 
+class _Connector(aiohttp.TCPConnector):
+    """The connection pool, which tells a call that it has got a connection, new or kept."""
+
+    async def connect(self, *args: Any, **options: Any) -> Any:
+        connection = await super().connect(*args, **options)
+        _call_under_way.get().connected = True
+        return connection
+
+
+_FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 _UNLOGGABLE = re.compile(r"[^\w.:/-]", re.ASCII)
 
 

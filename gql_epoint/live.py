@@ -20,19 +20,35 @@ FEED = ""
 class Watcher:
     """One subscriber's bell."""
 
+    __slots__ = ("_rung", "_waiting")
+
     def __init__(self) -> None:
-        self._rung = asyncio.Event()
+        self._rung = False
+        self._waiting: asyncio.Future[None] | None = None
 
     def ring(self) -> None:
         """Something changed."""
-        self._rung.set()
+        self._rung = True
+        _let_go(self._waiting)
 
     async def wait(self, timeout_s: float) -> None:
         """Return when something changed since the last wait, or when it is time to look anyway."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(timeout_s):
-                await self._rung.wait()
-        self._rung.clear()
+        if not self._rung:
+            # There are very many of these, so it is a future and a timer, and nothing around them.
+            loop = asyncio.get_running_loop()
+            self._waiting = loop.create_future()
+            timer = loop.call_later(timeout_s, _let_go, self._waiting)
+            try:
+                await self._waiting
+            finally:
+                timer.cancel()
+                self._waiting = None
+        self._rung = False
+
+
+def _let_go(waiting: asyncio.Future[None] | None) -> None:
+    if waiting is not None and not waiting.done():
+        waiting.set_result(None)
 
 
 class Live:
@@ -40,9 +56,12 @@ class Live:
 
     def __init__(self) -> None:
         self._watchers: dict[str, set[Watcher]] = {}
+        self.changes = 0
+        """How many times something was told. What was asked of the books before the last time may be old."""
 
     def wake(self, wakeups: Sequence[Wakeup]) -> None:
         """Ring the watchers of each stream and those of the feed."""
+        self.changes += 1
         for stream_id in {wakeup.stream_id for wakeup in wakeups} | {FEED}:
             for watcher in self._watchers.get(stream_id, ()):
                 watcher.ring()

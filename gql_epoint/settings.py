@@ -78,6 +78,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     documents: Path | None
     documents_only: DocumentsOnly
     persisted_queries: bool
+    compiled: bool
     callback_bytes_max: int
     return_hosts: frozenset[str]
     page_hosts: frozenset[str]
@@ -369,6 +370,13 @@ SETTINGS: tuple[Setting, ...] = (
         parse=parse_flag,
         default="0",
         help="1 turns on Apollo's automatic persisted queries: clients send a document once, then its hash.",
+    ),
+    Setting(
+        name="GQL_EPOINT_COMPILED",
+        field="compiled",
+        parse=parse_flag,
+        default="1",
+        help="0 lets graphql-core run what is otherwise compiled: the same answers, slower. To rule it out.",
     ),
     Setting(
         name="GQL_EPOINT_CALLBACK_BYTES_MAX",

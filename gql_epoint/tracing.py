@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any
 
 from gql_epoint.redaction import redact_name
@@ -23,10 +24,19 @@ _NAME_LENGTH_MAX = 100
 _CALLERS_TRACE = ("traceparent",)
 
 
+@cache
+def is_on() -> bool:
+    """Whether spans go anywhere, as of the first that is asked for.
+
+    OpenTelemetry's own no-ops are not free where it is installed and not used.
+    """
+    return trace is not None and not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
+
+
 @contextlib.contextmanager
 def server_span(name: str, headers: Mapping[str, str], **attributes: str | int) -> Iterator[None]:
     """Run the block as the answer to a request; a caller's trace goes on in it."""
-    if trace is None:
+    if not is_on():
         yield
         return
     # The rest of what a caller can send along may hold anything: only the ids of its trace are taken.
@@ -56,7 +66,7 @@ def operation_span(extensions: Mapping[str, Any] | None) -> Iterator[None]:
 @contextlib.contextmanager
 def client_span(name: str, **attributes: str | int) -> Iterator[None]:
     """Run the block as a call to somebody else, who is not told of the trace."""
-    if trace is None:
+    if not is_on():
         yield
         return
     with _started(name, trace.SpanKind.CLIENT, attributes, None):
@@ -65,13 +75,13 @@ def client_span(name: str, **attributes: str | int) -> Iterator[None]:
 
 def note(**attributes: str | int) -> None:
     """Tell the span at hand more; dots are written as two underscores."""
-    if trace is not None:
+    if is_on():
         trace.get_current_span().set_attributes(_dotted(attributes))
 
 
 def note_operation(kind: str, name: str | None) -> None:
     """Tell the span at hand that it is a GraphQL operation, by the semantic conventions for them."""
-    if trace is None:
+    if not is_on():
         return
     trace.get_current_span().update_name(kind)
     note(graphql__operation__type=kind)

@@ -10,7 +10,7 @@ from graphql import parse
 from gql_epoint.schema import Schema, build_schema
 from gql_epoint.schema.access import AuthLevel, Credential, Scope
 from gql_epoint.schema.context import RequestContext
-from gql_epoint.schema.guards import Known
+from gql_epoint.schema.known import Known
 
 ALL = Credential(name="all", level=AuthLevel.SECRET_KEY, scopes=frozenset(Scope))
 NONE = Credential(name="none", level=AuthLevel.SECRET_KEY)
@@ -79,10 +79,12 @@ def test_what_is_known_is_bounded() -> None:
     known, document = Known(), parse("{ a }")
     for number in range(Known.ENTRIES_MAX):
         known.remember(str(number), ALL, document)
-    assert known.find("0", ALL) is document
+    first = known.find("0", ALL)
+    assert first is not None
+    assert first.document is document
     known.remember("one more", ALL, document)
     known.remember("x" * (Known.CHARACTERS_MAX + 1), ALL, document)
 
-    assert known.find("0", ALL) is document
+    assert known.find("0", ALL) is first
     assert known.find("1", ALL) is None
     assert known.find("x" * (Known.CHARACTERS_MAX + 1), ALL) is None

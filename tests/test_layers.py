@@ -19,6 +19,7 @@ LAYERS = ["cli", "web", "schema", "cashier", "gateway", "simulator_control", "li
 
 # Known to everybody; they know only each other.
 LEAVES = {
+    "compiled": {"compiled"},
     "correlation": set[str](),
     "errors": set[str](),
     "keys": set[str](),

@@ -29,6 +29,7 @@ from gql_epoint.ledger.transaction import (
 from gql_epoint.store import open_store
 from gql_epoint.store.postgres import PostgresLimits, PostgresStore
 from gql_epoint.store.postgres.following import FOLLOWER_NAME
+from gql_epoint.store.postgres.statements import together
 from gql_epoint.store.protocol import Page, Reader, TransactionFilter, Unit, Wakeup
 from gql_epoint.store.queries import load_migrations
 from gql_epoint.store.sqlite import SqliteStore
@@ -698,6 +699,7 @@ async def test_swallowed_failure_of_a_statement_is_a_bug(store: PostgresStore) -
     async def work(unit: Unit) -> None:
         with contextlib.suppress(asyncpg.CheckViolationError):
             await unit.insert_transaction(a_transaction(amount=Decimal(0)))
+            await unit.refund("re_none")  # What is written is sent before anything is read, or at the end.
 
     with pytest.raises(AssertionError, match="went on"):
         await store.write(work)
@@ -902,3 +904,30 @@ async def eventually(holds: Callable[[], bool]) -> None:
 def new_database_of(server: PostgresServer) -> contextlib.AbstractAsyncContextManager[str]:
     """Make an empty database on a server of the test's own."""
     return new_database(server.url)
+
+
+def test_several_statements_become_one() -> None:
+    """Parameters are numbered through, and a number that comes twice stays one parameter."""
+    one = "INSERT INTO a VALUES ($1, $2)"
+    two = "UPDATE b SET c = $1, d = $2, e = $1 WHERE id = $3"
+
+    assert together((one,)) == one
+    assert together((one, two)) == (
+        "WITH part_1 AS (INSERT INTO a VALUES ($1, $2)) UPDATE b SET c = $3, d = $4, e = $3 WHERE id = $5"
+    )
+
+
+async def test_writes_of_one_table_keep_their_order(store: PostgresStore) -> None:
+    """An order that is let go by one transaction is taken by the next in the same unit of work."""
+    first, second = (a_transaction(order_id="kept", holds_order=True) for _ in range(2))
+
+    async def work(unit: Unit) -> None:
+        await unit.insert_transaction(first)
+        await unit.save_transaction(msgspec.structs.replace(first, holds_order=False))
+        await unit.insert_transaction(second)
+
+    await store.write(work)
+    holder = await store.read(lambda reader: reader.order_holder("kept", payout=False))
+
+    assert holder is not None
+    assert holder.id == second.id

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import msgspec
+
 from gql_epoint import correlation
 from gql_epoint.cashier.callbacks import apply_unmatched
 from gql_epoint.cashier.commands import CardBy, Result, TransactionBy
@@ -24,7 +26,10 @@ from gql_epoint.ledger.transaction import Fact, SavedCard, Status, Transaction, 
 from gql_epoint.ledger.transitions import first_event
 from gql_epoint.ledger.words import Heard, Proves, proves, said
 from gql_epoint.points import reached
-from gql_epoint.store.protocol import Reader, Unit
+from gql_epoint.store.protocol import Page, Reader, TransactionFilter, Unit
+
+# An id begins with the millisecond in which it was made, which is rounded; so the ends are set a little wider.
+_MARGIN_MS = 2
 
 
 class Lookup:
@@ -165,3 +170,18 @@ def status_request(transaction: Transaction) -> StatusRequest:
 def proves_something(reply: StatusReply) -> bool:
     """Whether get-status answered the question; `error` without a transaction is a refusal to answer."""
     return proves(Heard.STATUS, said(reply)) is not Proves.NOTHING
+
+
+def narrowed(page: Page, only: TransactionFilter) -> Page:
+    """Return a page of transactions, newest first, with ends that the times of a filter allow.
+
+    The filter holds all the same; with the ends nothing is looked at that is far from those times.
+    """
+    after, before = page.after, page.before
+    if only.created_before is not None:
+        end = ids.first_id(ids.TRANSACTION, only.created_before, margin_ms=_MARGIN_MS)
+        after = end if after is None else min(after, end)
+    if only.created_from is not None:
+        end = ids.first_id(ids.TRANSACTION, only.created_from, margin_ms=-_MARGIN_MS)
+        before = end if before is None else max(before, end)
+    return msgspec.structs.replace(page, after=after, before=before)

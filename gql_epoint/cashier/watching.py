@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from gql_epoint.cashier.checkouts import read_state
 from gql_epoint.cashier.commands import CardBy, TransactionBy
@@ -21,43 +22,44 @@ WatchedT = TypeVar("WatchedT", Transaction, SavedCard)
 
 FEED_BATCH = 100
 
+SELDOM = 3
+"""How many times the poll's time a watcher of one row waits: every node hears of what commits on any, by itself."""
+
 
 class Watching:
     """What subscriptions are made of."""
 
     def __init__(self, books: Books) -> None:
         self._books = books
+        self._reading: dict[str, tuple[int, asyncio.Task[Any]]] = {}
 
-    async def transaction(
+    def transaction(
         self, by: TransactionBy, after_version: int | None = None
-    ) -> AsyncIterator[tuple[bool, Transaction]]:
+    ) -> AsyncGenerator[tuple[bool, Transaction], None]:
         """Yield (is it the first, the transaction) for each newer version, and end at a final one.
 
         Versions strictly increase; some may be skipped. With `after_version` nothing is yielded until there is
         a newer one. Raises RefusedError(NOT_FOUND).
         """
-        found = await self._books.read(lambda reader: find_transaction(reader, by))
-        if found is None:
-            raise RefusedError(ErrorCode.NOT_FOUND, "There is no such transaction.", ("by",))
-        async for item in self._watch(
-            found.id, lambda reader: reader.transaction(found.id), lambda t: t.status.is_final, after_version
-        ):
-            yield item
+        return self._watch(
+            lambda reader: find_transaction(reader, by),
+            lambda reader, name: reader.transaction(name),
+            lambda transaction: transaction.status.is_final,
+            after_version,
+            "There is no such transaction.",
+        )
 
-    async def saved_card(
+    def saved_card(
         self, by: CardBy, after_version: int | None = None
-    ) -> AsyncIterator[tuple[bool, SavedCard]]:
+    ) -> AsyncGenerator[tuple[bool, SavedCard], None]:
         """Yield a saved card in the same way; it ends when the card is no longer PENDING."""
-        found = await self._books.read(lambda reader: find_saved_card(reader, by))
-        if found is None:
-            raise RefusedError(ErrorCode.NOT_FOUND, "There is no such saved card.", ("by",))
-        async for item in self._watch(
-            found.id,
-            lambda reader: reader.saved_card(found.id),
+        return self._watch(
+            lambda reader: find_saved_card(reader, by),
+            lambda reader, name: reader.saved_card(name),
             lambda card: card.status is not SavedCardStatus.PENDING,
             after_version,
-        ):
-            yield item
+            "There is no such saved card.",
+        )
 
     async def checkout(self, checkout_id: str) -> AsyncIterator[tuple[bool, CheckoutState]]:
         """Yield a checkout whenever it, its attempt or its card changes; end when nothing more is expected.
@@ -100,17 +102,23 @@ class Watching:
 
     async def _watch(
         self,
-        stream_id: str,
-        read: Callable[[Reader], Awaitable[WatchedT | None]],
+        find: Callable[[Reader], Awaitable[WatchedT | None]],
+        read: Callable[[Reader, str], Awaitable[WatchedT | None]],
         is_over: Callable[[WatchedT], bool],
         after_version: int | None,
-    ) -> AsyncIterator[tuple[bool, WatchedT]]:
+        missing: str,
+    ) -> AsyncGenerator[tuple[bool, WatchedT], None]:
+        found = await self._books.read(find)
+        if found is None:
+            raise RefusedError(ErrorCode.NOT_FOUND, missing, ("by",))
+        stream_id = found.id
+        del found
         seen = after_version or 0
         first = True
         # Registered before the row is read, so that no change can fall between the two.
         with self._books.live.watch(stream_id) as watcher:
             while True:
-                state = await self._books.read(read)
+                state = await self._read_together(stream_id, read)
                 assert state is not None
                 if state.version > seen:
                     seen = state.version
@@ -118,7 +126,25 @@ class Watching:
                     first = False
                     if is_over(state):
                         return
-                await watcher.wait(self._books.poll_s)
+                del state  # There may be very many who wait, and for long.
+                await watcher.wait(SELDOM * self._books.poll_s)
+
+    async def _read_together(
+        self, stream_id: str, read: Callable[[Reader, str], Awaitable[WatchedT | None]]
+    ) -> WatchedT | None:
+        """Read a row for everybody who wants it now. What was begun before the last change is not joined."""
+        changes, reading = self._reading.get(stream_id, (None, None))
+        if reading is None or changes != self._books.live.changes:
+            reading = asyncio.ensure_future(self._books.read(lambda reader: read(reader, stream_id)))
+            self._reading[stream_id] = self._books.live.changes, reading
+            reading.add_done_callback(partial(self._was_read, stream_id))
+        return await asyncio.shield(reading)
+
+    def _was_read(self, stream_id: str, reading: asyncio.Task[Any]) -> None:
+        if self._reading.get(stream_id, (None, None))[1] is reading:
+            del self._reading[stream_id]
+        if not reading.cancelled():
+            reading.exception()  # Whoever waited was told.
 
 
 async def _next_events(reader: Reader, *, after: int) -> Sequence[Event]:

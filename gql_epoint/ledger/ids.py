@@ -27,6 +27,11 @@ def new_id(prefix: str, now: datetime, random: bytes) -> str:
     return f"{prefix}_{value:032x}"
 
 
+def first_id(prefix: str, moment: datetime, *, margin_ms: int = 0) -> str:
+    """Return a text that sorts before every id made at that moment, plus a margin, or later."""
+    return f"{prefix}_{max(0, int(moment.timestamp() * 1000) + margin_ms):012x}"
+
+
 def event_id(stream_id: str, sequence: int) -> str:
     """Return the id of an event: its stream and its number in it, so it needs no randomness."""
     return f"{EVENT}_{stream_id}_{sequence}"

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
-from functools import cached_property
+from collections.abc import AsyncGenerator, Iterable, Mapping
+from functools import cache, cached_property
 from typing import Any
 
 import strawberry
 from graphql import GraphQLError
 from strawberry.schema.config import StrawberryConfig
+from strawberry.schema.exceptions import InvalidOperationTypeError
+from strawberry.schema.name_converter import NameConverter
+from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 from strawberry.types.execution import ExecutionResult, PreExecutionError
+from strawberry.types.graphql import OperationType
+from strawberry.utils.str_converters import to_camel_case
 
+from gql_epoint.compiled import CompiledExecutor
 from gql_epoint.schema.access import (
     DIRECTIVE_ARGUMENTS,
     AccessExtension,
@@ -21,16 +27,31 @@ from gql_epoint.schema.checkouts import Query, Subscription
 from gql_epoint.schema.deadlines import executor_with
 from gql_epoint.schema.errors import ERROR_TYPES
 from gql_epoint.schema.events import EVENT_TYPES
-from gql_epoint.schema.guards import GuardExtension, Known, money_fields
+from gql_epoint.schema.guards import GuardExtension, money_fields
+from gql_epoint.schema.known import Engine, Known
 from gql_epoint.schema.limits import LIMITS, Limits, check_text, check_variables
 from gql_epoint.schema.masking import MaskingExtension, mask_result
 from gql_epoint.schema.roots import Mutation
 from gql_epoint.schema.sandbox import SandboxMutation, SandboxQuery, SandboxSubscription
 from gql_epoint.schema.scalars import SCALARS
+from gql_epoint.schema.sharing import Sharing
 from gql_epoint.schema.tracing import TracingExtension
 
 EVENT_DEADLINE_S = 30.0
 """How long the work on one event of a subscription may take."""
+
+
+class Names(NameConverter):
+    """Strawberry's names, each made once: it asks for those of all arguments at every request."""
+
+    @staticmethod
+    @cache
+    def _camel_case(name: str) -> str:
+        return to_camel_case(name)
+
+    def apply_naming_config(self, name: str) -> str:
+        """Return the name as GraphQL has it."""
+        return self._camel_case(name)
 
 
 class Schema(strawberry.Schema):
@@ -40,6 +61,7 @@ class Schema(strawberry.Schema):
         super().__init__(*args, **options)
         self.limits = limits
         self.known = Known()
+        self.sharing = Sharing()
         for directive in self._schema.directives:
             for name, description in DIRECTIVE_ARGUMENTS.get(directive.name, {}).items():
                 directive.args[name].description = description
@@ -50,29 +72,81 @@ class Schema(strawberry.Schema):
         return read_requirements(self._schema)
 
     @cached_property
+    def engine(self) -> Engine:
+        """What its operations run by."""
+        return Engine(self._schema, self.execution_context_class, self.limits)
+
+    @cached_property
     def money_fields(self) -> frozenset[str]:
         """The mutations that move money."""
         return money_fields(self._schema)
 
-    async def execute(self, query: str | None, *args: Any, **options: Any) -> Any:
-        """Run a query or mutation. What fails outside of all extensions is masked here."""
-        if (refusal := self._refusal(query, options)) is not None:
+    async def execute(
+        self,
+        query: str | None,
+        variable_values: dict[str, Any] | None = None,
+        context_value: Any = None,
+        root_value: Any = None,
+        operation_name: str | None = None,
+        allowed_operation_types: Iterable[OperationType] | None = None,
+        operation_extensions: dict[str, Any] | None = None,
+    ) -> Any:
+        """Run a query or mutation. What fails outside of all extensions is masked here.
+
+        Raises InvalidOperationTypeError for what is not in `allowed_operation_types`.
+        """
+        known = self.known.find(query, getattr(context_value, "credential", None))
+        if (refusal := self._refusal(None if known else query, variable_values)) is not None:
             return refusal
-        result = await super().execute(query, *args, **options)
-        mask_result(result, options.get("context_value"))
+        if known is not None and operation_name in known.types:
+            operation_type = known.types[operation_name]
+            if allowed_operation_types is not None and operation_type not in allowed_operation_types:
+                raise InvalidOperationTypeError(operation_type)
+            result: Any = await known.run(self.engine, variable_values, context_value, operation_name)
+        else:
+            result = await super().execute(
+                query,
+                variable_values,
+                context_value,
+                root_value,
+                operation_name,
+                allowed_operation_types,
+                operation_extensions,
+            )
+        mask_result(result, context_value)
         return result
 
-    async def stream(self, query: str | None, *args: Any, **options: Any) -> Any:
+    async def stream(
+        self,
+        query: str | None,
+        variable_values: dict[str, Any] | None = None,
+        context_value: Any = None,
+        root_value: Any = None,
+        operation_name: str | None = None,
+        operation_extensions: dict[str, Any] | None = None,
+        allowed_operation_types: Iterable[OperationType] | None = None,
+    ) -> Any:
         """Run an operation as a stream of results."""
-        if (refusal := self._refusal(query, options)) is not None:
+        known = self.known.find(query, getattr(context_value, "credential", None))
+        if (refusal := self._refusal(None if known else query, variable_values)) is not None:
             return _once(refusal)
-        return await super().stream(query, *args, **options)
+        if known is not None and known.types.get(operation_name) is OperationType.SUBSCRIPTION:
+            return known.subscribe(self.engine, variable_values, context_value, operation_name, self.sharing)
+        return await super().stream(
+            query,
+            variable_values,
+            context_value,
+            root_value,
+            operation_name,
+            operation_extensions,
+            allowed_operation_types,
+        )
 
-    def _refusal(self, query: str | None, options: Mapping[str, Any]) -> PreExecutionError | None:
-        """Return why this text is not even parsed, or None."""
+    def _refusal(self, query: str | None, variables: Mapping[str, Any] | None) -> PreExecutionError | None:
+        """Return why this text is not even parsed, or None; without a text, why these variables are too many."""
         try:
             check_text(query or "", self.limits)
-            check_variables(options.get("variable_values"), self.limits)
+            check_variables(variables, self.limits)
         except GraphQLError as error:
             return PreExecutionError(data=None, errors=[error])
         return None
@@ -86,9 +160,16 @@ async def _once(result: ExecutionResult) -> AsyncGenerator[ExecutionResult, None
 
 
 def build_schema(
-    limits: Limits = LIMITS, *, sandbox: bool = False, event_deadline_s: float = EVENT_DEADLINE_S
+    limits: Limits = LIMITS,
+    *,
+    sandbox: bool = False,
+    event_deadline_s: float = EVENT_DEADLINE_S,
+    compiled: bool = True,
 ) -> Schema:
-    """Return the schema, with what plays with the simulator if asked for. Its context value is a RequestContext."""
+    """Return the schema. Its context value is a RequestContext.
+
+    `sandbox` adds what plays with the simulator; `compiled` False leaves all execution to graphql-core.
+    """
     return Schema(
         limits=limits,
         query=SandboxQuery if sandbox else Query,
@@ -97,8 +178,10 @@ def build_schema(
         types=(*EVENT_TYPES, *ERROR_TYPES),
         # The first is the outermost: masking sees what every other extension and the resolvers leave behind.
         extensions=(MaskingExtension, GuardExtension, AccessExtension, TracingExtension),
-        config=StrawberryConfig(scalar_map=SCALARS),
-        execution_context_class=executor_with(event_deadline_s),
+        config=StrawberryConfig(scalar_map=SCALARS, name_converter=Names()),
+        execution_context_class=executor_with(
+            event_deadline_s, CompiledExecutor if compiled else StrawberryGraphQLCoreExecutionContext
+        ),
     )
 
 

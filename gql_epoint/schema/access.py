@@ -7,7 +7,7 @@ field of the document before anything runs; a refused document has no effect on 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from datetime import datetime
 from enum import Enum
 from typing import Any
@@ -118,6 +118,16 @@ class Credential(msgspec.Struct, frozen=True, kw_only=True):
     checkout_id: str | None = None
     operations: frozenset[ClientOperation] = frozenset()
     digest: str | None = None
+
+    @property
+    def rights(self) -> Hashable:
+        """What decides which documents it may send; all client tokens for the same operations have the same."""
+        return self.level, self.scopes, self.operations
+
+    @property
+    def view(self) -> Credential:
+        """What decides how an object is shown to it: itself, but for what only the door looks at."""
+        return msgspec.structs.replace(self, expires_at=None, digest=None)
 
     @property
     def is_browser(self) -> bool:

@@ -7,6 +7,7 @@ import hashlib
 import json
 from decimal import Decimal
 from enum import Enum
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -34,9 +35,16 @@ def input_hash(value: Any) -> str:
     return hashlib.sha256(_ENCODER.encode(fields)).hexdigest()
 
 
+@cache
+def _field_names(shape: type[Any]) -> tuple[str, ...]:
+    return tuple(field.name for field in dataclasses.fields(shape))
+
+
 def _plain(value: Any) -> Any:
+    if isinstance(value, str):
+        return value
     if dataclasses.is_dataclass(value):
-        pairs = ((field.name, getattr(value, field.name)) for field in dataclasses.fields(value))
+        pairs = ((name, getattr(value, name)) for name in _field_names(type(value)))  # type: ignore[arg-type]
         return {name: _plain(item) for name, item in pairs if item is not None and item is not strawberry.UNSET}
     if isinstance(value, Enum):
         return value.value

@@ -17,10 +17,13 @@ from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 _TIME_IS_UP = "An event took too long to answer, and the subscription ends. Subscribe again after the last event."
 
 
-def executor_with(event_deadline_s: float) -> type[StrawberryGraphQLCoreExecutionContext]:
+def executor_with(
+    event_deadline_s: float,
+    base: type[StrawberryGraphQLCoreExecutionContext] = StrawberryGraphQLCoreExecutionContext,
+) -> type[StrawberryGraphQLCoreExecutionContext]:
     """Return the executor for a schema; queries and mutations have a limit of their own, in the transports."""
 
-    class Executor(StrawberryGraphQLCoreExecutionContext):
+    class Executor(base):  # type: ignore[misc, valid-type]
         """Executes operations, and each event of a subscription in time."""
 
         def execute_operation(self, serially: bool | None = None) -> Any:

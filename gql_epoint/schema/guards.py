@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from graphql import (
-    DocumentNode,
     FieldNode,
     FragmentSpreadNode,
     GraphQLError,
@@ -21,6 +19,7 @@ from graphql import (
 from strawberry.extensions import SchemaExtension
 
 from gql_epoint.schema.access import Credential
+from gql_epoint.schema.known import Known
 from gql_epoint.schema.limits import Limits
 from gql_epoint.schema.weighing import check_document
 
@@ -86,40 +85,11 @@ def one_money_field_rule(fields: frozenset[str]) -> Callable[[ValidationContext]
     return lambda context: OneMoneyFieldRule(context, fields)
 
 
-class Known:
-    """Documents that were found valid for a credential: to parse and validate takes longer than to run.
-
-    What validation says depends on the text and the credential alone. Only callers with a credential have their
-    documents remembered, and only short ones, so that no stranger fills the memory.
-    """
-
-    ENTRIES_MAX = 200
-    CHARACTERS_MAX = 4_000
-
-    def __init__(self) -> None:
-        self._documents: OrderedDict[tuple[str, Credential], DocumentNode] = OrderedDict()
-
-    def find(self, text: str | None, credential: Credential | None) -> DocumentNode | None:
-        """Return the document of a text that is valid for this credential, if it is known."""
-        if text is None or credential is None or (text, credential) not in self._documents:
-            return None
-        self._documents.move_to_end((text, credential))
-        return self._documents[text, credential]
-
-    def remember(self, text: str | None, credential: Credential | None, document: DocumentNode) -> None:
-        """Remember a valid document."""
-        if text is None or credential is None or len(text) > self.CHARACTERS_MAX:
-            return
-        self._documents[text, credential] = document
-        if len(self._documents) > self.ENTRIES_MAX:
-            self._documents.popitem(last=False)
-
-
 class GuardExtension(SchemaExtension):
     """Puts the limits and the rule on every operation. Schema has looked at the text itself, before the parser."""
 
     def on_operation(self) -> Iterator[None]:
-        """Add the rule, and take the document if it is known."""
+        """Add the rule, and take the document if it is known: a subscription, or one of several operations."""
         execution = self.execution_context
         # Annotated as a class that is only called.
         rule: Any = one_money_field_rule(execution.schema.money_fields)  # type: ignore[attr-defined]
@@ -127,7 +97,7 @@ class GuardExtension(SchemaExtension):
         self._known: Known = execution.schema.known  # type: ignore[attr-defined]
         self._credential: Credential | None = getattr(execution.context, "credential", None)
         self._found = self._known.find(execution.query, self._credential)
-        execution.graphql_document = self._found
+        execution.graphql_document = self._found.document if self._found else None
         yield
 
     def on_validate(self) -> Iterator[None]:
@@ -146,4 +116,5 @@ class GuardExtension(SchemaExtension):
             execution.pre_execution_errors = []  # Strawberry validates what has no verdict yet.
         yield
         if self._found is None and execution.pre_execution_errors == []:
-            self._known.remember(execution.query, self._credential, document)
+            schema = execution.schema._schema  # noqa: SLF001
+            self._known.remember(execution.query, self._credential, document, schema)

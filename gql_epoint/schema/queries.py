@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import strawberry
 from strawberry.scalars import ID
 
+from gql_epoint.cashier.lookup import narrowed
 from gql_epoint.epoint.operations import StatusReply
 from gql_epoint.ledger import ids
 from gql_epoint.ledger import transaction as ledger
@@ -159,7 +160,9 @@ class Query:
             cursors,
             read_page(cursors, first=first, after=after, last=last, before=before),
             lambda page: info.context.cashier.books.read(
-                lambda reader: reader.transactions(page, only, by_update=by_update)
+                lambda reader: reader.transactions(
+                    page if by_update else narrowed(page, only), only, by_update=by_update
+                )
             ),
             _key_by_update if by_update else lambda transaction: transaction.id,
             Transaction.of,

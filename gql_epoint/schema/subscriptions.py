@@ -8,6 +8,7 @@ from typing import Annotated, Any, cast
 
 import strawberry
 
+from gql_epoint.ledger import transaction as ledger
 from gql_epoint.schema.access import READ
 from gql_epoint.schema.connections import BY_NUMBER, After, Cursors
 from gql_epoint.schema.context import Info
@@ -33,20 +34,30 @@ AfterVersion = Annotated[
 class TransactionUpdate:
     """A transaction, now or after a change."""
 
+    record: strawberry.Private[ledger.Transaction]
     kind: UpdateKind = strawberry.field(
         description="Whether this is the state at the beginning, or a newer version."
     )
-    transaction: Transaction = strawberry.field(description="The transaction as it is in this version.")
+
+    @strawberry.field(description="The transaction as it is in this version.")
+    def transaction(self) -> Transaction:
+        """The transaction; it is built for the first of those who are sent the same."""
+        return Transaction.of(self.record)
 
 
 @strawberry.type(description="A saved card, now or after a change.")
 class SavedCardUpdate:
     """A saved card, now or after a change."""
 
+    record: strawberry.Private[ledger.SavedCard]
     kind: UpdateKind = strawberry.field(
         description="Whether this is the state at the beginning, or a newer version."
     )
-    saved_card: SavedCard = strawberry.field(description="The saved card as it is in this version.")
+
+    @strawberry.field(description="The saved card as it is in this version.")
+    def saved_card(self) -> SavedCard:
+        """The saved card; it is built for the first of those who are sent the same."""
+        return SavedCard.of(self.record)
 
 
 @strawberry.type(description="One event of the feed.")
@@ -83,7 +94,8 @@ class Subscription:
         async with closing(info.context.cashier.watching.transaction(by.to_name(), place.ask_after)) as stream:
             async for is_first, known in stream:
                 if place.moves_to(known.version):
-                    yield TransactionUpdate(kind=place.kind(is_first), transaction=Transaction.of(known))
+                    yield TransactionUpdate(record=known, kind=place.kind(is_first))
+                del known
 
     @strawberry.subscription(
         description=(
@@ -103,7 +115,8 @@ class Subscription:
         async with closing(info.context.cashier.watching.saved_card(by.to_name(), place.ask_after)) as stream:
             async for is_first, known in stream:
                 if place.moves_to(known.version):
-                    yield SavedCardUpdate(kind=place.kind(is_first), saved_card=SavedCard.of(known))
+                    yield SavedCardUpdate(record=known, kind=place.kind(is_first))
+                del known
 
     @strawberry.subscription(
         description=(

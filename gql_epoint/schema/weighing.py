@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 from graphql import (
+    ArgumentNode,
     DocumentNode,
     FieldNode,
     FragmentDefinitionNode,
@@ -24,13 +25,16 @@ from graphql import (
     ObjectValueNode,
     OperationDefinitionNode,
     SelectionSetNode,
+    VariableDefinitionNode,
     VariableNode,
+    Visitor,
     get_named_type,
     is_composite_type,
     is_input_object_type,
     is_list_type,
     is_non_null_type,
     type_from_ast,
+    visit,
 )
 
 from gql_epoint.schema.connections import PAGE_DEFAULT, PAGE_MAX
@@ -47,6 +51,7 @@ _INTROSPECTION_SIZES = {
     "possibleTypes": 5,
     "directives": 10,
 }
+_PAGE_SIZES = ("first", "last")
 _NESTED_LISTS = frozenset({"fields", "inputFields", "interfaces", "possibleTypes"})
 _LIST_SIZE = 10  # of a list without an argument that limits it
 _ENOUGH = 10**9  # nothing is counted beyond; doubled often enough, numbers themselves become slow
@@ -60,6 +65,34 @@ def check_document(
 ) -> None:
     """Raise LimitError for a parsed document over a limit. All operations count, also those not chosen."""
     Walk(schema, document, variables or {}, limits).run()
+
+
+def depends_on_variables(schema: GraphQLSchema, document: DocumentNode) -> bool:
+    """Whether what the limits say depends on the variables: on the size of a page, or on a list in them."""
+    found: list[ArgumentNode | VariableDefinitionNode] = []
+
+    class _Weighed(Visitor):
+        def enter_argument(self, node: ArgumentNode, *_: Any) -> None:
+            if node.name.value in _PAGE_SIZES and isinstance(node.value, VariableNode):
+                found.append(node)
+
+        def enter_variable_definition(self, node: VariableDefinitionNode, *_: Any) -> None:
+            if _holds_list(type_from_ast(schema, node.type), set()):
+                found.append(node)
+
+    visit(document, _Weighed())
+    return bool(found)
+
+
+def _holds_list(type_: Any, seen: set[str]) -> bool:
+    if is_non_null_type(type_):
+        type_ = type_.of_type
+    if is_list_type(type_):
+        return True
+    if not is_input_object_type(type_) or type_.name in seen:
+        return False
+    seen.add(type_.name)
+    return any(_holds_list(field.type, seen) for field in type_.fields.values())
 
 
 class _Sum(msgspec.Struct):
@@ -215,7 +248,7 @@ class Walk:
     def _page(self, node: FieldNode) -> int:
         sizes = [PAGE_DEFAULT]
         for argument in node.arguments or ():
-            if argument.name.value not in ("first", "last"):
+            if argument.name.value not in _PAGE_SIZES:
                 continue
             value: object = None
             if isinstance(argument.value, IntValueNode):

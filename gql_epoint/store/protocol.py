@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Protocol, TypeVar
 
 import msgspec
@@ -27,6 +28,7 @@ from gql_epoint.ledger.transaction import (
 )
 
 T = TypeVar("T")
+WordT = TypeVar("WordT", bound=StrEnum)
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,6 +51,11 @@ class TransactionFilter(msgspec.Struct, frozen=True, kw_only=True):
     order_id: str | None = None
     created_from: datetime | None = None
     created_before: datetime | None = None
+
+
+def every(chosen: Sequence[WordT] | None, words: type[WordT]) -> list[str]:
+    """Return the chosen words, each once, as a database has them; all that there are if none were chosen."""
+    return list(dict.fromkeys(word.value for word in (words if chosen is None else chosen)))
 
 
 class IdempotencyRecord(msgspec.Struct, frozen=True, kw_only=True):

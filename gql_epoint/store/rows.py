@@ -8,10 +8,11 @@ SQLite can compare and sum them: money in minor units, times in microseconds, tr
 from __future__ import annotations
 
 import types
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
+from operator import attrgetter
 from typing import Any, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -59,14 +60,27 @@ class _Column:
 
 
 class RowCodec(Generic[StructT]):
-    """Reads and writes one struct type; built once."""
+    """Reads and writes one struct type; built once. A row is its values in the order of `columns`.
+
+    Nested structs come last. Of the many fields of a struct few are stored as something else, so only those are
+    looked at one by one.
+    """
 
     def __init__(self, shape: type[StructT], prefix: str = "") -> None:
         self.shape = shape
-        self._fields = [_Column(field, hint, prefix) for field, hint in get_type_hints(shape).items()]
-        self.columns: tuple[str, ...] = tuple(
-            name for column in self._fields for name in (column.nested.columns if column.nested else (column.name,))
+        fields = [_Column(field, hint, prefix) for field, hint in get_type_hints(shape).items()]
+        plain = [column for column in fields if column.nested is None]
+        self._names = tuple(column.field for column in plain)
+        self._nested = [(column, column.nested) for column in fields if column.nested is not None]
+        self._encoders = [(place, column.encode) for place, column in enumerate(plain) if column.encode]
+        self._decoders = [(place, column.decode) for place, column in enumerate(plain) if column.decode]
+        self._plain_of = attrgetter(*self._names)
+        self.columns: tuple[str, ...] = (
+            *(column.name for column in plain),
+            *(name for _, nested in self._nested for name in nested.columns),
         )
+        self.has_id = self.columns[0] == "id"
+        self._absent = [None] * len(self.columns)
 
     def insert(self, table: str) -> str:
         """Return the INSERT of a whole row."""
@@ -78,28 +92,40 @@ class RowCodec(Generic[StructT]):
         """Return the UPDATE of a whole row by its id."""
         return f"UPDATE {table} SET {', '.join(f'{c} = :{c}' for c in self.columns if c != 'id')} WHERE id = :id"
 
-    def to_row(self, value: StructT | None) -> dict[str, Any]:
-        """Return the values of all columns; a missing nested struct is null in each."""
-        row: dict[str, Any] = {}
-        for column in self._fields:
-            item = getattr(value, column.field) if value is not None else None
-            if column.nested:
-                row.update(column.nested.to_row(item))
-            else:
-                row[column.name] = None if item is None else column.encode(item)
-        return row
+    def to_row(self, value: StructT) -> dict[str, Any]:
+        """Return the values of all columns by name."""
+        return dict(zip(self.columns, self.to_values(value), strict=True))
+
+    def to_values(self, value: StructT | None) -> list[Any]:
+        """Return the values of all columns in their order; a missing nested struct is null in each."""
+        if value is None:
+            return self._absent
+        values: list[Any] = [*self._plain_of(value)]
+        for place, encode in self._encoders:
+            if values[place] is not None:
+                values[place] = encode(values[place])
+        for column, nested in self._nested:
+            values += nested.to_values(getattr(value, column.field))
+        return values
 
     def from_row(self, row: Mapping[str, Any]) -> StructT:
         """Build the struct from a row that holds at least this codec's columns."""
-        values: dict[str, Any] = {}
-        for column in self._fields:
-            if column.nested:
-                absent = column.optional and all(row[name] is None for name in column.nested.columns)
-                values[column.field] = None if absent else column.nested.from_row(row)
-            else:
-                item = row[column.name]
-                values[column.field] = None if item is None else column.decode(item)
-        return self.shape(**values)
+        return self.from_values([row[name] for name in self.columns])
+
+    def from_values(self, values: Sequence[Any]) -> StructT:
+        """Build the struct from the values of all columns in their order."""
+        place = len(self._names)
+        plain = list(values[:place])
+        for at, decode in self._decoders:
+            if plain[at] is not None:
+                plain[at] = decode(plain[at])
+        fields: dict[str, Any] = dict(zip(self._names, plain, strict=True))
+        for column, nested in self._nested:
+            part = values[place : place + len(nested.columns)]
+            absent = column.optional and all(item is None for item in part)
+            fields[column.field] = None if absent else nested.from_values(part)
+            place += len(part)
+        return self.shape(**fields)
 
 
 def to_backlog(row: Mapping[str, Any]) -> Backlog:
@@ -140,10 +166,6 @@ def _is_struct(hint: Any) -> bool:
     return isinstance(hint, type) and issubclass(hint, msgspec.Struct)
 
 
-def _same(value: Any) -> Any:
-    return value
-
-
 def _words(values: Iterable[str]) -> str:
     return " ".join(values)
 
@@ -156,7 +178,7 @@ def _read_words(text: str) -> tuple[str, ...]:
     return tuple(text.split())
 
 
-def _converters(hint: Any) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
+def _converters(hint: Any) -> tuple[Callable[[Any], Any] | None, Callable[[Any], Any] | None]:
     if hint is Decimal:
         return to_minor_units, from_minor_units
     if hint is datetime:
@@ -169,5 +191,6 @@ def _converters(hint: Any) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
     if get_origin(hint) is tuple:
         return _words, _read_words
     if isinstance(hint, type) and issubclass(hint, StrEnum):
-        return str, hint
-    return _same, _same
+        # To look a word up is quicker than to call the enumeration.
+        return attrgetter("value"), {str(word): word for word in hint}.__getitem__
+    return None, None

@@ -14,7 +14,8 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import RedirectResponse
-from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gql_epoint.cashier import Cashier
 from gql_epoint.cashier.attempts import AttemptLimits
@@ -36,6 +37,7 @@ from gql_epoint.web.graphql import GraphQLEndpoint
 from gql_epoint.web.health import alive, ready
 from gql_epoint.web.measuring import UNLOGGED, Measuring
 from gql_epoint.web.metrics import METRICS_PATH, Metrics, metrics_endpoint
+from gql_epoint.web.randomness import RandomPool
 from gql_epoint.web.replies import Refusal, on_bug, on_http_exception, on_refusal
 from gql_epoint.web.request_ids import RequestIds
 from gql_epoint.web.running import Runner
@@ -105,7 +107,12 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
     # A call to EPoint may take all of its own time and still be written down.
     deadline_s = settings.call_timeout_s + RECORDING_S + ANSWERING_S
     runner = Runner(
-        build_schema(_document_limits(settings), sandbox=settings.sandbox, event_deadline_s=deadline_s),
+        build_schema(
+            _document_limits(settings),
+            sandbox=settings.sandbox,
+            event_deadline_s=deadline_s,
+            compiled=settings.compiled,
+        ),
         deadline_s=deadline_s,
         doorkeeper=doorkeeper,
         documents=Documents(
@@ -138,8 +145,6 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
         closing=sockets.closing,
     )
     routes: list[BaseRoute] = [
-        Route(GRAPHQL_PATH, graphql),
-        WebSocketRoute(GRAPHQL_PATH, graphql),
         Route(WEBHOOK_PATH, webhook(cashier, settings.callback_bytes_max, metrics), methods=["POST"]),
         Route("/healthz", alive, methods=["GET"]),
         Route(
@@ -157,7 +162,7 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
         routes += [explorer_assets(), Route("/", _to_explorer, methods=["GET"])]
     app = Starlette(
         routes=routes,
-        middleware=_middleware(settings, metrics, sockets, throttle),
+        middleware=[*_middleware(settings, metrics, sockets, throttle), Middleware(_Shortcut, graphql)],
         exception_handlers={Refusal: on_refusal, HTTPException: on_http_exception, Exception: on_bug},
         lifespan=lifespan,
     )
@@ -209,7 +214,7 @@ def _cashier(settings: Settings, store: Store, gateway: Gateway, live: Live, met
             success_url=settings.success_redirect_url,
             error_url=settings.failed_redirect_url,
         ),
-        random=os.urandom,
+        random=RandomPool(os.urandom),
         return_hosts=settings.return_hosts,
         apple_pay_origins=frozenset(settings.apple_pay_origins or settings.allowed_origins),
         call_limit_s=settings.call_timeout_s,
@@ -271,6 +276,21 @@ def _throttle(settings: Settings) -> Throttle:
             proxies=settings.trusted_proxies,
         )
     )
+
+
+class _Shortcut:
+    """Middleware: the way to the one path that nearly everybody asks for, past the router and what it keeps.
+
+    The endpoint answers for itself whatever it refuses.
+    """
+
+    def __init__(self, app: ASGIApp, graphql: ASGIApp) -> None:
+        self._app = app
+        self._graphql = graphql
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        is_graphql = scope["type"] in ("http", "websocket") and scope["path"] == GRAPHQL_PATH
+        await (self._graphql if is_graphql else self._app)(scope, receive, send)
 
 
 async def _to_explorer(_request: Request) -> RedirectResponse:

@@ -21,9 +21,15 @@ async def read_body(request: Request, bytes_max: int, *, timeout_s: float = READ
     """
     body = bytearray()
     seen = 0
+    more = True
     try:
         async with asyncio.timeout(timeout_s):
-            async for chunk in request.stream():
+            while more:
+                event = await request.receive()
+                if event["type"] == "http.disconnect":
+                    raise ClientDisconnect
+                chunk = event.get("body", b"")
+                more = event.get("more_body", False)
                 seen += len(chunk)
                 if seen <= bytes_max:
                     body += chunk

@@ -21,10 +21,14 @@ class OpenSockets:
         self._count = 0
         self._none = asyncio.Event()
         self._none.set()
+        self.receiving: set[asyncio.Future[Message]] = set()
+        """What the sockets wait for from their clients; closing cancels it."""
 
     async def close(self) -> None:
         """Close all sockets, and wait until they are closed or it takes too long."""
         self.closing.set()
+        for message in self.receiving:
+            message.cancel()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(PATIENCE_S):
                 await self._none.wait()
@@ -55,27 +59,31 @@ class ClosingSockets:
             await self._app(scope, receive, send)
             return
         with self._sockets.one_more():
-            await self._app(scope, _Receiving(receive, send, self._sockets.closing), send)
+            await self._app(scope, _Receiving(receive, send, self._sockets), send)
 
 
 class _Receiving:
     """The messages of a client, until the service stops."""
 
-    def __init__(self, receive: Receive, send: Send, closing: asyncio.Event) -> None:
+    __slots__ = ("_receive", "_send", "_sockets")
+
+    def __init__(self, receive: Receive, send: Send, sockets: OpenSockets) -> None:
         self._receive = receive
         self._send = send
-        self._closing = closing
+        self._sockets = sockets
 
     async def __call__(self) -> Message:
-        message = asyncio.ensure_future(self._receive())
-        closing = asyncio.ensure_future(self._closing.wait())
-        try:
-            await asyncio.wait({message, closing}, return_when=asyncio.FIRST_COMPLETED)
-            if message.done():
-                return message.result()
-        finally:
-            for waiting in (message, closing):
-                waiting.cancel()
+        if not self._sockets.closing.is_set():
+            message = asyncio.ensure_future(self._receive())
+            self._sockets.receiving.add(message)
+            try:
+                return await message
+            except asyncio.CancelledError:
+                task = asyncio.current_task()
+                if not self._sockets.closing.is_set() or (task is not None and task.cancelling()):
+                    raise
+            finally:
+                self._sockets.receiving.discard(message)
         # Before the handshake this is a refusal, which is as well: whoever comes now should go elsewhere.
         with contextlib.suppress(RuntimeError, OSError):  # It was closed for another reason at the same time.
             await self._send({"type": "websocket.close", "code": GOING_AWAY, "reason": "The service restarts."})

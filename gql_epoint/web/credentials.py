@@ -82,10 +82,17 @@ class Doorkeeper:
         if await self._checkouts.current_token(credential.digest) is None:
             raise ExpiredCredentialError
 
-    async def while_valid(
+    def while_valid(
         self, results: AsyncGenerator[ResultT, None], credential: Credential | None
     ) -> AsyncGenerator[ResultT, None]:
         """Pass results on, each after another look at the credential; raise ExpiredCredentialError at its end."""
+        if credential is None or (credential.expires_at is None and credential.digest is None):
+            return results  # A secret key stays what it is for as long as the service runs.
+        return self._while_valid(results, credential)
+
+    async def _while_valid(
+        self, results: AsyncGenerator[ResultT, None], credential: Credential
+    ) -> AsyncGenerator[ResultT, None]:
         async with aclosing(results):
             while True:
                 try:

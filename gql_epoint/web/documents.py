@@ -82,7 +82,7 @@ class Documents:
             whose = "" if self._only is DocumentsOnly.ALL else " without a secret key"
             message = f"Only documents of the manifest run here{whose} (GQL_EPOINT_DOCUMENTS_ONLY)."
             raise DocumentError(message, "DOCUMENT_NOT_TRUSTED")
-        return msgspec.structs.replace(asked, query=text)
+        return asked if text == asked.query else msgspec.structs.replace(asked, query=text)
 
     def _named(self, document_id: str) -> str:
         text = self._trusted.get(document_id) or self._trusted.get(_SHA256 + document_id)

@@ -23,11 +23,11 @@ from strawberry.types.graphql import OperationType
 
 from gql_epoint.web.asking import Asked, read_post, read_url
 from gql_epoint.web.explorer_page import EXPLORER_HEADERS
-from gql_epoint.web.negotiation import EVENT_STREAM, GRAPHQL_RESPONSE, JSON, Accept
+from gql_epoint.web.negotiation import EVENT_STREAM, GRAPHQL_RESPONSE, JSON, Accept, read_accept
 from gql_epoint.web.replies import Refusal, json_response
 from gql_epoint.web.running import AT_ONCE, OtherTypeError, Runner, formatted, is_request_error
 from gql_epoint.web.single_connection import OPERATIONS_MAX, TOKEN_HEADER, SingleConnections
-from gql_epoint.web.streams import end, framing_for, stream_response
+from gql_epoint.web.streams import framing_for, stream_response
 from gql_epoint.web.throttle import Throttle
 from gql_epoint.web.visitors import Visitors
 
@@ -81,7 +81,7 @@ class GraphQLEndpoint:
             await self._sockets.serve(WebSocket(scope, receive=receive, send=send))
             return
         request = Request(scope, receive)
-        accept = Accept(request.headers.get("accept", ""))
+        accept = read_accept(request.headers.get("accept", ""))
         try:
             response = await self._respond(request, accept)
         except Refusal as refusal:
@@ -166,14 +166,15 @@ async def _unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:
     """Do the work, or stop it when the client goes: nobody would read the answer."""
     working = asyncio.ensure_future(work)
     leaving = asyncio.ensure_future(_gone(request))
+    leaving.add_done_callback(lambda _: working.cancel())
     try:
-        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        if working.done():
-            return working.result()
-        raise Refusal(408, "The client has gone.", "REQUEST_TIMEOUT")
+        return await working
+    except asyncio.CancelledError:
+        if leaving.done() and not leaving.cancelled():
+            raise Refusal(408, "The client has gone.", "REQUEST_TIMEOUT") from None
+        raise
     finally:
-        await end(leaving)
-        await end(working)
+        leaving.cancel()
 
 
 async def _gone(request: Request) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Collection
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gql_epoint.tracing import note, server_span
+from gql_epoint.tracing import is_on, note, server_span
 from gql_epoint.web.metrics import METRICS_PATH, Metrics
 
 UNLOGGED = frozenset({"/healthz", "/readyz", METRICS_PATH})
@@ -46,6 +46,7 @@ class Measuring:
             nonlocal answered
             if message["type"] == "http.response.start":
                 answered = message["status"], time.monotonic()
+                note(http__response__status_code=message["status"])
             await send(message)
 
         try:
@@ -57,19 +58,13 @@ class Measuring:
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = self._path(scope)
-        if path in UNLOGGED:
+        if path in UNLOGGED or not is_on():
             await self._app(scope, receive, send)
             return
-
-        async def send_noted(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                note(http__response__status_code=message["status"])
-            await send(message)
-
         method = self._method(scope)
         names = {"http__request__method": method, "http__route": path}
         with server_span(f"{method} {path}", Headers(scope=scope), **names):
-            await self._app(scope, receive, send_noted)
+            await self._app(scope, receive, send)
 
     def _path(self, scope: Scope) -> str:
         return scope["path"] if scope["path"] in self._paths else "other"
@@ -81,7 +76,7 @@ class Measuring:
     def _told(self, scope: Scope, status: int, duration_s: float) -> None:
         path, method = self._path(scope), self._method(scope)
         self._metrics.request_served(path, method, status, duration_s)
-        if path not in UNLOGGED:
+        if path not in UNLOGGED and logger.isEnabledFor(logging.INFO):
             duration_ms = round(duration_s * 1000)
             logger.info(
                 "method=%s path=%s status=%d duration_ms=%d",

@@ -100,10 +100,11 @@ class Metrics:
         )
         subscriptions.set_function(watching)
         self._books = _BooksFigures(self.registry)
+        self._found: dict[tuple[Histogram, tuple[object, ...]], Histogram] = {}
 
     def gateway_called(self, operation: str, outcome: str, seconds: float) -> None:
         """Count a call to EPoint."""
-        self._calls.labels(operation, outcome).observe(seconds)
+        self._series(self._calls, operation, outcome).observe(seconds)
 
     def callback_taken(self, fate: str) -> None:
         """Count a callback by one of CALLBACK_FATES."""
@@ -115,7 +116,14 @@ class Metrics:
 
     def request_served(self, path: str, method: str, status: int, seconds: float) -> None:
         """Count a request; the path must be one of few."""
-        self._requests.labels(path, method, str(status)).observe(seconds)
+        self._series(self._requests, path, method, status).observe(seconds)
+
+    def _series(self, figure: Histogram, *labels: object) -> Histogram:
+        """Return one series; to find it in the library takes longer than to count."""
+        found = self._found.get((figure, labels))
+        if found is None:
+            found = self._found[figure, labels] = figure.labels(*labels)
+        return found
 
     async def text(self, cashier: Cashier) -> bytes:
         """Return everything as Prometheus reads it, the books' figures as of now."""

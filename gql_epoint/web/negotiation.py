@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 JSON = "application/json"
 GRAPHQL_RESPONSE = "application/graphql-response+json"
 EVENT_STREAM = "text/event-stream"
 MULTIPART = "multipart/mixed"
 HTML = "text/html"
+
+
+@lru_cache(maxsize=200)
+def read_accept(header: str) -> Accept:
+    """Return what a header accepts; there are few that differ."""
+    return Accept(header)
 
 
 class Accept:

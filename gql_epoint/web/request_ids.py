@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-import uuid
+from random import getrandbits
 
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gql_epoint import correlation
 from gql_epoint.redaction import redact
 
-_HEADER = "X-Request-ID"
-_SAFE = re.compile(r"[A-Za-z0-9._-]{8,64}")
+_HEADER = b"x-request-id"
+_SAFE = re.compile(rb"[A-Za-z0-9._-]{8,64}")
 
 
 class RequestIds:
@@ -29,16 +28,17 @@ class RequestIds:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
-        theirs = Headers(scope=scope).get(_HEADER, "")
-        is_harmless = _SAFE.fullmatch(theirs) and redact(theirs) == theirs
-        request_id = theirs if is_harmless else uuid.uuid4().hex
+        theirs = next((value for name, value in scope["headers"] if name == _HEADER), b"")
+        is_harmless = _SAFE.fullmatch(theirs) and redact(theirs.decode()) == theirs.decode()
+        written = theirs if is_harmless else f"{getrandbits(128):032x}".encode()
+        request_id = written.decode()
         scope.setdefault("state", {})["request_id"] = request_id
         correlation.request_id.set(request_id)
 
         async def send_named(message: Message) -> None:
             if message["type"] in ("http.response.start", "websocket.accept"):
-                message.setdefault("headers", [])
-                MutableHeaders(scope=message)[_HEADER] = request_id
+                others = (header for header in message.get("headers", ()) if header[0].lower() != _HEADER)
+                message["headers"] = [*others, (_HEADER, written)]
             await send(message)
 
         await self._app(scope, receive, send_named)

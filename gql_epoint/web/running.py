@@ -12,6 +12,7 @@ import logging
 from collections.abc import AsyncGenerator, Coroutine
 from typing import TYPE_CHECKING, Any, cast
 
+import msgspec
 from graphql import GraphQLError
 from strawberry.exceptions import MissingQueryError
 from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
@@ -20,6 +21,7 @@ from strawberry.types.execution import PreExecutionError
 from strawberry.types.graphql import OperationType
 
 from gql_epoint.schema.masking import mask
+from gql_epoint.schema.sharing import Message
 from gql_epoint.tracing import note
 from gql_epoint.web.asking import Asked
 from gql_epoint.web.credentials import Doorkeeper, ExpiredCredentialError
@@ -31,6 +33,11 @@ if TYPE_CHECKING:
     from gql_epoint.schema.context import RequestContext
 
 logger = logging.getLogger(__name__)
+
+_encoder = msgspec.json.Encoder()
+
+_REMEMBERED_MAX = 500
+_REMEMBERED_CHARACTERS_MAX = 4_000
 
 AT_ONCE = frozenset({OperationType.QUERY, OperationType.MUTATION})
 
@@ -64,6 +71,7 @@ class Runner:
         self._documents = documents or Documents()
         self._deadline_s = deadline_s
         self._under_way: set[asyncio.Task[Any]] = set()
+        self._types: dict[tuple[str | None, str | None], OperationType] = {}
 
     async def answer(
         self, asked: Asked, context: RequestContext, allowed: frozenset[OperationType] = AT_ONCE
@@ -78,7 +86,10 @@ class Runner:
             asked = self._documents.resolve(asked, context.credential)
         except DocumentError as exc:
             return failed(exc.message, exc.code)
-        for operation_type in (OperationType.QUERY, OperationType.MUTATION):
+        known = self._types.get((asked.query, asked.operation_name))
+        if known is not None and (known not in allowed or known is OperationType.SUBSCRIPTION):
+            raise OtherTypeError(known)
+        for operation_type in (known,) if known else (OperationType.QUERY, OperationType.MUTATION):
             work = self._execute(asked, context, operation_type)
             try:
                 async with asyncio.timeout(self._deadline_s):
@@ -87,9 +98,18 @@ class Runner:
                 logger.warning("request %s: the deadline of an operation has passed", context.request_id)
                 return failed(_TIME_IS_UP, "DEADLINE_EXCEEDED")
             except OtherTypeError as exc:
+                self._learn(asked, context, exc.operation_type)
                 if exc.operation_type not in allowed or exc.operation_type is OperationType.SUBSCRIPTION:
                     raise
         raise AssertionError("an operation has one of three types")
+
+    def _learn(self, asked: Asked, context: RequestContext, operation_type: OperationType) -> None:
+        """Remember that an operation is no query. Nobody without a credential fills the memory."""
+        if context.credential is None or len(asked.query or "") > _REMEMBERED_CHARACTERS_MAX:
+            return
+        if len(self._types) >= _REMEMBERED_MAX:
+            self._types.clear()
+        self._types[asked.query, asked.operation_name] = operation_type
 
     async def results(
         self, asked: Asked, context: RequestContext, allowed: frozenset[OperationType] = AT_ONCE
@@ -101,27 +121,26 @@ class Runner:
         try:
             if self._doorkeeper is not None:
                 await self._doorkeeper.check(context.credential)
-            async with contextlib.aclosing(self._results(asked, context, allowed)) as results:
-                async for result in results:
-                    yield _noted(result)
-        except ExpiredCredentialError as exc:
-            yield _noted(failed(str(exc), "UNAUTHENTICATED"))
-
-    async def _results(
-        self, asked: Asked, context: RequestContext, allowed: frozenset[OperationType]
-    ) -> AsyncGenerator[ExecutionResult, None]:
-        try:
-            yield await self.answer(asked, context, allowed)
-        except OtherTypeError as exc:
-            if exc.operation_type is OperationType.MUTATION:
-                yield failed("Mutations are sent by POST.", "METHOD_NOT_ALLOWED")
+            try:
+                yield _noted(await self.answer(asked, context, allowed))
                 return
-            subscription = self._subscription(asked, context)
+            except OtherTypeError as exc:
+                if exc.operation_type is OperationType.MUTATION:
+                    yield _noted(failed("Mutations are sent by POST.", "METHOD_NOT_ALLOWED"))
+                    return
+            subscription = await self._subscription(asked, context)
             if self._doorkeeper is not None:
                 subscription = self._doorkeeper.while_valid(subscription, context.credential)
             async with contextlib.aclosing(subscription) as stream:
                 async for result in stream:
-                    yield result
+                    yield _noted(result)
+                    del result  # The next one may be long in coming.
+        except ExpiredCredentialError as exc:
+            yield _noted(failed(str(exc), "UNAUTHENTICATED"))
+        except Exception as exc:  # noqa: BLE001
+            # A bug ends this operation and no other. Its text may hold anything, so it is masked like a resolver's.
+            error = mask(GraphQLError(str(exc), original_error=exc), context.request_id)
+            yield _noted(PreExecutionError(data=None, errors=[error]))
 
     async def _subscription(self, asked: Asked, context: RequestContext) -> AsyncGenerator[ExecutionResult, None]:
         asked = self._documents.resolve(asked, context.credential)  # It was found a moment ago.
@@ -133,14 +152,7 @@ class Runner:
             operation_extensions=asked.extensions,
             allowed_operation_types={OperationType.SUBSCRIPTION},
         )
-        try:
-            async with contextlib.aclosing(cast("AsyncGenerator[ExecutionResult, None]", stream)) as results:
-                async for result in results:
-                    yield result
-        except Exception as exc:  # noqa: BLE001
-            # A bug ends this operation and no other. Its text may hold anything, so it is masked like a resolver's.
-            error = mask(GraphQLError(str(exc), original_error=exc), context.request_id)
-            yield PreExecutionError(data=None, errors=[error])
+        return cast("AsyncGenerator[ExecutionResult, None]", stream)
 
     async def _execute(self, asked: Asked, context: RequestContext, only: OperationType) -> ExecutionResult:
         try:
@@ -199,6 +211,15 @@ def _noted(result: ExecutionResult) -> ExecutionResult:
 def is_unauthenticated(result: ExecutionResult) -> bool:
     """Whether a result says that its credential is valid no more."""
     return any((error.extensions or {}).get("code") == "UNAUTHENTICATED" for error in result.errors or ())
+
+
+def written(result: ExecutionResult) -> msgspec.Raw:
+    """Return a result as clients read it, in JSON; one that is sent to many is written down once."""
+    if not isinstance(result, Message):
+        return msgspec.Raw(_encoder.encode(formatted(result)))
+    if result.written is None:
+        result.written = _encoder.encode(formatted(result))
+    return msgspec.Raw(result.written)
 
 
 def formatted(result: ExecutionResult) -> dict[str, Any]:

@@ -78,7 +78,7 @@ class Next(msgspec.Struct, frozen=True, tag="next"):
     """One result."""
 
     id: str
-    payload: dict[str, Any]
+    payload: msgspec.Raw
 
 
 class Error(msgspec.Struct, frozen=True, tag="error"):

@@ -23,7 +23,7 @@ from gql_epoint.errors import StoreUnavailableError
 from gql_epoint.tracing import operation_span
 from gql_epoint.web.asking import Asked
 from gql_epoint.web.credentials import WrongCredentialError
-from gql_epoint.web.running import Runner, failed, formatted, is_request_error, is_unauthenticated
+from gql_epoint.web.running import Runner, failed, is_request_error, is_unauthenticated, written
 from gql_epoint.web.socket_messages import (
     SUBPROTOCOL,
     Ack,
@@ -252,7 +252,8 @@ class _Connection:
                 if is_request_error(result):
                     await self._fail(operation_id, result)
                     return
-                await self._send(Next(operation_id, formatted(result)))
+                await self._send(Next(operation_id, written(result)))
+                del result  # The next one may be long in coming.
         # The id is free from here on: a client may use it again as soon as it reads this.
         self._operations.pop(operation_id, None)
         await self._send(Complete(operation_id))

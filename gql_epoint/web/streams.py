@@ -14,7 +14,7 @@ import msgspec
 from starlette.responses import StreamingResponse
 
 from gql_epoint.web.negotiation import EVENT_STREAM
-from gql_epoint.web.running import formatted
+from gql_epoint.web.running import written
 
 if TYPE_CHECKING:
     from strawberry.types import ExecutionResult
@@ -119,7 +119,8 @@ async def _frames(
             async for result in results:
                 # What was not answered is not behind its client, which resumes after what was.
                 event_id = None if result.data is None else place.event_id
-                yield framing.next(formatted(result), event_id)
+                yield framing.next(written(result), event_id)
+                del result  # The next one may be long in coming.
         yield framing.complete()
 
     if framing.start:

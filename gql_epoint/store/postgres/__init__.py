@@ -164,7 +164,9 @@ class PostgresStore:
                 microseconds = await connection.fetchval(READING["now"].sql)
                 self._time.seen(microseconds)
                 now = from_microseconds(microseconds) + self._ahead()
-                result = await work(PostgresUnit(connection, now, WORKING, wakeups))
+                unit = PostgresUnit(connection, now, WORKING, wakeups)
+                result = await work(unit)
+                await unit.flush()
             except BaseException:
                 await _roll_back(connection)
                 raise
@@ -180,7 +182,10 @@ class PostgresStore:
             await connection.execute("BEGIN")
             try:
                 now = from_microseconds(self._time.microseconds()) + self._ahead()
-                return await work(PostgresUnit(connection, now, READING, []))
+                reader = PostgresUnit(connection, now, READING, [])
+                result = await work(reader)
+                await reader.flush()  # A reader that writes is a mistake, which the database refuses.
+                return result
             finally:
                 await _roll_back(connection)
 

@@ -30,24 +30,59 @@ id < coalesce(:after, '~') AND id > coalesce(:before, '')
     (updated_at, id) > (coalesce(:after_time, '-infinity'::timestamptz), coalesce(:after_id, ''))
 AND (updated_at, id) < (coalesce(:before_time, 'infinity'::timestamptz), coalesce(:before_id, ''))
 
+-- fragment: created_between
+    created_at >= coalesce(:created_from, '-infinity'::timestamptz)
+AND created_at < coalesce(:created_before, 'infinity'::timestamptz)
+
 -- fragment: transaction_filter
     (:status_in::text[] IS NULL OR status = ANY(:status_in::text[]))
 AND (:operation_in::text[] IS NULL OR operation = ANY(:operation_in::text[]))
-AND (:order_id::text IS NULL OR order_id = :order_id::text)
-AND created_at >= coalesce(:created_from, '-infinity'::timestamptz)
-AND created_at < coalesce(:created_before, 'infinity'::timestamptz)
+AND {created_between}
+
+-- A list of some kinds is put together from one search for each kind: what is rare is not looked for among the rest.
+
+-- fragment: kinds
+unnest(:operations::text[]) AS of_operation, unnest(:statuses::text[]) AS of_status
+
+-- name: transactions_of_kind
+SELECT found.* FROM {kinds}, LATERAL (
+  SELECT * FROM transactions WHERE operation = of_operation AND status = of_status AND {between_ids}
+  AND {created_between} ORDER BY id DESC LIMIT :limit
+) AS found ORDER BY id DESC LIMIT :limit;
+
+-- name: transactions_of_kind_backwards
+SELECT found.* FROM {kinds}, LATERAL (
+  SELECT * FROM transactions WHERE operation = of_operation AND status = of_status AND {between_ids}
+  AND {created_between} ORDER BY id LIMIT :limit
+) AS found ORDER BY id LIMIT :limit;
 
 -- name: transactions_newest
-SELECT * FROM transactions WHERE {between_ids} AND {transaction_filter} ORDER BY id DESC LIMIT :limit;
+SELECT * FROM transactions WHERE {between_ids} AND {created_between} ORDER BY id DESC LIMIT :limit;
 
 -- name: transactions_newest_backwards
-SELECT * FROM transactions WHERE {between_ids} AND {transaction_filter} ORDER BY id LIMIT :limit;
+SELECT * FROM transactions WHERE {between_ids} AND {created_between} ORDER BY id LIMIT :limit;
+
+-- name: transactions_of_order_newest
+SELECT * FROM transactions WHERE order_id = :order_id AND {between_ids} AND {transaction_filter}
+ORDER BY id DESC LIMIT :limit;
+
+-- name: transactions_of_order_newest_backwards
+SELECT * FROM transactions WHERE order_id = :order_id AND {between_ids} AND {transaction_filter}
+ORDER BY id LIMIT :limit;
 
 -- name: transactions_by_update
 SELECT * FROM transactions WHERE {between_times} AND {transaction_filter} ORDER BY updated_at, id LIMIT :limit;
 
 -- name: transactions_by_update_backwards
 SELECT * FROM transactions WHERE {between_times} AND {transaction_filter}
+ORDER BY updated_at DESC, id DESC LIMIT :limit;
+
+-- name: transactions_of_order_by_update
+SELECT * FROM transactions WHERE order_id = :order_id AND {between_times} AND {transaction_filter}
+ORDER BY updated_at, id LIMIT :limit;
+
+-- name: transactions_of_order_by_update_backwards
+SELECT * FROM transactions WHERE order_id = :order_id AND {between_times} AND {transaction_filter}
 ORDER BY updated_at DESC, id DESC LIMIT :limit;
 
 -- name: claim_transactions_to_ask
@@ -105,8 +140,13 @@ SELECT * FROM saved_cards WHERE call_deadline <= :now ORDER BY call_deadline LIM
 SELECT * FROM callbacks WHERE id = :id;
 
 -- name: callbacks
-SELECT * FROM callbacks WHERE id < coalesce(:after, '~')
-AND (:dispositions::text[] IS NULL OR disposition = ANY(:dispositions::text[])) ORDER BY id DESC LIMIT :limit;
+SELECT * FROM callbacks WHERE id < coalesce(:after, '~') ORDER BY id DESC LIMIT :limit;
+
+-- name: callbacks_of_kind
+SELECT found.* FROM unnest(:dispositions::text[]) AS of_disposition, LATERAL (
+  SELECT * FROM callbacks WHERE disposition = of_disposition AND id < coalesce(:after, '~')
+  ORDER BY id DESC LIMIT :limit
+) AS found ORDER BY id DESC LIMIT :limit;
 
 -- name: callback_seen
 SELECT 1 AS seen FROM callbacks WHERE digest = :digest AND disposition <> 'UNMATCHED' LIMIT 1;

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -11,6 +12,7 @@ import msgspec
 from gql_epoint.store.queries import load_queries
 
 _PARAMETER = re.compile(r"(?<![:\w]):([a-z_]+)")
+_NUMBER = re.compile(r"\$(\d+)")
 _COMMENT = re.compile(r"^--.*$", re.MULTILINE)
 
 # Weaker than FOR UPDATE, which would also hold up whoever inserts a refund that refers to the row.
@@ -39,6 +41,26 @@ def statement(named: str) -> Statement:
 
     sql = _PARAMETER.sub(number, _COMMENT.sub("", named)).strip().removesuffix(";")
     return Statement(sql, tuple(names))
+
+
+@cache
+def together(statements: tuple[str, ...]) -> str:
+    """Return one statement that does what several do, with its parameters numbered through."""
+    parts: list[str] = []
+    before = 0
+    for sql in statements:
+        numbers = [int(number) for number in _NUMBER.findall(sql)]
+        parts.append(_renumbered(sql, before))
+        before += max(numbers, default=0)
+    *others, last = parts
+    if not others:
+        return last
+    named = ", ".join(f"part_{number} AS ({part})" for number, part in enumerate(others, start=1))
+    return f"WITH {named} {last}"
+
+
+def _renumbered(sql: str, before: int) -> str:
+    return _NUMBER.sub(lambda match: f"${before + int(match[1])}", sql)
 
 
 def _statements(lock: str, lock_what_is_free: str) -> dict[str, Statement]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
@@ -9,9 +10,18 @@ from typing import Any, TypeVar
 import msgspec
 
 from gql_epoint.ledger.checkout import Checkout, CheckoutAttempt, ClientToken
-from gql_epoint.ledger.transaction import CallbackRecord, Disposition, Event, Refund, SavedCard, Transaction
+from gql_epoint.ledger.transaction import (
+    CallbackRecord,
+    Disposition,
+    Event,
+    Refund,
+    SavedCard,
+    Status,
+    Transaction,
+    TransactionOperation,
+)
 from gql_epoint.store.postgres.connecting import LostRaceError
-from gql_epoint.store.postgres.statements import Statement, statement
+from gql_epoint.store.postgres.statements import Statement, statement, together
 from gql_epoint.store.protocol import (
     AddressRecord,
     Backlog,
@@ -20,6 +30,7 @@ from gql_epoint.store.protocol import (
     Page,
     TransactionFilter,
     Wakeup,
+    every,
 )
 from gql_epoint.store.queries import load_migrations
 from gql_epoint.store.rows import RowCodec, to_address_record, to_backlog, to_microseconds
@@ -66,6 +77,7 @@ class PostgresUnit:
         self._wakeups = wakeups
         self._not_found: set[str] = set()
         self._written: set[str] = set()
+        self._waiting: dict[str, tuple[str, tuple[Any, ...]]] = {}  # by table
 
     # -- transactions -------------------------------------------------------------------------------------
 
@@ -93,17 +105,24 @@ class PostgresUnit:
         return await self._one(TRANSACTION, "order_holder", order_id=order_id, payout=payout)
 
     async def transactions(self, page: Page, only: TransactionFilter, *, by_update: bool) -> Sequence[Transaction]:
-        name = "transactions_by_update" if by_update else "transactions_newest"
-        keys = _time_keys(page) if by_update else {"after": page.after, "before": page.before}
+        keys: dict[str, Any] = _time_keys(page) if by_update else {"after": page.after, "before": page.before}
+        name = "transactions"
+        if only.order_id is not None:
+            name = "transactions_of_order"
+        elif not by_update and not (only.status_in is None and only.operation_in is None):
+            keys["operations"] = every(only.operation_in, TransactionOperation)
+            keys["statuses"] = every(only.status_in, Status)
+            return await self._page(TRANSACTION, "transactions_of_kind", page, **keys, **_filter(only))
+        name = f"{name}_by_update" if by_update else f"{name}_newest"
         return await self._page(TRANSACTION, name, page, **keys, **_filter(only))
 
     async def insert_transaction(self, transaction: Transaction) -> None:
         self._written.add(transaction.id)
-        await self._execute(_INSERT_TRANSACTION, TRANSACTION.to_row(transaction))
+        await self._write("transactions", _INSERT_TRANSACTION, TRANSACTION.to_row(transaction))
 
     async def save_transaction(self, transaction: Transaction) -> None:
         self._written.add(transaction.id)
-        await self._execute(_SAVE_TRANSACTION, TRANSACTION.to_row(transaction))
+        await self._write("transactions", _SAVE_TRANSACTION, TRANSACTION.to_row(transaction))
 
     async def claim_transactions_to_ask(self, limit: int, lease: timedelta) -> Sequence[Transaction]:
         return await self._many(TRANSACTION, "claim_transactions_to_ask", **self._claim(limit, lease))
@@ -123,10 +142,10 @@ class PostgresUnit:
         return await self._many(REFUND, "unsettled_refunds", transaction_id=transaction_id)
 
     async def insert_refund(self, refund: Refund) -> None:
-        await self._execute(_INSERT_REFUND, REFUND.to_row(refund))
+        await self._write("refunds", _INSERT_REFUND, REFUND.to_row(refund))
 
     async def save_refund(self, refund: Refund) -> None:
-        await self._execute(_SAVE_REFUND, REFUND.to_row(refund))
+        await self._write("refunds", _SAVE_REFUND, REFUND.to_row(refund))
 
     async def overdue_refunds(self, limit: int) -> Sequence[Refund]:
         return await self._many(REFUND, "overdue_refunds", now=to_microseconds(self.now), limit=limit)
@@ -146,10 +165,10 @@ class PostgresUnit:
         return await self._page(SAVED_CARD, "saved_cards", page, after=page.after, before=page.before)
 
     async def insert_saved_card(self, card: SavedCard) -> None:
-        await self._execute(_INSERT_SAVED_CARD, SAVED_CARD.to_row(card))
+        await self._write("saved_cards", _INSERT_SAVED_CARD, SAVED_CARD.to_row(card))
 
     async def save_saved_card(self, card: SavedCard) -> None:
-        await self._execute(_SAVE_SAVED_CARD, SAVED_CARD.to_row(card))
+        await self._write("saved_cards", _SAVE_SAVED_CARD, SAVED_CARD.to_row(card))
 
     async def claim_cards_to_ask(self, limit: int, lease: timedelta) -> Sequence[SavedCard]:
         return await self._many(SAVED_CARD, "claim_cards_to_ask", **self._claim(limit, lease))
@@ -163,7 +182,10 @@ class PostgresUnit:
         return await self._one(CALLBACK, "callback", id=callback_id)
 
     async def callbacks(self, page: Page, dispositions: Sequence[Disposition] | None) -> Sequence[CallbackRecord]:
-        return await self._page(CALLBACK, "callbacks", page, after=page.after, dispositions=dispositions)
+        if dispositions is None:
+            return await self._page(CALLBACK, "callbacks", page, after=page.after)
+        chosen = every(dispositions, Disposition)
+        return await self._page(CALLBACK, "callbacks_of_kind", page, after=page.after, dispositions=chosen)
 
     async def callback_seen(self, digest: str) -> bool:
         return bool(await self._rows("callback_seen", digest=digest))
@@ -177,7 +199,7 @@ class PostgresUnit:
 
     async def insert_callback(self, record: CallbackRecord) -> None:
         """Raises LostRaceError if what the callback is about became known since the unit looked for it."""
-        await self._execute(_INSERT_CALLBACK, CALLBACK.to_row(record))
+        await self._write("callbacks", _INSERT_CALLBACK, CALLBACK.to_row(record))
         if record.disposition is not Disposition.UNMATCHED:
             return
         rows: Sequence[Mapping[str, Any]] = ()
@@ -189,7 +211,7 @@ class PostgresUnit:
             raise LostRaceError
 
     async def save_callback(self, record: CallbackRecord) -> None:
-        await self._execute(_SAVE_CALLBACK, CALLBACK.to_row(record))
+        await self._write("callbacks", _SAVE_CALLBACK, CALLBACK.to_row(record))
 
     # -- events -------------------------------------------------------------------------------------------
 
@@ -204,7 +226,7 @@ class PostgresUnit:
 
     async def insert_event(self, event: Event) -> None:
         # Its position is given after the commit: nobody can tell before which one comes first.
-        await self._execute(_INSERT_EVENT, EVENT.to_row(event) | {"position": None})
+        await self._write("events", _INSERT_EVENT, EVENT.to_row(event) | {"position": None})
         self._wakeups.append(Wakeup(event.stream_id, event.sequence))
 
     # -- idempotency --------------------------------------------------------------------------------------
@@ -213,7 +235,7 @@ class PostgresUnit:
         return await self._one(IDEMPOTENCY, "idempotency", owner=owner, mutation=mutation, key=key)
 
     async def insert_idempotency(self, record: IdempotencyRecord) -> None:
-        await self._execute(_INSERT_IDEMPOTENCY, IDEMPOTENCY.to_row(record))
+        await self._write("idempotency", _INSERT_IDEMPOTENCY, IDEMPOTENCY.to_row(record))
 
     # -- checkouts ----------------------------------------------------------------------------------------
 
@@ -230,14 +252,14 @@ class PostgresUnit:
         return await self._one(CLIENT_TOKEN, "client_token", digest=digest)
 
     async def insert_checkout(self, checkout: Checkout) -> None:
-        await self._execute(_INSERT_CHECKOUT, CHECKOUT.to_row(checkout))
+        await self._write("checkouts", _INSERT_CHECKOUT, CHECKOUT.to_row(checkout))
 
     async def save_checkout(self, checkout: Checkout) -> None:
-        await self._execute(_SAVE_CHECKOUT, CHECKOUT.to_row(checkout))
+        await self._write("checkouts", _SAVE_CHECKOUT, CHECKOUT.to_row(checkout))
         self._wakeups.append(Wakeup(checkout.id, checkout.version))
 
     async def insert_client_token(self, token: ClientToken) -> None:
-        await self._execute(_INSERT_CLIENT_TOKEN, CLIENT_TOKEN.to_row(token))
+        await self._write("client_tokens", _INSERT_CLIENT_TOKEN, CLIENT_TOKEN.to_row(token))
 
     # -- attempts by address ------------------------------------------------------------------------------
 
@@ -251,7 +273,7 @@ class PostgresUnit:
         )
 
     async def insert_attempt(self, attempt: CheckoutAttempt) -> None:
-        await self._execute(_INSERT_ATTEMPT, ATTEMPT.to_row(attempt))
+        await self._write("checkout_attempts", _INSERT_ATTEMPT, ATTEMPT.to_row(attempt))
 
     async def mark_declined(self, attempt_id: str) -> None:
         await self._rows("mark_declined", id=attempt_id)
@@ -272,13 +294,27 @@ class PostgresUnit:
 
     # -----------------------------------------------------------------------------------------------------
 
-    async def _execute(self, query: Statement, row: Mapping[str, Any]) -> None:
-        await self._connection.execute(query.sql, *query.arguments(row))
+    async def flush(self) -> None:
+        """Send what was written so far; the store does so before it commits."""
+        waiting, self._waiting = self._waiting, {}
+        if waiting:
+            statements, arguments = zip(*waiting.values(), strict=True)
+            await self._connection.execute(together(statements), *itertools.chain(*arguments))
+
+    async def _write(self, table: str, query: Statement, row: Mapping[str, Any]) -> None:
+        """Write a row: together with those of other tables, before anything is read again.
+
+        Parts of one statement come in no order, so it has one for each table, where order could matter.
+        """
+        if table in self._waiting:
+            await self.flush()
+        self._waiting[table] = query.sql, query.arguments(row)
 
     async def _rows(self, name: str, **values: Any) -> Sequence[Mapping[str, Any]]:
         if any(isinstance(value, str) and "\x00" in value for value in values.values()):
             # PostgreSQL's text cannot hold NUL, so no row has such a name, and it refuses even the question.
             return ()
+        await self.flush()
         query = self._statements[name]
         rows: Sequence[Mapping[str, Any]] = await self._connection.fetch(query.sql, *query.arguments(values))
         return rows

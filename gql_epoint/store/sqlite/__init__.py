@@ -1,9 +1,9 @@
 """The embedded store: one SQLite file, one writer that commits many units of work at once.
 
 WAL mode lets readers go on while the writer writes; `synchronous=FULL` makes a commit survive a power cut.
-All writing happens on one thread. It takes every unit that waits, runs each in a savepoint of one database
-transaction, commits once, and only then tells their callers. So durability is paid once per batch, and a unit
-that fails takes nothing of its neighbours with it.
+All writing happens on one thread. It takes every unit that waits, runs them in one database transaction, each in a
+savepoint, commits once, and only then tells their callers. So durability is paid once per batch, and a unit that
+fails takes nothing of its neighbours with it.
 
 One process at a time keeps the books: a second one would not hear the first one's wake-ups. It is refused by a
 lock on a file of its own beside the database (`books.db-lock`), which the system lets go of when the process ends,

@@ -24,15 +24,28 @@ id < coalesce(:after, '~') AND id > coalesce(:before, '')
     (updated_at, id) > (coalesce(:after_time, -9223372036854775807), coalesce(:after_id, ''))
 AND (updated_at, id) < (coalesce(:before_time, 9223372036854775807), coalesce(:before_id, ''))
 
+-- fragment: created_between
+    (:created_from IS NULL OR created_at >= :created_from)
+AND (:created_before IS NULL OR created_at < :created_before)
+
 -- fragment: transaction_filter
     (:status_in IS NULL OR status IN (SELECT value FROM json_each(:status_in)))
 AND (:operation_in IS NULL OR operation IN (SELECT value FROM json_each(:operation_in)))
-AND (:created_from IS NULL OR created_at >= :created_from)
-AND (:created_before IS NULL OR created_at < :created_before)
+AND {created_between}
+
+-- A list of some kinds is put together from one search for each kind: what is rare is not looked for among the rest.
+
+-- name: transactions_of_kind
+SELECT * FROM transactions WHERE operation = :operation AND status = :status AND {between_ids}
+AND {created_between} ORDER BY id DESC LIMIT :limit;
+
+-- name: transactions_of_kind_backwards
+SELECT * FROM transactions WHERE operation = :operation AND status = :status AND {between_ids}
+AND {created_between} ORDER BY id LIMIT :limit;
 
 -- name: transactions_newest
 SELECT * FROM transactions WHERE {between_ids}
-AND {transaction_filter} ORDER BY id DESC LIMIT :limit;
+AND {created_between} ORDER BY id DESC LIMIT :limit;
 
 -- name: transactions_of_order_newest
 SELECT * FROM transactions WHERE order_id = :order_id AND {between_ids}
@@ -40,7 +53,7 @@ AND {transaction_filter} ORDER BY id DESC LIMIT :limit;
 
 -- name: transactions_newest_backwards
 SELECT * FROM transactions WHERE {between_ids}
-AND {transaction_filter} ORDER BY id LIMIT :limit;
+AND {created_between} ORDER BY id LIMIT :limit;
 
 -- name: transactions_of_order_newest_backwards
 SELECT * FROM transactions WHERE order_id = :order_id AND {between_ids}
@@ -115,8 +128,10 @@ SELECT * FROM saved_cards WHERE call_deadline <= :now ORDER BY call_deadline LIM
 SELECT * FROM callbacks WHERE id = :id;
 
 -- name: callbacks
-SELECT * FROM callbacks WHERE id < coalesce(:after, '~')
-AND (:dispositions IS NULL OR disposition IN (SELECT value FROM json_each(:dispositions)))
+SELECT * FROM callbacks WHERE id < coalesce(:after, '~') ORDER BY id DESC LIMIT :limit;
+
+-- name: callbacks_of_kind
+SELECT * FROM callbacks WHERE disposition = :disposition AND id < coalesce(:after, '~')
 ORDER BY id DESC LIMIT :limit;
 
 -- name: callback_seen

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import cache
+from operator import itemgetter
 from typing import Any, TypeVar
 
 import msgspec
 
 from gql_epoint.ledger.checkout import Checkout, CheckoutAttempt, ClientToken
-from gql_epoint.ledger.transaction import CallbackRecord, Disposition, Event, Refund, SavedCard, Transaction
+from gql_epoint.ledger.transaction import (
+    CallbackRecord,
+    Disposition,
+    Event,
+    Refund,
+    SavedCard,
+    Status,
+    Transaction,
+    TransactionOperation,
+)
 from gql_epoint.store.protocol import (
     AddressRecord,
     Backlog,
@@ -19,13 +31,13 @@ from gql_epoint.store.protocol import (
     Page,
     TransactionFilter,
     Wakeup,
+    every,
 )
 from gql_epoint.store.queries import load_migrations, load_queries
 from gql_epoint.store.rows import RowCodec, to_address_record, to_backlog, to_microseconds
 
 StructT = TypeVar("StructT", bound=msgspec.Struct)
 
-_QUERIES = load_queries("gql_epoint.store.sqlite")
 _KNOWN = len(load_migrations("gql_epoint.store.sqlite"))
 TRANSACTION = RowCodec(Transaction)
 REFUND = RowCodec(Refund)
@@ -37,15 +49,45 @@ CHECKOUT = RowCodec(Checkout)
 CLIENT_TOKEN = RowCodec(ClientToken)
 ATTEMPT = RowCodec(CheckoutAttempt)
 
-_INSERT_TRANSACTION, _SAVE_TRANSACTION = TRANSACTION.insert("transactions"), TRANSACTION.update("transactions")
-_INSERT_REFUND, _SAVE_REFUND = REFUND.insert("refunds"), REFUND.update("refunds")
-_INSERT_SAVED_CARD, _SAVE_SAVED_CARD = SAVED_CARD.insert("saved_cards"), SAVED_CARD.update("saved_cards")
-_INSERT_CALLBACK, _SAVE_CALLBACK = CALLBACK.insert("callbacks"), CALLBACK.update("callbacks")
-_INSERT_EVENT = EVENT.insert("events")
-_INSERT_IDEMPOTENCY = IDEMPOTENCY.insert("idempotency")
-_INSERT_CHECKOUT, _SAVE_CHECKOUT = CHECKOUT.insert("checkouts"), CHECKOUT.update("checkouts")
-_INSERT_CLIENT_TOKEN = CLIENT_TOKEN.insert("client_tokens")
-_INSERT_ATTEMPT = ATTEMPT.insert("checkout_attempts")
+_CODECS: dict[str, RowCodec[Any]] = {
+    "transactions": TRANSACTION,
+    "refunds": REFUND,
+    "saved_cards": SAVED_CARD,
+    "callbacks": CALLBACK,
+    "events": EVENT,
+    "idempotency": IDEMPOTENCY,
+    "checkouts": CHECKOUT,
+    "client_tokens": CLIENT_TOKEN,
+    "checkout_attempts": ATTEMPT,
+}
+_INSERTS = {
+    table: f"INSERT INTO {table} ({', '.join(codec.columns)}) VALUES ({', '.join('?' * len(codec.columns))})"
+    for table, codec in _CODECS.items()
+}
+_POSITION = len(EVENT.columns) - 1
+assert EVENT.columns[_POSITION] == "position"
+
+_WHOLE_ROWS = re.compile(r"SELECT \* FROM (\w+)|(?<=UPDATE )(\w+)(.*)RETURNING \*", re.DOTALL)
+
+
+def _with_columns(query: str) -> str:
+    """Name the columns of whole rows, in the order in which the codecs read them."""
+
+    def named(match: re.Match[str]) -> str:
+        columns = ", ".join(_CODECS[match[1] or match[2]].columns)
+        return f"SELECT {columns} FROM {match[1]}" if match[1] else f"{match[2]}{match[3]}RETURNING {columns}"
+
+    return _WHOLE_ROWS.sub(named, query)
+
+
+_QUERIES = {name: _with_columns(text) for name, text in load_queries("gql_epoint.store.sqlite").items()}
+_INSERT_EVENT = f"{_INSERTS['events'].removesuffix('?)')}({_QUERIES['next_position']}))"
+
+
+@cache
+def _update(table: str, changed: tuple[int, ...]) -> str:
+    columns = _CODECS[table].columns
+    return f"UPDATE {table} SET {', '.join(f'{columns[place]} = ?' for place in changed)} WHERE id = ?"
 
 
 class SqliteUnit:
@@ -55,6 +97,7 @@ class SqliteUnit:
         self.now = now
         self._connection = connection
         self._wakeups = wakeups
+        self._known: dict[str, Sequence[Any]] = {}
 
     # -- transactions -------------------------------------------------------------------------------------
 
@@ -74,6 +117,16 @@ class SqliteUnit:
         return self._one(TRANSACTION, "order_holder", order_id=order_id, payout=payout)
 
     async def transactions(self, page: Page, only: TransactionFilter, *, by_update: bool) -> Sequence[Transaction]:
+        if only.order_id is None and not by_update and not (only.status_in is None and only.operation_in is None):
+            kinds = [
+                {"operation": operation, "status": status}
+                for operation in every(only.operation_in, TransactionOperation)
+                for status in every(only.status_in, Status)
+            ]
+            times = {name: value for name, value in _filter(only).items() if name.startswith("created")}
+            return self._merged(
+                TRANSACTION, "transactions_of_kind", page, kinds, after=page.after, before=page.before, **times
+            )
         # An order has few attempts among many transactions, so its index comes first.
         table = "transactions" if only.order_id is None else "transactions_of_order"
         keys = _time_keys(page) if by_update else {"after": page.after, "before": page.before}
@@ -81,10 +134,10 @@ class SqliteUnit:
         return self._page(TRANSACTION, name, page, **keys, **_filter(only))
 
     async def insert_transaction(self, transaction: Transaction) -> None:
-        self._connection.execute(_INSERT_TRANSACTION, TRANSACTION.to_row(transaction))
+        self._insert("transactions", transaction)
 
     async def save_transaction(self, transaction: Transaction) -> None:
-        self._connection.execute(_SAVE_TRANSACTION, TRANSACTION.to_row(transaction))
+        self._save("transactions", transaction)
 
     async def claim_transactions_to_ask(self, limit: int, lease: timedelta) -> Sequence[Transaction]:
         return self._many(TRANSACTION, "claim_transactions_to_ask", **self._claim(limit, lease))
@@ -104,10 +157,10 @@ class SqliteUnit:
         return self._many(REFUND, "unsettled_refunds", transaction_id=transaction_id)
 
     async def insert_refund(self, refund: Refund) -> None:
-        self._connection.execute(_INSERT_REFUND, REFUND.to_row(refund))
+        self._insert("refunds", refund)
 
     async def save_refund(self, refund: Refund) -> None:
-        self._connection.execute(_SAVE_REFUND, REFUND.to_row(refund))
+        self._save("refunds", refund)
 
     async def overdue_refunds(self, limit: int) -> Sequence[Refund]:
         return self._many(REFUND, "overdue_refunds", now=to_microseconds(self.now), limit=limit)
@@ -127,10 +180,10 @@ class SqliteUnit:
         return self._page(SAVED_CARD, "saved_cards", page, after=page.after, before=page.before)
 
     async def insert_saved_card(self, card: SavedCard) -> None:
-        self._connection.execute(_INSERT_SAVED_CARD, SAVED_CARD.to_row(card))
+        self._insert("saved_cards", card)
 
     async def save_saved_card(self, card: SavedCard) -> None:
-        self._connection.execute(_SAVE_SAVED_CARD, SAVED_CARD.to_row(card))
+        self._save("saved_cards", card)
 
     async def claim_cards_to_ask(self, limit: int, lease: timedelta) -> Sequence[SavedCard]:
         return self._many(SAVED_CARD, "claim_cards_to_ask", **self._claim(limit, lease))
@@ -144,7 +197,10 @@ class SqliteUnit:
         return self._one(CALLBACK, "callback", id=callback_id)
 
     async def callbacks(self, page: Page, dispositions: Sequence[Disposition] | None) -> Sequence[CallbackRecord]:
-        return self._page(CALLBACK, "callbacks", page, after=page.after, dispositions=_list(dispositions))
+        if dispositions is None:
+            return self._page(CALLBACK, "callbacks", page, after=page.after)
+        kinds = [{"disposition": disposition} for disposition in every(dispositions, Disposition)]
+        return self._merged(CALLBACK, "callbacks_of_kind", page, kinds, after=page.after)
 
     async def callback_seen(self, digest: str) -> bool:
         return self._connection.execute(_QUERIES["callback_seen"], {"digest": digest}).fetchone() is not None
@@ -157,10 +213,10 @@ class SqliteUnit:
         return self._many(CALLBACK, "unmatched_by_card", card_id=card_id)
 
     async def insert_callback(self, record: CallbackRecord) -> None:
-        self._connection.execute(_INSERT_CALLBACK, CALLBACK.to_row(record))
+        self._insert("callbacks", record)
 
     async def save_callback(self, record: CallbackRecord) -> None:
-        self._connection.execute(_SAVE_CALLBACK, CALLBACK.to_row(record))
+        self._save("callbacks", record)
 
     # -- events -------------------------------------------------------------------------------------------
 
@@ -175,8 +231,9 @@ class SqliteUnit:
 
     async def insert_event(self, event: Event) -> None:
         # There is one writer, so the order of insertion is the order of commits.
-        (position,) = self._connection.execute(_QUERIES["next_position"]).fetchone()
-        self._connection.execute(_INSERT_EVENT, EVENT.to_row(event) | {"position": position})
+        values = EVENT.to_values(event)
+        del values[_POSITION]
+        self._connection.execute(_INSERT_EVENT, values)
         self._wakeups.append(Wakeup(event.stream_id, event.sequence))
 
     # -- idempotency --------------------------------------------------------------------------------------
@@ -185,7 +242,7 @@ class SqliteUnit:
         return self._one(IDEMPOTENCY, "idempotency", owner=owner, mutation=mutation, key=key)
 
     async def insert_idempotency(self, record: IdempotencyRecord) -> None:
-        self._connection.execute(_INSERT_IDEMPOTENCY, IDEMPOTENCY.to_row(record))
+        self._insert("idempotency", record)
 
     # -- checkouts ----------------------------------------------------------------------------------------
 
@@ -202,14 +259,14 @@ class SqliteUnit:
         return self._one(CLIENT_TOKEN, "client_token", digest=digest)
 
     async def insert_checkout(self, checkout: Checkout) -> None:
-        self._connection.execute(_INSERT_CHECKOUT, CHECKOUT.to_row(checkout))
+        self._insert("checkouts", checkout)
 
     async def save_checkout(self, checkout: Checkout) -> None:
-        self._connection.execute(_SAVE_CHECKOUT, CHECKOUT.to_row(checkout))
+        self._save("checkouts", checkout)
         self._wakeups.append(Wakeup(checkout.id, checkout.version))
 
     async def insert_client_token(self, token: ClientToken) -> None:
-        self._connection.execute(_INSERT_CLIENT_TOKEN, CLIENT_TOKEN.to_row(token))
+        self._insert("client_tokens", token)
 
     # -- attempts by address ------------------------------------------------------------------------------
 
@@ -221,7 +278,7 @@ class SqliteUnit:
         return to_address_record(self._connection.execute(_QUERIES["address_record"], values).fetchone())
 
     async def insert_attempt(self, attempt: CheckoutAttempt) -> None:
-        self._connection.execute(_INSERT_ATTEMPT, ATTEMPT.to_row(attempt))
+        self._insert("checkout_attempts", attempt)
 
     async def mark_declined(self, attempt_id: str) -> None:
         self._connection.execute(_QUERIES["mark_declined"], {"id": attempt_id})
@@ -243,17 +300,53 @@ class SqliteUnit:
 
     # -----------------------------------------------------------------------------------------------------
 
+    def _insert(self, table: str, value: msgspec.Struct) -> None:
+        codec = _CODECS[table]
+        values = codec.to_values(value)
+        self._connection.execute(_INSERTS[table], values)
+        self._note(codec, values)
+
+    def _save(self, table: str, value: msgspec.Struct) -> None:
+        """Write what this unit has changed of a row that it has read: an index left alone is a page less."""
+        values = _CODECS[table].to_values(value)
+        known = self._known.get(values[0])
+        changed = tuple(place for place in range(1, len(values)) if known is None or values[place] != known[place])
+        if changed:
+            self._connection.execute(_update(table, changed), [*(values[place] for place in changed), values[0]])
+            self._known[values[0]] = values
+
     def _one(self, codec: RowCodec[StructT], name: str, **values: Any) -> StructT | None:
         row = self._connection.execute(_QUERIES[name], values).fetchone()
-        return None if row is None else codec.from_row(row)
+        if row is None:
+            return None
+        self._note(codec, row)
+        return codec.from_values(row)
 
     def _many(self, codec: RowCodec[StructT], name: str, **values: Any) -> list[StructT]:
-        return [codec.from_row(row) for row in self._connection.execute(_QUERIES[name], values)]
+        rows = self._connection.execute(_QUERIES[name], values).fetchall()
+        for row in rows:
+            self._note(codec, row)
+        return [codec.from_values(row) for row in rows]
+
+    def _note(self, codec: RowCodec[Any], values: Sequence[Any]) -> None:
+        if codec.has_id:
+            self._known[values[0]] = values
 
     def _page(self, codec: RowCodec[StructT], name: str, page: Page, **values: Any) -> list[StructT]:
         if not page.backwards:
             return self._many(codec, name, limit=page.limit, **values)
         return self._many(codec, f"{name}_backwards", limit=page.limit, **values)[::-1]
+
+    def _merged(
+        self, codec: RowCodec[StructT], name: str, page: Page, kinds: Iterable[Mapping[str, str]], **values: Any
+    ) -> list[StructT]:
+        """Return a page, newest first, of the rows of some kinds, each of which is looked for by itself."""
+        query = _QUERIES[f"{name}_backwards" if page.backwards else name]
+        values["limit"] = page.limit
+        rows = [row for kind in kinds for row in self._connection.execute(query, {**values, **kind})]
+        rows.sort(key=itemgetter(0), reverse=not page.backwards)
+        found = [codec.from_values(row) for row in rows[: page.limit]]
+        return found[::-1] if page.backwards else found
 
     def _deleted(self, name: str, **values: int) -> int:
         return len(self._connection.execute(_QUERIES[name], values).fetchall())
