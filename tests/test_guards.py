@@ -11,6 +11,7 @@ from gql_epoint.schema import Schema, build_schema
 from gql_epoint.schema.access import AuthLevel, Credential, Scope
 from gql_epoint.schema.context import RequestContext
 from gql_epoint.schema.known import Known
+from gql_epoint.schema.limits import LIMITS
 
 ALL = Credential(name="all", level=AuthLevel.SECRET_KEY, scopes=frozenset(Scope))
 NONE = Credential(name="none", level=AuthLevel.SECRET_KEY)
@@ -60,6 +61,18 @@ async def test_a_known_document_still_has_to_keep_its_limits(schema: Schema) -> 
     assert await run(schema, PAGES, ALL, n=100) == ["DOCUMENT_LIMIT"]
 
 
+LISTS = "query ($s: [TransactionStatus!]) { transactions(first: 1, filter: {statusIn: $s}) { edges { cursor } } }"
+
+
+@pytest.mark.parametrize("size", [LIMITS.list_items + 1, LIMITS.variables_bytes])
+async def test_what_is_known_is_refused_for_its_variables(schema: Schema, size: int) -> None:
+    """Lists and bytes of variables are limited for a document that was sent before as for a new one."""
+    await run(schema, LISTS, ALL, s=["SUCCESS"])
+    assert schema.known.find(LISTS, ALL) is not None
+
+    assert await run(schema, LISTS, ALL, s=["SUCCESS"] * size) == ["DOCUMENT_LIMIT"]
+
+
 @pytest.mark.parametrize("text", ["{ nothing }", "{", "query ($a: Nothing) { __typename }"])
 async def test_what_is_not_valid_is_not_known(schema: Schema, text: str) -> None:
     for _ in range(2):
@@ -74,16 +87,16 @@ async def test_strangers_make_nothing_known(schema: Schema) -> None:
     assert schema.known.find("{ __typename }", None) is None
 
 
-def test_what_is_known_is_bounded() -> None:
+def test_what_is_known_is_bounded(schema: Schema) -> None:
     """The one that was not used for longest goes; a long one is not kept."""
     known, document = Known(), parse("{ a }")
     for number in range(Known.ENTRIES_MAX):
-        known.remember(str(number), ALL, document)
+        known.remember(str(number), ALL, document, schema._schema)  # noqa: SLF001
     first = known.find("0", ALL)
     assert first is not None
     assert first.document is document
-    known.remember("one more", ALL, document)
-    known.remember("x" * (Known.CHARACTERS_MAX + 1), ALL, document)
+    known.remember("one more", ALL, document, schema._schema)  # noqa: SLF001
+    known.remember("x" * (Known.CHARACTERS_MAX + 1), ALL, document, schema._schema)  # noqa: SLF001
 
     assert known.find("0", ALL) is first
     assert known.find("1", ALL) is None

@@ -8,6 +8,7 @@ is remembered and counted again wherever it is spread.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -87,5 +88,12 @@ def check_text(source: str, limits: Limits = LIMITS) -> None:
 
 def check_variables(variables: Mapping[str, Any] | None, limits: Limits = LIMITS) -> None:
     """Raise LimitError for variables that are too many bytes as JSON."""
-    if variables and len(_encoder.encode(variables)) > limits.variables_bytes:
+    if variables and _size(variables) > limits.variables_bytes:
         raise LimitError("variables_bytes", limits.variables_bytes, "bytes of variables")
+
+
+def _size(variables: Mapping[str, Any]) -> int:
+    try:
+        return len(_encoder.encode(variables))
+    except (UnicodeEncodeError, OverflowError):  # Text or a number that no field takes: its field will say so.
+        return len(json.dumps(variables))
