@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterable
 from types import SimpleNamespace, TracebackType
 from typing import Any, Self
+from urllib.parse import quote
 
 import aiohttp
 import msgspec
@@ -24,9 +25,11 @@ from yarl import URL
 from gql_epoint.epoint.operations import Operation, ReplyT, RequestT, encode_payload
 from gql_epoint.epoint.reading import read
 from gql_epoint.epoint.signing import seal
+from gql_epoint.epoint.wire import Reply, Sending
 from gql_epoint.errors import (
     ConfigurationError,
     GatewayError,
+    GatewayRefusedError,
     GatewayUnavailableError,
     GatewayUnclearError,
     UnreadableError,
@@ -122,11 +125,14 @@ class Gateway:
 
     def preview(self, operation: Operation[RequestT, ReplyT], request: RequestT) -> Preview:
         """Return what `call` would send, and send nothing. Needs no open gateway."""
+        url = str(self._outgoing(operation, request).url)
+        if operation.sending is Sending.GET:
+            return Preview(path=operation.path, url=url, payload={}, data="", signature="")
         payload = encode_payload(self._merchant.public_key, request)
         sealed = seal(self._merchant.private_key, payload)
         return Preview(
             path=operation.path,
-            url=self._base_url + operation.path,
+            url=url,
             payload=msgspec.json.decode(payload),
             data=sealed.data,
             signature=sealed.signature,
@@ -138,26 +144,38 @@ class Gateway:
         """Send one request and return the reply; `timeout_s` cuts the call off earlier than usual.
 
         Raises GatewayUnavailableError if nothing was sent, so no money can have moved, and GatewayUnclearError
-        if the request may have arrived and no believable answer came back. A cancelled call is as unclear as
+        if the request may have arrived and no believable answer came back; operations with `refuses_by_status` also
+        raise GatewayRefusedError. A cancelled call is as unclear as
         the latter, but stays a CancelledError. Raises ValueError or TypeError, before anything is sent, for a
         request that cannot be written.
         """
         if self._session is None:
             raise RuntimeError("The gateway is not open: use it inside `async with Gateway(...)`.")
-        url = self._base_url + operation.path
-        sealed = seal(self._merchant.private_key, encode_payload(self._merchant.public_key, request))
-        form = {"data": sealed.data, "signature": sealed.signature}
+        outgoing = self._outgoing(operation, request)
         limit_s = self._total_timeout_s if timeout_s is None else min(timeout_s, self._total_timeout_s)
-        names = {"epoint__operation": operation.name, "http__request__method": "POST", "url__path": operation.path}
+        names = {
+            "epoint__operation": operation.name,
+            "http__request__method": outgoing.method,
+            "url__path": operation.path,
+        }
         with client_span(f"epoint {operation.name}", **names):
-            return await self._send(self._session, operation, url, form, limit_s)
+            return await self._send(self._session, operation, outgoing, limit_s)
+
+    def _outgoing(self, operation: Operation[RequestT, ReplyT], request: RequestT) -> _Outgoing:
+        if operation.sending is Sending.GET:
+            named = {name: quote(str(getattr(request, name)), safe="") for name in request.__struct_fields__}
+            # Already encoded: it must not be encoded a second time, nor its dots be taken for a way up.
+            return _Outgoing("GET", URL(self._base_url + operation.path.format(**named), encoded=True), {})
+        sealed = seal(self._merchant.private_key, encode_payload(self._merchant.public_key, request))
+        envelope = {"data": sealed.data, "signature": sealed.signature}
+        how = {"json" if operation.sending is Sending.JSON else "data": envelope}
+        return _Outgoing("POST", URL(self._base_url + operation.path), how)
 
     async def _send(
         self,
         session: aiohttp.ClientSession,
         operation: Operation[Any, ReplyT],
-        url: str,
-        form: dict[str, str],
+        outgoing: _Outgoing,
         limit_s: float,
     ) -> ReplyT:
         call = _Call()
@@ -165,11 +183,14 @@ class Gateway:
         try:
             if limit_s <= 0:
                 raise TimeoutError  # A kept connection could take the request before any timer runs.
-            status, body = await self._post(session, url, form, limit_s, call)
+            status, body = await self._exchange(session, operation, outgoing, limit_s, call)
             reply = _read_reply(operation, status, body)
             self._check_page(operation.name, getattr(reply, "redirect_url", None))
             outcome, call.trace_id = "answered", reply.trace_id or call.trace_id
             return reply
+        except GatewayRefusedError:
+            outcome = "answered"
+            raise
         except GatewayUnclearError:
             outcome = "unclear"
             raise
@@ -180,16 +201,24 @@ class Gateway:
         finally:
             self._record(operation.name, outcome, call)
 
-    async def _post(
-        self, session: aiohttp.ClientSession, url: str, form: dict[str, str], limit_s: float, call: _Call
+    async def _exchange(
+        self,
+        session: aiohttp.ClientSession,
+        operation: Operation[Any, Any],
+        outgoing: _Outgoing,
+        limit_s: float,
+        call: _Call,
     ) -> tuple[int, bytes]:
         async with (
             asyncio.timeout(limit_s),
-            session.post(url, data=form, allow_redirects=False, trace_request_ctx=call) as response,
+            session.request(
+                outgoing.method, outgoing.url, allow_redirects=False, trace_request_ctx=call, **outgoing.how
+            ) as response,
         ):
             call.trace_id = response.headers.get("X-Request-ID")
             # The body of another status is never used, so it is not waited for either.
-            body = await self._read_body(response) if response.status == 200 else b""
+            wanted = response.status == 200 or _may_refuse(operation, response.status)
+            body = await self._read_body(response) if wanted else b""
             return response.status, body
 
     async def _read_body(self, response: aiohttp.ClientResponse) -> bytes:
@@ -290,12 +319,41 @@ def _translate(operation: str, error: Exception, *, connected: bool) -> GatewayE
 def _read_reply(operation: Operation[Any, ReplyT], status: int, body: bytes) -> ReplyT:
     if 300 <= status < 400:
         raise GatewayUnclearError(operation.name, f"HTTP {status}, a redirect, which is not followed")
+    if _may_refuse(operation, status):
+        raise _refusal(operation.name, status, body)
     if status != 200:
         raise GatewayUnclearError(operation.name, f"HTTP {status}")
     try:
         return read(body, operation.reply)
     except UnreadableError as exc:
         raise GatewayUnclearError(operation.name, "HTTP 200, but the answer is not a JSON object") from exc
+
+
+# What says that a request was not carried out. 408, 409 and 425 say that something else may be under way.
+_REFUSALS = frozenset({400, 401, 403, 404, 422, 429})
+
+
+def _may_refuse(operation: Operation[Any, Any], status: int) -> bool:
+    return operation.refuses_by_status and status in _REFUSALS
+
+
+def _refusal(operation: str, status: int, body: bytes) -> GatewayError:
+    """Return what a refusing status means; what is not EPoint's own JSON came from something in between."""
+    try:
+        reply = read(body, Reply)
+    except UnreadableError:
+        return GatewayUnclearError(operation, f"HTTP {status}, and the answer is not a JSON object")
+    if reply.status is None and reply.message is None:
+        return GatewayUnclearError(operation, f"HTTP {status}, and the answer says nothing")
+    return GatewayRefusedError(operation, status, reply.message)
+
+
+class _Outgoing(msgspec.Struct, frozen=True):
+    """One request as it goes out; `how` is what the HTTP client is told of its body."""
+
+    method: str
+    url: URL
+    how: dict[str, Any]
 
 
 class _Call:

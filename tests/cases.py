@@ -56,7 +56,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     """How one operation is run through GraphQL; `events` are the states of its history in order."""
 
     mutation: str
-    field: str
+    field: str  # a field that is no transaction has a journey of its own: see OWN_JOURNEYS
     input: Callable[[World], Awaitable[Input]]
     events: tuple[str, ...]
     customer_acts: bool = False
@@ -67,6 +67,9 @@ FIELDS = {
     " nextAction { ... on RedirectAction { url } } failure { category bankCode message retryable }"
     " savedCard { id status } card { mask } gateway { transactionId } metadata",
     "savedCard": "id version status usableForPayout details { mask } nextAction { ... on RedirectAction { url } }",
+    "businessTransfer": "id version status isFinal needsReview orderId amount { amount currency } description"
+    " payee { name tin iban bankCode } failure { category message retryable }"
+    " gateway { status orderId bulkId lastConfirmedAt }",
     "refund": "id status amount { amount } reason failure { category } transaction { id version status orderId }",
 }
 MUTATION = "mutation ($input: %sInput!) { %s(input: $input) { replayed errors { code message path } %s { %s } } }"
@@ -79,6 +82,7 @@ WATCH_CARD = (
     "subscription ($id: ID!) { savedCardUpdated(by: {id: $id}) { kind savedCard { " + FIELDS["savedCard"] + " } } }"
 )
 
+IBAN = "AZ21 NABZ 0000 0000 1370 1000 1944"  # the example of the IBAN registry
 AMOUNT = {"amount": "12.34", "currency": "AZN"}
 SPLIT = {"user": "i000000002", "amount": "2.30"}
 _REDIRECT = ("NEW", "REQUIRES_ACTION", "SUCCESS")
@@ -109,6 +113,21 @@ async def _split(world: World) -> Input:
 
 async def _split_charge(world: World) -> Input:
     return await _order(world, split=SPLIT, card={"id": await world.saved_card()})
+
+
+async def _business_transfer(world: World) -> Input:
+    return transfer(world.order_id, world.key("main"))
+
+
+def transfer(order_id: str, key: str) -> Input:
+    """The input of a transfer to a business."""
+    return {
+        "idempotencyKey": key,
+        "orderId": order_id,
+        "amount": {"amount": "250.00"},
+        "description": "Invoice 17",
+        "payee": {"name": "Çay MMC", "tin": "1234567891", "iban": IBAN, "bankCode": "505141"},
+    }
 
 
 async def _save_card(world: World) -> Input:
@@ -143,7 +162,19 @@ CASES = {
         input=_refund,
         events=(*_REDIRECT, "PROCESSING", "SUCCESS", "RETURNED"),
     ),
+    "business_transfer": Case(
+        mutation="transferToBusiness",
+        field="businessTransfer",
+        input=_business_transfer,
+        events=("PENDING", "PROCESSING", "SUCCESS"),
+    ),
 }
+# Fields whose objects are no transactions; their journeys are in the files that are named here.
+OWN_JOURNEYS = {"businessTransfer": "test_business_transfers.py"}
 
 # Questions have no input object of their own; test_journeys.py runs each of them by name.
-LOOKUPS = {"get_status": "refreshTransaction", "card_status": "savedCard"}
+LOOKUPS = {
+    "get_status": "refreshTransaction",
+    "card_status": "savedCard",
+    "business_transfer_status": "refreshBusinessTransfer",
+}

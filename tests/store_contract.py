@@ -18,6 +18,7 @@ import pytest
 from gql_epoint.epoint.bank_codes import FailureCategory
 from gql_epoint.errors import StoreUnavailableError
 from gql_epoint.ledger import ids
+from gql_epoint.ledger.business_transfer import BusinessTransfer, TransferStatus
 from gql_epoint.ledger.checkout import (
     Checkout,
     CheckoutPurpose,
@@ -105,6 +106,23 @@ def a_card(**changes: Any) -> SavedCard:
         "updated_at": START,
     }
     return SavedCard(**(values | changes))
+
+
+def a_transfer(**changes: Any) -> BusinessTransfer:
+    """Return a transfer to a business with only what it must have, of an order of its own."""
+    transfer_id = an_id("bt")
+    values: dict[str, Any] = {
+        "id": transfer_id,
+        "status": TransferStatus.PENDING,
+        "version": 1,
+        "order_id": transfer_id,
+        "gateway_order_id": transfer_id,
+        "amount": Decimal("10.00"),
+        "currency": "AZN",
+        "created_at": START,
+        "updated_at": START,
+    }
+    return BusinessTransfer(**(values | changes))
 
 
 def a_callback(**changes: Any) -> CallbackRecord:
@@ -285,6 +303,35 @@ FULL_CHECKOUT = a_checkout(
     metadata='{"a":"\\u0000"}',
     canceled_at=LATER,
 )
+FULL_TRANSFER = a_transfer(
+    status=TransferStatus.FAILED,
+    version=4,
+    order_id="B-1",
+    gateway_order_id="B-1-2",
+    amount=Decimal("40000.00"),
+    updated_at=LATER,
+    holds_order=False,
+    iban="AZ21NABZ00000000137010001944",
+    payee_name="Çay MMC",
+    payee_tin="1234567891",
+    bank_code="505141",
+    bank_name="Bank",
+    email="cay@example.az",
+    address="Bakı",
+    description="Təsvir",
+    additional_info="Əlavə",
+    disputed=True,
+    failure=FAILURE,
+    gateway_status="FAILED",
+    gateway_bulk_id="12345678",
+    gateway_trace_id="t1",
+    last_confirmed_at=LATER,
+    webhook_digest="digest",
+    webhook_at=LATER,
+    call_deadline=LATER,
+    ask_at=LATER,
+    asks=3,
+)
 _MINIMAL_TRANSACTION = a_transaction()
 _MINIMAL_CHECKOUT = a_checkout()
 
@@ -299,6 +346,7 @@ INSERT: dict[type, Callable[[Unit, Row], Awaitable[None]]] = {
     IdempotencyRecord: lambda unit, row: unit.insert_idempotency(row),
     Checkout: lambda unit, row: unit.insert_checkout(row),
     ClientToken: lambda unit, row: unit.insert_client_token(row),
+    BusinessTransfer: lambda unit, row: unit.insert_business_transfer(row),
 }
 SAVE: dict[type, Callable[[Unit, Row], Awaitable[None]]] = {
     Transaction: lambda unit, row: unit.save_transaction(row),
@@ -306,6 +354,7 @@ SAVE: dict[type, Callable[[Unit, Row], Awaitable[None]]] = {
     SavedCard: lambda unit, row: unit.save_saved_card(row),
     CallbackRecord: lambda unit, row: unit.save_callback(row),
     Checkout: lambda unit, row: unit.save_checkout(row),
+    BusinessTransfer: lambda unit, row: unit.save_business_transfer(row),
 }
 READ: dict[type, Callable[[Reader, Row], Awaitable[Row]]] = {
     Transaction: lambda reader, row: reader.transaction(row.id),
@@ -316,6 +365,7 @@ READ: dict[type, Callable[[Reader, Row], Awaitable[Row]]] = {
     IdempotencyRecord: lambda reader, row: reader.idempotency(row.owner, row.mutation, row.key),
     Checkout: lambda reader, row: reader.checkout(row.id),
     ClientToken: lambda reader, row: reader.client_token(row.digest),
+    BusinessTransfer: lambda reader, row: reader.business_transfer(row.id),
 }
 
 
@@ -355,9 +405,9 @@ class StoreContract:
         disputed = a_transaction(status=Status.REQUIRES_REVIEW)
         refund = a_refund(lost.id, status=RefundStatus.INDETERMINATE, call_deadline=early)
         card = a_card(ask_at=early)
-        await insert(
-            store, lost, disputed, a_transaction(), refund, card, a_callback(disposition=Disposition.UNMATCHED)
-        )
+        transfer = a_transfer(status=TransferStatus.INDETERMINATE, ask_at=late, call_deadline=late)
+        unmatched = a_callback(disposition=Disposition.UNMATCHED)
+        await insert(store, lost, disputed, a_transaction(), refund, card, unmatched, transfer)
 
         counted = Backlog(
             indeterminate_transactions=1,
@@ -366,6 +416,7 @@ class StoreContract:
             unmatched_callbacks=1,
             oldest_ask_at=early,
             oldest_deadline=early,
+            indeterminate_transfers=1,
         )
         assert await store.read(lambda reader: reader.backlog()) == counted
         assert nothing == Backlog(
@@ -405,6 +456,8 @@ class StoreContract:
             (FULL_CHECKOUT,),
             (_MINIMAL_CHECKOUT,),
             (_MINIMAL_CHECKOUT, a_token(_MINIMAL_CHECKOUT.id)),
+            (FULL_TRANSFER,),
+            (a_transfer(),),
         ],
         ids=lambda rows: type(rows[-1]).__name__,
     )
@@ -428,6 +481,8 @@ class StoreContract:
             (a_callback(id=FULL_CALLBACK.id), FULL_CALLBACK),
             (a_checkout(id=FULL_CHECKOUT.id), FULL_CHECKOUT),
             (FULL_CHECKOUT, a_checkout(id=FULL_CHECKOUT.id)),
+            (a_transfer(id=FULL_TRANSFER.id), FULL_TRANSFER),
+            (FULL_TRANSFER, a_transfer(id=FULL_TRANSFER.id)),
         ],
         ids=[
             "transaction",
@@ -437,6 +492,8 @@ class StoreContract:
             "callback",
             "checkout",
             "checkout emptied",
+            "transfer",
+            "transfer emptied",
         ],
     )
     async def test_saving_replaces_every_field(self, store: Store, before: Row, after: Row) -> None:
@@ -445,6 +502,44 @@ class StoreContract:
         await store.write(lambda unit: SAVE[type(after)](unit, after))
 
         assert await read(store, after) == after
+
+    async def test_transfers_are_found_by_each_of_their_names(self, store: Store) -> None:
+        """By the order the one that holds it, whenever it was made; by EPoint's order id and webhook exactly."""
+        done = a_transfer(order_id="B", gateway_order_id="B", webhook_digest="one")
+        failed = a_transfer(order_id="B", gateway_order_id="B-2", holds_order=False)
+        await insert(store, done, failed)
+
+        assert await store.read(lambda reader: reader.business_transfer_by_order("B")) == done
+        assert await store.read(lambda reader: reader.business_transfer_by_gateway_order("B-2")) == failed
+        assert await store.read(lambda reader: reader.business_transfer_by_webhook("one")) == done
+        newest = await store.read(lambda reader: reader.business_transfers(Page(limit=2)))
+        assert list(newest) == [failed, done]
+        before = Page(limit=1, before=done.id, backwards=True)
+        assert list(await store.read(lambda reader: reader.business_transfers(before))) == [failed]
+
+    async def test_one_order_has_one_transfer_that_holds_it(self, store: Store) -> None:
+        """Whatever a use case believed: the index has the last word."""
+        await insert(store, a_transfer(order_id="B"))
+        for row in (a_transfer(order_id="B"), a_transfer(gateway_order_id="B", holds_order=False)):
+            twin = msgspec.structs.replace(row, id=an_id("bt"), order_id="C")
+            if not row.holds_order:
+                await insert(store, row)
+            with pytest.raises(Exception, match=r"(?i)unique"):
+                await insert(store, row if row.holds_order else twin)
+
+    async def test_due_transfers_are_claimed_once(self, store: Store) -> None:
+        """What is claimed is nobody else's until the lease is over."""
+        due = a_transfer(ask_at=START)
+        later = a_transfer(ask_at=datetime.now(UTC) + timedelta(days=1))
+        overdue = a_transfer(call_deadline=START)
+        await insert(store, due, later, overdue)
+        lease = timedelta(minutes=1)
+        claims = [await store.write(lambda unit: unit.claim_business_transfers_to_ask(10, lease)) for _ in range(2)]
+
+        assert [[row.id for row in claim] for claim in claims] == [[due.id], []]
+        assert [row.id for row in await store.write(lambda unit: unit.overdue_business_transfers(10))] == [
+            overdue.id
+        ]
 
     async def test_refund_is_saved(self, store: Store) -> None:
         """A refund keeps its transaction and changes the rest."""
@@ -466,9 +561,12 @@ class StoreContract:
                 await reader.order_holder("A-1", payout=False),
                 await reader.saved_card_by_card_id("ce1"),
                 await reader.registration_by_card_id("ce1"),
+                await reader.business_transfer_by_order("A-1"),
+                await reader.business_transfer_by_gateway_order("A-1"),
+                await reader.business_transfer_by_webhook("digest"),
             ]
 
-        assert await store.read(others) == [None] * 6
+        assert await store.read(others) == [None] * 9
 
     async def test_time_is_aware_and_passes(self, store: Store) -> None:
         """Every unit has the database's time, in UTC."""
@@ -1059,6 +1157,8 @@ class StoreContract:
             lambda due: [owner := a_transaction(), a_refund(owner.id, call_deadline=due)],
             lambda due: [a_card(ask_at=due)],
             lambda due: [a_card(call_deadline=due)],
+            lambda due: [a_transfer(ask_at=due)],
+            lambda due: [a_transfer(call_deadline=due)],
         ],
     )
     async def test_lag_is_how_long_the_oldest_work_has_waited(

@@ -45,6 +45,10 @@ CARD = 'card: {id: "card_1"}'
 WITH_CARD = f'input: {{{INPUT}, {CARD}, orderId: "A", amount: {{amount: "1.00"}}}}'
 SPLIT_CARD = SPLIT.replace("input: {", f"input: {{{CARD}, ")
 REFUND = f'input: {{{INPUT}, transaction: {{id: "tr_1"}}}}'
+TRANSFER = (
+    f'input: {{{INPUT}, orderId: "A", amount: {{amount: "1.00"}}, description: "A", '
+    'payee: {name: "A", tin: "1", iban: "A", bankCode: "1"}}'
+)
 RESOLVE = f'{INPUT}, resolution: FAILED, note: "none"'
 
 ROOTS: dict[str, tuple[str, Scope | None]] = {
@@ -86,6 +90,24 @@ ROOTS: dict[str, tuple[str, Scope | None]] = {
     "Mutation.resolveRefund": (
         f'mutation {{ resolveRefund(input: {{{RESOLVE}, refundId: "re_1"}}) {{ replayed }} }}',
         Scope.LEDGER_RESOLVE,
+    ),
+    "Query.businessTransfer": ('{ businessTransfer(by: {id: "bt_1"}) { id } }', Scope.PAYMENTS_READ),
+    "Query.businessTransfers": ("{ businessTransfers { pageInfo { endCursor } } }", Scope.PAYMENTS_READ),
+    "Mutation.transferToBusiness": (
+        f"mutation {{ transferToBusiness({TRANSFER}) {{ replayed }} }}",
+        Scope.PAYOUTS_WRITE,
+    ),
+    "Mutation.refreshBusinessTransfer": (
+        'mutation { refreshBusinessTransfer(by: {id: "bt_1"}) { replayed } }',
+        Scope.PAYOUTS_WRITE,
+    ),
+    "Mutation.resolveBusinessTransfer": (
+        f'mutation {{ resolveBusinessTransfer(input: {{{RESOLVE}, businessTransferId: "bt_1"}}) {{ replayed }} }}',
+        Scope.LEDGER_RESOLVE,
+    ),
+    "Subscription.businessTransferUpdated": (
+        'subscription { businessTransferUpdated(by: {id: "bt_1"}) { kind } }',
+        Scope.PAYMENTS_READ,
     ),
     "Mutation.createCheckout": (
         f"mutation {{ createCheckout({PAY}) {{ replayed }} }}",
@@ -340,6 +362,8 @@ MONEY = {name.removeprefix("Mutation.") for name in DOCUMENTS if name.startswith
     "refreshTransaction",
     "resolveTransaction",
     "resolveRefund",
+    "refreshBusinessTransfer",
+    "resolveBusinessTransfer",
     "createCheckout",
     "createClientToken",
     "cancelCheckout",

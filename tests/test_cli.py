@@ -200,9 +200,7 @@ async def test_erasing_works_beside_a_running_service(start_service: Any, tmp_pa
         dry = run(tmp_path, "erase", "--older-than", "1", "--dry-run", **environ)
         await pay(client, new_order())
 
-    assert erased.stdout.startswith(
-        "Erased personal data of 0 transactions, 0 refunds, 0 saved cards and 0 callbacks"
-    )
+    assert erased.stdout.startswith("Erased personal data of 0 transactions, 0 refunds, 0 saved cards, 0 callbacks")
     assert dry.stdout.startswith("Would erase personal data of 0 transactions")
 
 

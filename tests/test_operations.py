@@ -37,6 +37,8 @@ PATHS = {
     "refund": "/api/1/reverse",
     "get_status": "/api/1/get-status",
     "card_status": "/api/1/get-status-card",
+    "business_transfer": "/api/1/b2b/payment",
+    "business_transfer_status": "/api/1/b2b/payment/{order_id}",
 }
 
 each_operation = pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS)
@@ -75,7 +77,7 @@ def test_what_can_be_repeated_has_no_callback(operation: Operation[Any, Any]) ->
     """Only questions may be sent twice; only redirects end in a callback."""
     assert (operation.kind is Kind.LOOKUP) is operation.repeatable
     assert (operation.kind is Kind.REDIRECT) is operation.has_callback
-    assert operation.repeatable is (operation.name in {"get_status", "card_status"})
+    assert operation.repeatable is (operation.name in {"get_status", "card_status", "business_transfer_status"})
 
 
 class _DocumentedPayment(Request, frozen=True, kw_only=True):

@@ -32,6 +32,7 @@ from gql_epoint.simulator.server import RunningSimulator, running
 from gql_epoint.simulator.settings import CallbackPlan, Merchant, OrderPlan, SimulatorSettings
 from gql_epoint.store import open_store
 from tests.audit import Ledger, check_against_gateway, check_invariants, read_ledger
+from tests.cases import transfer
 from tests.nodes import Node
 from tests.postgres import new_database
 from tests.service import Client
@@ -56,6 +57,14 @@ RESOLVE = f"""mutation ($input: ResolveTransactionInput!) {{
     replayed errors {{ code }} object: transaction {{ {TRANSACTION} }} }} }}"""
 REFRESH = f"""mutation ($by: TransactionBy!) {{
   answer: refreshTransaction(by: $by) {{ replayed errors {{ code }} object: transaction {{ {TRANSACTION} }} }} }}"""
+TRANSFER = """mutation ($input: TransferToBusinessInput!) { answer: transferToBusiness(input: $input) {
+  replayed errors { code } object: businessTransfer { id status version } } }"""
+REFRESH_TRANSFER = """mutation ($by: BusinessTransferBy!) { answer: refreshBusinessTransfer(by: $by) {
+  replayed errors { code } object: businessTransfer { id status version } } }"""
+RESOLVE_TRANSFER = """mutation ($input: ResolveBusinessTransferInput!) {
+  answer: resolveBusinessTransfer(input: $input) {
+    replayed errors { code } object: businessTransfer { id status version } } }"""
+FIND_TRANSFER = "query ($by: BusinessTransferBy!) { businessTransfer(by: $by) { status } }"
 FIND = f"query ($by: TransactionBy!) {{ transaction(by: $by) {{ {TRANSACTION} }} }}"
 
 
@@ -81,6 +90,7 @@ class Run:
             "EPOINT_PRIVATE_KEY": self.merchant.private_key,
         }
         self.node = Node(folder / f"{number}.log", settings)
+        self.node.environ["GQL_EPOINT_PUBLIC_URL"] = self.node.url
         self.client = Client(self.node.url)
 
     async def start_armed(self) -> None:
@@ -126,6 +136,19 @@ class Run:
                     await asyncio.sleep(0.2)
         except TimeoutError:
             raise AssertionError(f"{self.point}: {expected} expected, found {found}") from None
+
+    async def until_transfer(self, expected: str) -> None:
+        """Wait until the transfer of the order has this status."""
+        async with asyncio.timeout(PATIENCE_S):
+            while True:
+                found = await self.client.data(FIND_TRANSFER, by={"orderId": self.order})
+                if found["businessTransfer"]["status"] == expected:
+                    return
+                await asyncio.sleep(0.2)
+
+    def transfers_at_epoint(self) -> list[Any]:
+        """Return the transfers that EPoint has of the order."""
+        return [row for row in self.simulator.state.books.transfers if row.order_id == self.order]
 
     def payment(self, **more: object) -> dict[str, Any]:
         """Return the input of a payment."""
@@ -346,6 +369,54 @@ async def resolved(run: Run) -> None:
     assert (answer["object"]["status"], answer["object"]["version"]) == ("FAILED", 3)
 
 
+async def transferring(run: Run) -> None:
+    """A transfer to a business is cut off and repeated: EPoint gets it once, or never and a person looks."""
+    await run.start_armed()
+    order = transfer(run.order, f"key-of-{run.order}-0000")
+    await run.dies(run.ask(TRANSFER, input=order))
+    answer = await run.insist(TRANSFER, input=order)
+    sent = run.transfers_at_epoint()
+    await run.until_transfer("SUCCESS" if sent else "INDETERMINATE")
+
+    assert answer["replayed"] is (run.point != "transfer.recording")
+    assert len(sent) == (run.point not in ("transfer.recorded", "transfer.calling"))
+
+
+async def transfer_followed(run: Run) -> None:
+    """The sweep, or whoever takes the webhook, is cut off; EPoint is asked again."""
+    await run.start_armed()
+    await run.ask(TRANSFER, input=transfer(run.order, f"key-of-{run.order}-0000"))
+    await run.dies()
+    await run.until_transfer("SUCCESS")
+
+
+async def transfer_refreshed(run: Run) -> None:
+    """A caller asks for the truth about a transfer and gets no answer; it asks again."""
+    await run.start_armed()
+    await run.ask(TRANSFER, input=transfer(run.order, f"key-of-{run.order}-0000"))
+    await run.dies(run.ask(REFRESH_TRANSFER, by={"orderId": run.order}))
+    await run.ask(REFRESH_TRANSFER, by={"orderId": run.order})
+    await run.until_transfer("SUCCESS")
+
+
+async def transfer_resolved(run: Run) -> None:
+    """A person's decision about a transfer is repeated with its key and decides once."""
+    run.plan(reply="reset_before")
+    await run.start_armed()
+    unknown = (await run.ask(TRANSFER, input=transfer(run.order, f"key-of-{run.order}-0000")))["object"]
+    assert unknown["status"] == "INDETERMINATE"
+    decision = {
+        "idempotencyKey": f"key-of-deciding-{run.order}",
+        "businessTransferId": unknown["id"],
+        "resolution": "FAILED",
+        "note": "EPoint has never heard of it.",
+    }
+    await run.dies(run.ask(RESOLVE_TRANSFER, input=decision))
+    answer = await run.insist(RESOLVE_TRANSFER, input=decision)
+
+    assert (answer["object"]["status"], answer["object"]["version"]) == ("FAILED", 3)
+
+
 TABLE: list[tuple[str, Callable[[Run], Awaitable[None]]]] = [
     ("pay.recording", charging),
     ("pay.recorded", charging),
@@ -384,6 +455,17 @@ TABLE: list[tuple[str, Callable[[Run], Awaitable[None]]]] = [
     ("adoption.recorded", adopted),
     ("card_adoption.asked", card_adopted),
     ("card_adoption.recorded", card_adopted),
+    ("transfer.recording", transferring),
+    ("transfer.recorded", transferring),
+    ("transfer.calling", transferring),
+    ("transfer.answered", transferring),
+    ("transfer.answering", transferring),
+    ("transfer.settled", transferring),
+    ("transfer.asked", transfer_followed),
+    ("transfer.applied", transfer_followed),
+    ("transfer.hinted", transfer_followed),
+    ("transfer.refreshed", transfer_refreshed),
+    ("transfer.resolving", transfer_resolved),
     ("resolution.recording", resolved),
     ("resolution.recorded", resolved),
 ]

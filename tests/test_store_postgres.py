@@ -104,7 +104,8 @@ class TestPostgres(StoreContract):
             connection = await asyncpg.connect(shared_database, timeout=PATIENCE_S)
             await connection.execute(
                 "DELETE FROM refunds; DELETE FROM transactions; DELETE FROM saved_cards; DELETE FROM callbacks;"
-                "DELETE FROM events; DELETE FROM idempotency; DELETE FROM client_tokens; DELETE FROM checkouts"
+                "DELETE FROM events; DELETE FROM idempotency; DELETE FROM client_tokens; DELETE FROM checkouts;"
+                "DELETE FROM business_transfers"
             )
             await connection.close()
             yield store

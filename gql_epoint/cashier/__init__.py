@@ -7,6 +7,7 @@ answer, and commit; and whoever finds a deadline past without an answer records 
 
 from __future__ import annotations
 
+from gql_epoint.cashier.business_transfers import BusinessTransferDesk
 from gql_epoint.cashier.callbacks import CallbackDesk
 from gql_epoint.cashier.cards import CardDesk
 from gql_epoint.cashier.checkouts import CheckoutDesk
@@ -31,5 +32,6 @@ class Cashier:
         self.refunds = RefundDesk(books, self.lookup)
         self.resolutions = ResolutionDesk(books)
         self.callbacks = CallbackDesk(books)
+        self.business_transfers = BusinessTransferDesk(books)
         self.watching = Watching(books)
         self.reconciler = Reconciler(books)

@@ -50,7 +50,7 @@ class Books:
 
     A call to EPoint is cut off after `call_limit_s`; its answer is taken for lost after `deadline_s`, by the
     database's clock. The difference is the time there is to record an answer. `poll_s` is how long a lost
-    wake-up may delay a subscriber.
+    wake-up may delay a subscriber. `public_url` is where EPoint reaches this service, without a slash at the end.
     """
 
     def __init__(
@@ -67,6 +67,7 @@ class Books:
         call_limit_s: float = 30.0,
         deadline_s: float = 40.0,
         poll_s: float = 5.0,
+        public_url: str | None = None,
     ) -> None:
         assert call_limit_s < deadline_s
         self.store = store
@@ -80,6 +81,7 @@ class Books:
         self.call_limit_s = call_limit_s
         self.deadline = timedelta(seconds=deadline_s)
         self.poll_s = poll_s
+        self.public_url = public_url
         self.something_to_ask = asyncio.Event()
         self._under_way: set[asyncio.Task[Any]] = set()
         store.on_commit(live.wake)

@@ -12,6 +12,7 @@ from typing import TypeVar
 import msgspec
 
 from gql_epoint import correlation
+from gql_epoint.cashier.business_transfers import ask_transfer, settle_lost_transfer
 from gql_epoint.cashier.cards import settle_lost_card, tell_card
 from gql_epoint.cashier.desk import Books, by_reconciler, record, tell
 from gql_epoint.cashier.lookup import status_request
@@ -96,7 +97,11 @@ class Reconciler:
                 lambda unit: unit.claim_transactions_to_ask(BATCH, self._lease), self._ask
             )
             cards = await self._ask_batch(lambda unit: unit.claim_cards_to_ask(BATCH, self._lease), self._ask_card)
-            more = transactions + cards > 0
+            transfers = await self._ask_batch(
+                lambda unit: unit.claim_business_transfers_to_ask(BATCH, self._lease),
+                lambda transfer: ask_transfer(self._books, transfer, self._ask_limit_s),
+            )
+            more = transactions + cards + transfers > 0
 
     async def settle_overdue(self) -> None:
         """Record as lost every answer whose deadline passed, whichever process waited for it."""
@@ -111,7 +116,10 @@ class Reconciler:
             cards = await unit.overdue_cards(BATCH)
             for card in cards:
                 await settle_lost_card(unit, card)
-            settled = len(transactions) + len(refunds) + len(cards)
+            transfers = await unit.overdue_business_transfers(BATCH)
+            for transfer in transfers:
+                await settle_lost_transfer(unit, transfer)
+            settled = len(transactions) + len(refunds) + len(cards) + len(transfers)
             if settled:
                 reached("sweep.settling")
             return settled

@@ -7,17 +7,19 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
 from typing import TypeVar
 
+from gql_epoint.cashier.business_transfers import BusinessTransferBy, find_transfer
 from gql_epoint.cashier.checkouts import read_state
 from gql_epoint.cashier.commands import CardBy, TransactionBy
 from gql_epoint.cashier.desk import Books
 from gql_epoint.cashier.lookup import find_saved_card, find_transaction
 from gql_epoint.errors import ErrorCode, RefusedError
+from gql_epoint.ledger.business_transfer import BusinessTransfer
 from gql_epoint.ledger.checkout import CheckoutState
 from gql_epoint.ledger.transaction import Event, SavedCard, SavedCardStatus, Transaction
 from gql_epoint.live import FEED
 from gql_epoint.store.protocol import Reader
 
-WatchedT = TypeVar("WatchedT", Transaction, SavedCard)
+WatchedT = TypeVar("WatchedT", Transaction, SavedCard, BusinessTransfer)
 
 FEED_BATCH = 100
 
@@ -55,6 +57,21 @@ class Watching:
             found.id,
             lambda reader: reader.saved_card(found.id),
             lambda card: card.status is not SavedCardStatus.PENDING,
+            after_version,
+        ):
+            yield item
+
+    async def business_transfer(
+        self, by: BusinessTransferBy, after_version: int | None = None
+    ) -> AsyncIterator[tuple[bool, BusinessTransfer]]:
+        """Yield a transfer to a business in the same way; it ends at a final status."""
+        found = await self._books.read(lambda reader: find_transfer(reader, by))
+        if found is None:
+            raise RefusedError(ErrorCode.NOT_FOUND, "There is no such transfer.", ("by",))
+        async for item in self._watch(
+            found.id,
+            lambda reader: reader.business_transfer(found.id),
+            lambda transfer: transfer.status.is_final,
             after_version,
         ):
             yield item

@@ -12,6 +12,14 @@ It raises SignatureError or UnreadableError, from `gql_epoint.errors`, for anyth
 call EPoint, give a row of the operations table and its request to `gql_epoint.gateway.Gateway`.
 """
 
+from gql_epoint.epoint.b2b import (
+    BUSINESS_TRANSFER,
+    BUSINESS_TRANSFER_STATUS,
+    B2BPaymentReply,
+    B2BPaymentRequest,
+    B2BStatusReply,
+    B2BStatusRequest,
+)
 from gql_epoint.epoint.bank_codes import BANK_CODES, BankCode, FailureCategory, look_up
 from gql_epoint.epoint.callback import Callback, read_callback
 from gql_epoint.epoint.operations import (
@@ -53,6 +61,8 @@ from gql_epoint.epoint.signing import Sealed, seal, sign, unseal
 
 __all__ = [
     "BANK_CODES",
+    "BUSINESS_TRANSFER",
+    "BUSINESS_TRANSFER_STATUS",
     "CARD_STATUS",
     "GET_STATUS",
     "OPERATIONS",
@@ -65,6 +75,10 @@ __all__ = [
     "SPLIT_PAY",
     "SPLIT_PAY_AND_SAVE_CARD",
     "SPLIT_PAY_WITH_SAVED_CARD",
+    "B2BPaymentReply",
+    "B2BPaymentRequest",
+    "B2BStatusReply",
+    "B2BStatusRequest",
     "BankCode",
     "Callback",
     "CardStatusReply",

@@ -222,6 +222,7 @@ class EventKind(StrEnum):
     STATUS = "STATUS"
     REFUND = "REFUND"
     SAVED_CARD = "SAVED_CARD"
+    BUSINESS_TRANSFER = "BUSINESS_TRANSFER"
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,7 +17,7 @@ from gql_epoint.schema.access import (
     Requirements,
     read_requirements,
 )
-from gql_epoint.schema.checkouts import Mutation, Query, Subscription
+from gql_epoint.schema.business_transfers import Mutation, Query, Subscription
 from gql_epoint.schema.errors import ERROR_TYPES
 from gql_epoint.schema.events import EVENT_TYPES
 from gql_epoint.schema.guards import GuardExtension, Known, money_fields

@@ -50,7 +50,7 @@ class Scope(Enum):
         "PAYMENTS_READ", description="Read transactions, cards, callbacks and events, and watch them."
     )
     REFUNDS_WRITE = value("REFUNDS_WRITE", description="Give money back to customers.")
-    PAYOUTS_WRITE = value("PAYOUTS_WRITE", description="Send the merchant's money to saved cards.")
+    PAYOUTS_WRITE = value("PAYOUTS_WRITE", description="Send the merchant's money to saved cards and to companies.")
     LEDGER_RESOLVE = value("LEDGER_RESOLVE", description="Settle by hand what the evidence leaves open.")
 
 

@@ -15,6 +15,7 @@ from gql_epoint.epoint.operations import StatusReply
 from gql_epoint.ledger import ids
 from gql_epoint.ledger import transaction as ledger
 from gql_epoint.schema.access import ANYBODY, READ, AuthLevel, Scope
+from gql_epoint.schema.business_transfer_types import find_business_transfer
 from gql_epoint.schema.checkout_types import find_checkout
 from gql_epoint.schema.connections import (
     BY_ID,
@@ -210,7 +211,8 @@ class Query:
 
     @strawberry.field(
         description=(
-            "Every event of every transaction, refund and saved card, in the order in which they were committed. "
+            "Every event of every transaction, refund, saved card and transfer, in the order in which they were "
+            "committed. "
             "The cursors are good for the subscription `events` as well."
         ),
         directives=[READ],
@@ -240,6 +242,7 @@ class Query:
             ids.SAVED_CARD: find_saved_card,
             ids.CALLBACK: find_callback,
             ids.CHECKOUT: find_checkout,
+            ids.BUSINESS_TRANSFER: find_business_transfer,
         }.get(prefix)
         found: Node | None = await find(info, object_id) if find else None
         return found

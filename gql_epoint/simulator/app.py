@@ -17,6 +17,7 @@ from gql_epoint.simulator.endpoints import api_routes
 from gql_epoint.simulator.hosted import page_routes
 from gql_epoint.simulator.settings import SimulatorSettings
 from gql_epoint.simulator.state import State, utc_now
+from gql_epoint.simulator.transfers import TransferBank
 
 _WRITE_INTERVAL_S = 0.25
 
@@ -34,15 +35,16 @@ def create_simulator(
     books = Books(transactions_max=settings.transactions_max, cards_max=settings.cards_max, path=settings.books)
     state = State(settings, rng=rng or random.SystemRandom(), clock=clock, books=books)
     courier = Courier(state)
+    bank = TransferBank(state)
     closing = asyncio.Event()
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with courier, _kept(books):
+        async with courier, bank, _kept(books):
             yield
 
     app = Starlette(
-        routes=[*api_routes(state, closing), *page_routes(state, courier), *control_routes(state, courier)],
+        routes=[*api_routes(state, closing), *page_routes(state, courier), *control_routes(state, courier, bank)],
         lifespan=lifespan,
     )
     app.state.simulator = state

@@ -82,9 +82,28 @@ class Card(msgspec.Struct, kw_only=True):
     silent: bool = False
 
 
+TransferState = Literal["PENDING", "PROCESSING", "SUCCESS", "FAILED"]
+
+
+class Transfer(msgspec.Struct, kw_only=True):
+    """A bank transfer to a business. EPoint knows it by the merchant's order id alone."""
+
+    order_id: str
+    merchant: str
+    at: datetime
+    amount: Decimal
+    iban: str
+    name: str
+    bulk_id: str
+    state: TransferState = "PENDING"
+    webhook_url: str | None = None
+    webhook_attempts: list[dict[str, Any]] = []
+
+
 class _File(msgspec.Struct, kw_only=True):
     transactions: list[Transaction] = []
     cards: list[Card] = []
+    transfers: list[Transfer] = []
 
 
 class Books:
@@ -96,6 +115,7 @@ class Books:
         self._path = path
         self._transactions: dict[str, Transaction] = {}
         self._cards: dict[str, Card] = {}
+        self._transfers: dict[str, Transfer] = {}
         self._pages: dict[str, Transaction] = {}
         self._orders: dict[tuple[str, str], Transaction] = {}
         self.changed = False
@@ -147,6 +167,22 @@ class Books:
             self._orders[transaction.merchant, transaction.order_id] = transaction
         self.changed = True
 
+    @property
+    def transfers(self) -> list[Transfer]:
+        """All transfers to businesses, the oldest first."""
+        return list(self._transfers.values())
+
+    def transfer(self, order_id: str) -> Transfer | None:
+        """Find a transfer."""
+        return self._transfers.get(order_id)
+
+    def add_transfer(self, transfer: Transfer) -> None:
+        """Write down a new transfer."""
+        while len(self._transfers) >= self._transactions_max:
+            del self._transfers[next(iter(self._transfers))]
+        self._transfers[transfer.order_id] = transfer
+        self.changed = True
+
     def add_card(self, card: Card) -> None:
         """Write down a new card."""
         while len(self._cards) >= self._cards_max:
@@ -157,7 +193,7 @@ class Books:
     def encode(self) -> bytes:
         """Return the whole books as JSON and take them as written."""
         self.changed = False
-        return _encoder.encode(_File(transactions=self.transactions, cards=self.cards))
+        return _encoder.encode(_File(transactions=self.transactions, cards=self.cards, transfers=self.transfers))
 
     def write(self, body: bytes) -> None:
         """Replace the file in one step, so that a crash leaves the old one or the new one."""
@@ -180,6 +216,8 @@ class Books:
             self.add(transaction)
         for card in file.cards:
             self.add_card(card)
+        for transfer in file.transfers:
+            self.add_transfer(transfer)
         self.changed = False
 
     def _forget(self, transaction: Transaction) -> None:

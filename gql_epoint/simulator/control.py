@@ -3,13 +3,14 @@
 GET    /_control/books                               transactions, cards, callbacks with attempts, request counts
 GET    /_control/settings                            the switches and the general plan for callbacks
 PUT    /_control/settings                            change some: {"switches": {...}, "callback": {...}}
-PUT    /_control/merchants/{public_key}              change some of {"result_url", "success_url", "error_url"}
+PUT    /_control/merchants/{public_key}              change some of result_url, success_url, error_url, granted
 PUT    /_control/orders/{key}                        replace the plan of an order id, a transaction or a card id
 DELETE /_control/orders/{key}                        the normal way again
 PUT    /_control/cards/{card_id}                     change some of {"state", "code", "silent"}
 POST   /_control/callbacks/{transaction}/resend      send the callback again
 POST   /_control/transactions/{transaction}/refund   a refund in EPoint's cabinet: {"amount": "1.00"} or {}
 POST   /_control/transactions/{transaction}/settle   the bank answers late: {"code": "000"}
+POST   /_control/transfers/{order_id}/settle         a transfer to a business goes on: {"state": "SUCCESS"}
 
 It has no key: a simulator moves no money. Bodies are JSON; errors are 400 or 404 with {"error": "..."}.
 """
@@ -26,7 +27,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gql_epoint.simulator.books import Card, Transaction
+from gql_epoint.simulator.books import Card, Transaction, TransferState
 from gql_epoint.simulator.courier import Courier
 from gql_epoint.simulator.desk import give_back
 from gql_epoint.simulator.endpoints import TooLargeError, read_body
@@ -34,6 +35,7 @@ from gql_epoint.simulator.facts import CALLBACK_FIELDS
 from gql_epoint.simulator.request import DeskError
 from gql_epoint.simulator.settings import OrderPlan, changed
 from gql_epoint.simulator.state import State
+from gql_epoint.simulator.transfers import TransferBank
 
 _encoder = msgspec.json.Encoder(decimal_format="string")
 _decoder = msgspec.json.Decoder(dict[str, Any])
@@ -48,6 +50,7 @@ class _Addresses(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     result_url: str | None = None
     success_url: str | None = None
     error_url: str | None = None
+    granted: tuple[str, ...] = ()
 
 
 class _CardChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -64,9 +67,13 @@ class _Code(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     code: str
 
 
-def control_routes(state: State, courier: Courier) -> list[Route]:
+class _State(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    state: TransferState
+
+
+def control_routes(state: State, courier: Courier, bank: TransferBank) -> list[Route]:
     """Return the routes listed above."""
-    control = Control(state, courier)
+    control = Control(state, courier, bank)
     table: list[tuple[str, str, Callable[[Request], Awaitable[Any]]]] = [
         ("GET", "/books", control.books),
         ("GET", "/settings", control.settings),
@@ -78,6 +85,7 @@ def control_routes(state: State, courier: Courier) -> list[Route]:
         ("POST", "/callbacks/{name}/resend", control.resend),
         ("POST", "/transactions/{name}/refund", control.refund),
         ("POST", "/transactions/{name}/settle", control.settle),
+        ("POST", "/transfers/{name}/settle", control.settle_transfer),
     ]
     return [Route(f"/_control{path}", _answered(act), methods=[method]) for method, path, act in table]
 
@@ -85,9 +93,10 @@ def control_routes(state: State, courier: Courier) -> list[Route]:
 class Control:
     """One method per route; what it returns is the body of the answer."""
 
-    def __init__(self, state: State, courier: Courier) -> None:
+    def __init__(self, state: State, courier: Courier, bank: TransferBank) -> None:
         self._state = state
         self._courier = courier
+        self._bank = bank
 
     async def books(self, request: Request) -> Any:
         """Return everything that happened."""
@@ -95,6 +104,7 @@ class Control:
         return {
             "transactions": state.books.transactions,
             "cards": state.books.cards,
+            "transfers": state.books.transfers,
             "callbacks": list(state.deliveries),
             "requests": dict(state.requests),
         }
@@ -119,10 +129,15 @@ class Control:
         if merchant is None:
             raise _MissingError
         old = _Addresses(
-            result_url=merchant.result_url, success_url=merchant.success_url, error_url=merchant.error_url
+            result_url=merchant.result_url,
+            success_url=merchant.success_url,
+            error_url=merchant.error_url,
+            granted=merchant.granted,
         )
         new = changed(old, await _body(request))
-        self._state.merchants[merchant.public_key] = msgspec.structs.replace(merchant, **msgspec.to_builtins(new))
+        self._state.merchants[merchant.public_key] = msgspec.structs.replace(
+            merchant, **msgspec.structs.asdict(new)
+        )
         return new
 
     async def plan_order(self, request: Request) -> Any:
@@ -176,6 +191,15 @@ class Control:
         if transaction.operation in CALLBACK_FIELDS:
             self._courier.send(transaction)
         return transaction
+
+    async def settle_transfer(self, request: Request) -> Any:
+        """Let a transfer to a business go to another state; its webhook tells of a decision."""
+        state = msgspec.convert(await _body(request), _State).state
+        transfer = self._state.books.transfer(request.path_params["name"])
+        if transfer is None:
+            raise _MissingError
+        self._bank.settle(transfer, state)
+        return transfer
 
     def _find(self, request: Request) -> Transaction:
         transaction = self._state.books.transaction(request.path_params["name"])

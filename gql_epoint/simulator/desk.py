@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from gql_epoint.epoint.b2b import BUSINESS_TRANSFER, BUSINESS_TRANSFER_STATUS
 from gql_epoint.epoint.operations import (
     CARD_STATUS,
     GET_STATUS,
@@ -24,8 +25,10 @@ from gql_epoint.epoint.operations import (
 from gql_epoint.simulator.bank import APPROVED, message_of
 from gql_epoint.simulator.books import Card, Refund, Transaction
 from gql_epoint.simulator.facts import charge_body, status_body
+from gql_epoint.simulator.grants import check_grant
 from gql_epoint.simulator.request import Call, DeskError, check, text_of
 from gql_epoint.simulator.state import State
+from gql_epoint.simulator.transfers import order_transfer, transfer_status
 
 _NEVER_REFUNDABLE = {PAYOUT.name, SAVE_CARD.name}
 
@@ -39,6 +42,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 def answer(call: Call) -> Answer:
     """Do what a request asks for. Raises DeskError, before anything has happened."""
+    check_grant(call)
     check(call)
     return HANDLERS[call.operation.name](call)
 
@@ -171,6 +175,8 @@ HANDLERS: dict[str, Callable[[Call], Answer]] = {
     REFUND.name: _refund,
     GET_STATUS.name: _get_status,
     CARD_STATUS.name: _card_status,
+    BUSINESS_TRANSFER.name: lambda call: Answer(fields=order_transfer(call)),
+    BUSINESS_TRANSFER_STATUS.name: lambda call: Answer(fields=transfer_status(call)),
 }
 
 

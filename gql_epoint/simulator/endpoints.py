@@ -16,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 from gql_epoint.epoint.callback import read_envelope
 from gql_epoint.epoint.operations import OPERATIONS, Operation
 from gql_epoint.epoint.signing import Sealed, unseal
+from gql_epoint.epoint.wire import Sending
 from gql_epoint.errors import SignatureError, UnreadableError
 from gql_epoint.simulator.desk import HANDLERS, answer, keys_of
 from gql_epoint.simulator.request import Call, DeskError
@@ -38,7 +39,11 @@ class TooLargeError(Exception):
 def api_routes(state: State, closing: asyncio.Event) -> list[Route]:
     """Return one route per operation, and the heartbeat."""
     routes = [
-        Route(operation.path, _endpoint(state, operation, closing), methods=["POST"])
+        Route(
+            operation.path,
+            _endpoint(state, operation, closing),
+            methods=["GET" if operation.sending is Sending.GET else "POST"],
+        )
         for operation in OPERATIONS.values()
         if operation.name in HANDLERS  # a test names the operation that is missing there
     ]
@@ -70,11 +75,16 @@ def _endpoint(state: State, operation: Operation[Any, Any], closing: asyncio.Eve
     async def endpoint(request: Request) -> Response:
         state.requests[operation.name] += 1
         try:
-            merchant, fields = _open(state, request.headers.get("content-type", ""), await read_body(request))
+            if operation.sending is Sending.GET:
+                # It names no merchant and proves nothing; what it asks stands in its path.
+                merchant, fields = next(iter(state.merchants.values())), dict(request.path_params)
+            else:
+                raw = await read_body(request)
+                merchant, fields = _open(state, request.headers.get("content-type", ""), raw)
         except TooLargeError:
             return _error(state, DeskError("error", "Invalid request parameters"), http_status=413)
         except DeskError as exc:
-            return _error(state, exc)
+            return _error(state, exc, http_status=401 if operation.refuses_by_status else None)
         reply = state.take_reply(operation, *keys_of(state, fields))
         if reply.endswith("_before"):
             return _faulty(state, reply.removesuffix("_before"), closing)
@@ -88,7 +98,7 @@ def _endpoint(state: State, operation: Operation[Any, Any], closing: asyncio.Eve
         try:
             answered = answer(call)
         except DeskError as exc:
-            response = _error(state, exc)
+            response = _error(state, exc, http_status=422 if operation.refuses_by_status else None)
         else:
             if answered.silent:
                 return _faulty(state, "hang", closing)
@@ -138,7 +148,7 @@ def _reply(state: State, fields: dict[str, Any], http_status: int = 200) -> Resp
 
 def _error(state: State, error: DeskError, http_status: int | None = None) -> Response:
     fields = {"status": error.status, "message": error.message}
-    return _reply(state, fields, state.switches.error_http_status if http_status is None else http_status)
+    return _reply(state, fields, error.http_status or http_status or state.switches.error_http_status)
 
 
 def _json(fields: dict[str, Any], http_status: int = 200, headers: dict[str, str] | None = None) -> Response:

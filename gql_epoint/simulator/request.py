@@ -14,7 +14,6 @@ from urllib.parse import urlsplit
 import msgspec
 
 from gql_epoint.epoint.operations import (
-    GET_STATUS,
     PAY,
     PAY_AND_SAVE_CARD,
     PAY_WITH_SAVED_CARD,
@@ -32,12 +31,13 @@ _LANGUAGES = ("az", "en", "ru")
 
 
 class DeskError(GqlEpointError):
-    """A request that EPoint answers with an error: its status word, and a sentence."""
+    """A request that EPoint answers with an error: its status word, a sentence, and perhaps an HTTP status."""
 
-    def __init__(self, status: str, message: str) -> None:
+    def __init__(self, status: str, message: str, http_status: int | None = None) -> None:
         super().__init__(status, message)
         self.status = status
         self.message = message
+        self.http_status = http_status
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,7 +77,7 @@ def check(call: Call) -> None:
     word = call.state.switches.malformed_charge_word if charge else "error"
     _check_presence(call, word)
     _check_values(call, word)
-    if call.knows("order_id") and call.operation is not GET_STATUS:
+    if call.knows("order_id") and call.knows("currency"):
         _check_order(call, word)
     if call.knows("split_user") and call.state.switches.check_split:
         _check_split(call, word)

@@ -30,6 +30,8 @@ class Merchant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     result_url: str | None = None
     success_url: str | None = None
     error_url: str | None = None
+    # Features that EPoint grants merchant by merchant: see grants.py.
+    granted: tuple[str, ...] = ("b2b",)
 
     def __repr__(self) -> str:
         return f"Merchant({self.public_key!r})"
@@ -119,6 +121,8 @@ class Switches(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     trace_id: bool = True
     amount_as_text: bool = False
     other_attr_as_given: bool = False
+    # How long a transfer to a business stays in each of its states; None lets it wait for the control API.
+    transfer_step_s: float | None = 0.5
     # Unknown: query parameters on the way back to the shop.
     redirect_query: bool = False
     # Unknown; `session_expired` exists as the state of a card.

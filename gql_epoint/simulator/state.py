@@ -13,7 +13,7 @@ import msgspec
 
 from gql_epoint.epoint.operations import Kind, Operation
 from gql_epoint.simulator.bank import APPROVED
-from gql_epoint.simulator.books import Books, Transaction
+from gql_epoint.simulator.books import Books, Transaction, Transfer
 from gql_epoint.simulator.settings import CallbackPlan, OrderPlan, Reply, SimulatorSettings
 
 
@@ -55,6 +55,7 @@ class State:
         self.clock = clock
         self.requests: Counter[str] = Counter()
         self.deliveries: deque[Delivery] = deque(maxlen=settings.callbacks_max)
+        self.on_transfer: Callable[[Transfer], None] = lambda _: None  # the bank, once there is one
         self._plans: dict[str, OrderPlan] = {}
         self._rng = rng
 
@@ -109,6 +110,10 @@ class State:
     def new_page_name(self) -> str:
         """Return a name that nobody can guess, for the address of a hosted page."""
         return self._uuid().hex
+
+    def new_bulk_name(self) -> str:
+        """Return an id of a batch of transfers; its real shape is unknown."""
+        return self._digits(8)
 
     def new_trace_name(self) -> str:
         """Return an id for `trace_id` and X-Request-ID."""

@@ -14,6 +14,7 @@ from typing import Protocol, TypeVar
 
 import msgspec
 
+from gql_epoint.ledger.business_transfer import BusinessTransfer
 from gql_epoint.ledger.checkout import Checkout, ClientToken
 from gql_epoint.ledger.transaction import (
     CallbackRecord,
@@ -78,6 +79,7 @@ class Backlog(msgspec.Struct, frozen=True, kw_only=True):
     unmatched_callbacks: int
     oldest_ask_at: datetime | None
     oldest_deadline: datetime | None
+    indeterminate_transfers: int = 0
 
 
 class Wakeup(msgspec.Struct, frozen=True):
@@ -151,6 +153,16 @@ class Reader(Protocol):
 
     async def client_token(self, digest: str) -> ClientToken | None: ...
 
+    async def business_transfer(self, transfer_id: str) -> BusinessTransfer | None: ...
+
+    async def business_transfer_by_order(self, order_id: str) -> BusinessTransfer | None:
+        """The transfer of an order that is live or done, else its latest."""
+
+    async def business_transfer_by_gateway_order(self, gateway_order_id: str) -> BusinessTransfer | None: ...
+    async def business_transfer_by_webhook(self, digest: str) -> BusinessTransfer | None: ...
+    async def business_transfers(self, page: Page) -> Sequence[BusinessTransfer]:
+        """Newest first."""
+
     async def reconcile_lag(self) -> float:
         """For how many seconds the oldest overdue question or deadline has waited; 0 if there is none."""
 
@@ -183,6 +195,15 @@ class Unit(Reader, Protocol):
         """Write it, and wake whoever watches it here; other nodes hear of its attempts, and look now and then."""
 
     async def insert_client_token(self, token: ClientToken) -> None: ...
+
+    async def insert_business_transfer(self, transfer: BusinessTransfer) -> None: ...
+    async def save_business_transfer(self, transfer: BusinessTransfer) -> None: ...
+
+    async def claim_business_transfers_to_ask(self, limit: int, lease: timedelta) -> Sequence[BusinessTransfer]:
+        """Take transfers whose status question is due; nobody else gets them until the lease is over."""
+
+    async def overdue_business_transfers(self, limit: int) -> Sequence[BusinessTransfer]:
+        """Transfers whose order was not answered by its deadline."""
 
     async def claim_transactions_to_ask(self, limit: int, lease: timedelta) -> Sequence[Transaction]:
         """Take transactions whose get-status is due; nobody else gets them until the lease is over."""

@@ -17,6 +17,7 @@ from starlette.responses import RedirectResponse
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from gql_epoint.cashier import Cashier
+from gql_epoint.cashier.business_transfers import WEBHOOK_PATH as TRANSFERS_PATH
 from gql_epoint.cashier.desk import Books, Defaults
 from gql_epoint.gateway import Gateway, Merchant
 from gql_epoint.keys import DEVELOPMENT_KEY
@@ -39,6 +40,7 @@ from gql_epoint.web.running import Runner
 from gql_epoint.web.single_connection import TOKEN_HEADER
 from gql_epoint.web.sockets import Sockets
 from gql_epoint.web.traffic import Traffic, TrafficLimits
+from gql_epoint.web.transfer_webhook import transfer_webhook
 from gql_epoint.web.visitors import Visitors
 from gql_epoint.web.webhook import webhook
 
@@ -122,6 +124,12 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
         Route(GRAPHQL_PATH, graphql),
         WebSocketRoute(GRAPHQL_PATH, graphql),
         Route(WEBHOOK_PATH, webhook(cashier, settings.callback_bytes_max, metrics), methods=["POST"]),
+        Route(
+            f"{TRANSFERS_PATH}/{{token}}",
+            transfer_webhook(cashier, settings.callback_bytes_max, metrics),
+            # All of them, so that another method is no sign that there is something.
+            methods=["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"],
+        ),
         Route("/healthz", alive, methods=["GET"]),
         Route(
             "/readyz",
@@ -194,6 +202,7 @@ def _cashier(settings: Settings, store: Store, gateway: Gateway, live: Live) -> 
         return_hosts=settings.return_hosts,
         call_limit_s=settings.call_timeout_s,
         deadline_s=settings.call_timeout_s + RECORDING_S,
+        public_url=settings.public_url,
     )
     return Cashier(books)
 

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from gql_epoint.ledger.business_transfer import BusinessTransfer
 from gql_epoint.ledger.checkout import Checkout, ClientToken
 from gql_epoint.ledger.transaction import CallbackRecord, Disposition, Event, Refund, SavedCard, Transaction
 from gql_epoint.store.protocol import Backlog, IdempotencyRecord, Migrations, Page, TransactionFilter, Wakeup
@@ -27,6 +28,7 @@ EVENT = RowCodec(Event)
 IDEMPOTENCY = RowCodec(IdempotencyRecord)
 CHECKOUT = RowCodec(Checkout)
 CLIENT_TOKEN = RowCodec(ClientToken)
+BUSINESS_TRANSFER = RowCodec(BusinessTransfer)
 
 _INSERT_TRANSACTION, _SAVE_TRANSACTION = TRANSACTION.insert("transactions"), TRANSACTION.update("transactions")
 _INSERT_REFUND, _SAVE_REFUND = REFUND.insert("refunds"), REFUND.update("refunds")
@@ -36,6 +38,8 @@ _INSERT_EVENT = EVENT.insert("events")
 _INSERT_IDEMPOTENCY = IDEMPOTENCY.insert("idempotency")
 _INSERT_CHECKOUT, _SAVE_CHECKOUT = CHECKOUT.insert("checkouts"), CHECKOUT.update("checkouts")
 _INSERT_CLIENT_TOKEN = CLIENT_TOKEN.insert("client_tokens")
+_INSERT_BUSINESS_TRANSFER = BUSINESS_TRANSFER.insert("business_transfers")
+_SAVE_BUSINESS_TRANSFER = BUSINESS_TRANSFER.update("business_transfers")
 
 
 class SqliteUnit:
@@ -200,6 +204,36 @@ class SqliteUnit:
 
     async def insert_client_token(self, token: ClientToken) -> None:
         self._connection.execute(_INSERT_CLIENT_TOKEN, CLIENT_TOKEN.to_row(token))
+
+    # -- transfers to businesses ---------------------------------------------------------------------------
+
+    async def business_transfer(self, transfer_id: str) -> BusinessTransfer | None:
+        return self._one(BUSINESS_TRANSFER, "business_transfer", id=transfer_id)
+
+    async def business_transfer_by_order(self, order_id: str) -> BusinessTransfer | None:
+        return self._one(BUSINESS_TRANSFER, "business_transfer_by_order", order_id=order_id)
+
+    async def business_transfer_by_gateway_order(self, gateway_order_id: str) -> BusinessTransfer | None:
+        return self._one(BUSINESS_TRANSFER, "business_transfer_by_gateway_order", gateway_order_id=gateway_order_id)
+
+    async def business_transfer_by_webhook(self, digest: str) -> BusinessTransfer | None:
+        return self._one(BUSINESS_TRANSFER, "business_transfer_by_webhook", digest=digest)
+
+    async def business_transfers(self, page: Page) -> Sequence[BusinessTransfer]:
+        return self._page(BUSINESS_TRANSFER, "business_transfers", page, after=page.after, before=page.before)
+
+    async def insert_business_transfer(self, transfer: BusinessTransfer) -> None:
+        self._connection.execute(_INSERT_BUSINESS_TRANSFER, BUSINESS_TRANSFER.to_row(transfer))
+
+    async def save_business_transfer(self, transfer: BusinessTransfer) -> None:
+        self._connection.execute(_SAVE_BUSINESS_TRANSFER, BUSINESS_TRANSFER.to_row(transfer))
+
+    async def claim_business_transfers_to_ask(self, limit: int, lease: timedelta) -> Sequence[BusinessTransfer]:
+        return self._many(BUSINESS_TRANSFER, "claim_business_transfers_to_ask", **self._claim(limit, lease))
+
+    async def overdue_business_transfers(self, limit: int) -> Sequence[BusinessTransfer]:
+        now = to_microseconds(self.now)
+        return self._many(BUSINESS_TRANSFER, "overdue_business_transfers", now=now, limit=limit)
 
     # -- the sweep ----------------------------------------------------------------------------------------
 
