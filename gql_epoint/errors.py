@@ -92,10 +92,17 @@ class GatewayRefusedError(GatewayError):
 
 
 class GatewayUnclearError(GatewayError):
-    """The request may have reached EPoint and its answer is lost. Repeating it could move money twice."""
+    """The request may have reached EPoint and its answer is lost. Repeating it could move money twice.
+
+    `http_status` is that of an answer which says nothing else.
+    """
 
     retryable = False
     money_may_have_moved = True
+
+    def __init__(self, operation: str, reason: str, http_status: int | None = None) -> None:
+        super().__init__(operation, reason)
+        self.http_status = http_status
 
 
 class ErrorCode(StrEnum):

@@ -322,7 +322,7 @@ def _read_reply(operation: Operation[Any, ReplyT], status: int, body: bytes) -> 
     if _may_refuse(operation, status):
         raise _refusal(operation.name, status, body)
     if status != 200:
-        raise GatewayUnclearError(operation.name, f"HTTP {status}")
+        raise GatewayUnclearError(operation.name, f"HTTP {status}", status)
     try:
         return read(body, operation.reply)
     except UnreadableError as exc:

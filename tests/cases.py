@@ -177,4 +177,6 @@ LOOKUPS = {
     "get_status": "refreshTransaction",
     "card_status": "savedCard",
     "business_transfer_status": "refreshBusinessTransfer",
+    "heartbeat": "gateway",
+    "heartbeat_versioned": "gateway",
 }

@@ -91,6 +91,7 @@ ROOTS: dict[str, tuple[str, Scope | None]] = {
         f'mutation {{ resolveRefund(input: {{{RESOLVE}, refundId: "re_1"}}) {{ replayed }} }}',
         Scope.LEDGER_RESOLVE,
     ),
+    "Query.gateway": ("{ gateway { reachable } }", Scope.PAYMENTS_READ),
     "Query.businessTransfer": ('{ businessTransfer(by: {id: "bt_1"}) { id } }', Scope.PAYMENTS_READ),
     "Query.businessTransfers": ("{ businessTransfers { pageInfo { endCursor } } }", Scope.PAYMENTS_READ),
     "Mutation.transferToBusiness": (

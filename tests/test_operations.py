@@ -38,6 +38,8 @@ PATHS = {
     "get_status": "/api/1/get-status",
     "card_status": "/api/1/get-status-card",
     "business_transfer": "/api/1/b2b/payment",
+    "heartbeat": "/api/heartbeat",
+    "heartbeat_versioned": "/api/1/heartbeat",
     "business_transfer_status": "/api/1/b2b/payment/{order_id}",
 }
 
@@ -77,7 +79,8 @@ def test_what_can_be_repeated_has_no_callback(operation: Operation[Any, Any]) ->
     """Only questions may be sent twice; only redirects end in a callback."""
     assert (operation.kind is Kind.LOOKUP) is operation.repeatable
     assert (operation.kind is Kind.REDIRECT) is operation.has_callback
-    assert operation.repeatable is (operation.name in {"get_status", "card_status", "business_transfer_status"})
+    questions = {"get_status", "card_status", "business_transfer_status", "heartbeat", "heartbeat_versioned"}
+    assert operation.repeatable is (operation.name in questions)
 
 
 class _DocumentedPayment(Request, frozen=True, kw_only=True):

@@ -86,7 +86,7 @@ SUBSCRIPTIONS = {"transactionUpdated", "savedCardUpdated", "events", "checkoutUp
 
 
 BUSINESS_TRANSFERS = {
-    *("Query.businessTransfer", "Query.businessTransfers", "Subscription.businessTransferUpdated"),
+    *("Query.gateway", "Query.businessTransfer", "Query.businessTransfers", "Subscription.businessTransferUpdated"),
     *("Mutation.transferToBusiness", "Mutation.refreshBusinessTransfer", "Mutation.resolveBusinessTransfer"),
 }
 

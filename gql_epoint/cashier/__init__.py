@@ -14,6 +14,7 @@ from gql_epoint.cashier.checkouts import CheckoutDesk
 from gql_epoint.cashier.desk import Books
 from gql_epoint.cashier.lookup import Lookup
 from gql_epoint.cashier.payments import PaymentDesk
+from gql_epoint.cashier.pulse import Pulse
 from gql_epoint.cashier.reconciler import Reconciler
 from gql_epoint.cashier.refunds import RefundDesk
 from gql_epoint.cashier.resolutions import ResolutionDesk
@@ -33,5 +34,6 @@ class Cashier:
         self.resolutions = ResolutionDesk(books)
         self.callbacks = CallbackDesk(books)
         self.business_transfers = BusinessTransferDesk(books)
+        self.pulse = Pulse(books)
         self.watching = Watching(books)
         self.reconciler = Reconciler(books)

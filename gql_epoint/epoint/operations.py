@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from gql_epoint.epoint.b2b import BUSINESS_TRANSFER, BUSINESS_TRANSFER_STATUS
+from gql_epoint.epoint.heartbeat import HEARTBEAT, HEARTBEAT_VERSIONED
 from gql_epoint.epoint.wire import Kind as Kind
 from gql_epoint.epoint.wire import Operation as Operation
 from gql_epoint.epoint.wire import Reply as Reply
@@ -249,6 +250,8 @@ OPERATIONS: dict[str, Operation[Any, Any]] = {
         CARD_STATUS,
         BUSINESS_TRANSFER,
         BUSINESS_TRANSFER_STATUS,
+        HEARTBEAT,
+        HEARTBEAT_VERSIONED,
     )
 }
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import msgspec
 
 from gql_epoint.epoint.b2b import BUSINESS_TRANSFER, BUSINESS_TRANSFER_STATUS
+from gql_epoint.epoint.heartbeat import HEARTBEAT, HEARTBEAT_VERSIONED
 from gql_epoint.epoint.operations import (
     CARD_STATUS,
     GET_STATUS,
@@ -175,6 +176,8 @@ HANDLERS: dict[str, Callable[[Call], Answer]] = {
     REFUND.name: _refund,
     GET_STATUS.name: _get_status,
     CARD_STATUS.name: _card_status,
+    HEARTBEAT.name: lambda _: Answer(fields={"status": "ok"}),
+    HEARTBEAT_VERSIONED.name: lambda _: Answer(fields={"status": "ok"}),
     BUSINESS_TRANSFER.name: lambda call: Answer(fields=order_transfer(call)),
     BUSINESS_TRANSFER_STATUS.name: lambda call: Answer(fields=transfer_status(call)),
 }

@@ -14,6 +14,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from gql_epoint.epoint.callback import read_envelope
+from gql_epoint.epoint.heartbeat import HEARTBEAT, HEARTBEAT_VERSIONED
 from gql_epoint.epoint.operations import OPERATIONS, Operation
 from gql_epoint.epoint.signing import Sealed, unseal
 from gql_epoint.epoint.wire import Sending
@@ -48,8 +49,11 @@ def api_routes(state: State, closing: asyncio.Event) -> list[Route]:
         if operation.name in HANDLERS  # a test names the operation that is missing there
     ]
     # The first is documented; some clients ask the second.
-    heartbeats = [Route(path, _heartbeat, methods=["GET"]) for path in ("/api/heartbeat", "/api/1/heartbeat")]
-    return routes + heartbeats
+    heartbeats = [
+        Route(operation.path, _heartbeat(state, operation, closing), methods=["GET"])
+        for operation in (HEARTBEAT, HEARTBEAT_VERSIONED)
+    ]
+    return heartbeats + routes
 
 
 async def read_body(request: Request, bytes_max: int = BODY_BYTES_MAX) -> bytes:
@@ -67,8 +71,15 @@ def public_address(state: State, request: Request) -> str:
     return (state.settings.public_url or str(request.base_url)).rstrip("/")
 
 
-async def _heartbeat(request: Request) -> Response:
-    return _json({"status": "ok"})
+def _heartbeat(state: State, operation: Operation[Any, Any], closing: asyncio.Event) -> Any:
+    async def endpoint(request: Request) -> Response:
+        state.requests[operation.name] += 1
+        if operation.path not in state.switches.heartbeats:
+            return HTMLResponse("<h1>Not Found</h1>", 404)
+        reply = state.take_reply(operation, operation.name)
+        return _json({"status": "ok"}) if reply == "normal" else _faulty(state, reply, closing)
+
+    return endpoint
 
 
 def _endpoint(state: State, operation: Operation[Any, Any], closing: asyncio.Event) -> Any:

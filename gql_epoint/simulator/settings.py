@@ -121,6 +121,8 @@ class Switches(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     trace_id: bool = True
     amount_as_text: bool = False
     other_attr_as_given: bool = False
+    # v1.0.3 documents the first address, some clients ask at the second.
+    heartbeats: tuple[str, ...] = ("/api/heartbeat", "/api/1/heartbeat")
     # How long a transfer to a business stays in each of its states; None lets it wait for the control API.
     transfer_step_s: float | None = 0.5
     # Unknown: query parameters on the way back to the shop.

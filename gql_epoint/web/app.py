@@ -173,6 +173,7 @@ class _Background:
         assert self._reconciling is not None
         self._reconciling.cancel()
         await asyncio.wait({self._reconciling})
+        await self._cashier.pulse.close()
         # Each call ends within its own limit, so this does as well.
         await self._cashier.books.drain()
 

@@ -33,7 +33,7 @@ export default [
         exceptions: {
           suffixes: ['Connection', 'Edge', 'Error', 'Payload', 'Update'],
           types: [
-            'BusinessPayee', 'BusinessTransferReference', 'CardDetails', 'ClientToken', 'EventMessage', 'Failure', 'GatewayReference', 'GatewayStatusResult', 'Money',
+            'BusinessPayee', 'BusinessTransferReference', 'CardDetails', 'ClientToken', 'EventMessage', 'Failure', 'Gateway', 'GatewayReference', 'GatewayStatusResult', 'Money',
             'PageInfo', 'RedirectAction', 'Split', 'Viewer',
           ],
         },
