@@ -13,7 +13,7 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from types import SimpleNamespace, TracebackType
 from typing import Any, Self
 from urllib.parse import quote
@@ -25,7 +25,7 @@ from yarl import URL
 from gql_epoint.epoint.operations import Operation, ReplyT, RequestT, encode_payload
 from gql_epoint.epoint.reading import read
 from gql_epoint.epoint.signing import seal
-from gql_epoint.epoint.wire import Reply, Sending
+from gql_epoint.epoint.wire import Reply, Sending, Upload
 from gql_epoint.errors import (
     ConfigurationError,
     GatewayError,
@@ -139,9 +139,16 @@ class Gateway:
         )
 
     async def call(
-        self, operation: Operation[RequestT, ReplyT], request: RequestT, *, timeout_s: float | None = None
+        self,
+        operation: Operation[RequestT, ReplyT],
+        request: RequestT,
+        *,
+        timeout_s: float | None = None,
+        files: Sequence[Upload] = (),
     ) -> ReplyT:
         """Send one request and return the reply; `timeout_s` cuts the call off earlier than usual.
+
+        With `files` the body is multipart.
 
         Raises GatewayUnavailableError if nothing was sent, so no money can have moved, and GatewayUnclearError
         if the request may have arrived and no believable answer came back; operations with `refuses_by_status` also
@@ -151,7 +158,7 @@ class Gateway:
         """
         if self._session is None:
             raise RuntimeError("The gateway is not open: use it inside `async with Gateway(...)`.")
-        outgoing = self._outgoing(operation, request)
+        outgoing = self._outgoing(operation, request, files)
         limit_s = self._total_timeout_s if timeout_s is None else min(timeout_s, self._total_timeout_s)
         names = {
             "epoint__operation": operation.name,
@@ -161,13 +168,17 @@ class Gateway:
         with client_span(f"epoint {operation.name}", **names):
             return await self._send(self._session, operation, outgoing, limit_s)
 
-    def _outgoing(self, operation: Operation[RequestT, ReplyT], request: RequestT) -> _Outgoing:
+    def _outgoing(
+        self, operation: Operation[RequestT, ReplyT], request: RequestT, files: Sequence[Upload] = ()
+    ) -> _Outgoing:
         if operation.sending is Sending.GET:
             named = {name: quote(str(getattr(request, name)), safe="") for name in request.__struct_fields__}
             # Already encoded: it must not be encoded a second time, nor its dots be taken for a way up.
             return _Outgoing("GET", URL(self._base_url + operation.path.format(**named), encoded=True), {})
         sealed = seal(self._merchant.private_key, encode_payload(self._merchant.public_key, request))
         envelope = {"data": sealed.data, "signature": sealed.signature}
+        if files:
+            return _Outgoing("POST", URL(self._base_url + operation.path), {"data": _multipart(envelope, files)})
         how = {"json" if operation.sending is Sending.JSON else "data": envelope}
         return _Outgoing("POST", URL(self._base_url + operation.path), how)
 
@@ -346,6 +357,15 @@ def _refusal(operation: str, status: int, body: bytes) -> GatewayError:
     if reply.status is None and reply.message is None:
         return GatewayUnclearError(operation, f"HTTP {status}, and the answer says nothing")
     return GatewayRefusedError(operation, status, reply.message)
+
+
+def _multipart(envelope: dict[str, str], files: Sequence[Upload]) -> aiohttp.FormData:
+    form = aiohttp.FormData(default_to_multipart=True)
+    for name, value in envelope.items():
+        form.add_field(name, value)
+    for file in files:
+        form.add_field(file.name, file.content, content_type=file.content_type, filename=file.file_name)
+    return form
 
 
 class _Outgoing(msgspec.Struct, frozen=True):

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from gql_epoint.ledger.business_transfer import BusinessTransfer
+from gql_epoint.ledger.invoice import Invoice, InvoiceStatus
 from gql_epoint.ledger.transaction import (
     CallbackRecord,
     Disposition,
@@ -36,6 +37,7 @@ class Ledger(msgspec.Struct, frozen=True, kw_only=True):
     cards: Sequence[SavedCard]
     callbacks: Sequence[CallbackRecord]
     transfers: Sequence[BusinessTransfer]
+    invoices: Sequence[Invoice]
     streams: dict[str, Sequence[Event]]
     feed: Sequence[Event]
 
@@ -45,15 +47,16 @@ async def read_ledger(reader: Reader) -> Ledger:
     transactions = await reader.transactions(EVERYTHING, TransactionFilter(), by_update=False)
     cards = await reader.saved_cards(EVERYTHING)
     transfers = await reader.business_transfers(EVERYTHING)
+    invoices = await reader.invoices(EVERYTHING)
+    rows = (*transactions, *cards, *transfers, *invoices)
     return Ledger(
         transactions=transactions,
         refunds=[refund for row in transactions for refund in await reader.refunds(row.id, EVERYTHING)],
         cards=cards,
         callbacks=await reader.callbacks(EVERYTHING, None),
         transfers=transfers,
-        streams={
-            row.id: await reader.stream_events(row.id, EVERYTHING) for row in (*transactions, *cards, *transfers)
-        },
+        invoices=invoices,
+        streams={row.id: await reader.stream_events(row.id, EVERYTHING) for row in rows},
         feed=await reader.feed(0, 1_000_000),
     )
 
@@ -79,7 +82,7 @@ def check_invariants(ledger: Ledger) -> None:
             holders[order] = row.id
     orders = [row.order_id for row in ledger.transfers if row.holds_order]
     assert len(set(orders)) == len(orders), "an order has two transfers that are live or done"
-    for row in (*ledger.transactions, *ledger.cards, *ledger.transfers):
+    for row in (*ledger.transactions, *ledger.cards, *ledger.transfers, *ledger.invoices):
         sequences = [event.sequence for event in ledger.streams[row.id]]
         assert sequences == list(range(1, row.version + 1)), (row, sequences)
     positions = [event.position for event in ledger.feed]
@@ -112,6 +115,7 @@ def check_against_gateway(ledger: Ledger, books: dict[str, Any], merchant: str) 
         )
     _check_callbacks(ledger, books, set(theirs))
     _check_transfers(ledger, books, merchant)
+    _check_invoices(ledger, books, merchant)
 
 
 def _check_transaction(ours: Transaction, theirs: dict[str, Any] | None, ledger: Ledger) -> None:
@@ -143,6 +147,18 @@ def _check_transfers(ledger: Ledger, books: dict[str, Any], merchant: str) -> No
         assert Decimal(theirs["amount"]) == row.amount
         if row.status.is_final:
             assert row.status == theirs["state"], (row, theirs)
+
+
+def _check_invoices(ledger: Ledger, books: dict[str, Any], merchant: str) -> None:
+    """Each invoice of ours is at EPoint once at most, and what is paid there is paid here where we are sure."""
+    ours = {row.reference: row for row in ledger.invoices}
+    theirs = [row for row in books["invoices"] if row["merchant"] == merchant]
+    references = [row["merchant_order_id"] for row in theirs]
+    assert len(set(references)) == len(references), "an invoice was made twice"
+    for row in theirs:
+        known = ours[row["merchant_order_id"]]
+        assert known.status is InvoiceStatus.INDETERMINATE or known.gateway_id == str(row["id"])
+        assert known.status is not InvoiceStatus.PAID or row["state"] == "paid"
 
 
 def _check_callbacks(ledger: Ledger, books: dict[str, Any], of_merchant: set[str]) -> None:

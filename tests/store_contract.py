@@ -26,6 +26,7 @@ from gql_epoint.ledger.checkout import (
     ClientToken,
     PaymentMethodType,
 )
+from gql_epoint.ledger.invoice import Invoice, InvoiceStatus
 from gql_epoint.ledger.transaction import (
     CallbackRecord,
     Disposition,
@@ -123,6 +124,25 @@ def a_transfer(**changes: Any) -> BusinessTransfer:
         "updated_at": START,
     }
     return BusinessTransfer(**(values | changes))
+
+
+def an_invoice(**changes: Any) -> Invoice:
+    """Return an invoice with only what it must have, of an order of its own."""
+    invoice_id = an_id("inv")
+    values: dict[str, Any] = {
+        "id": invoice_id,
+        "status": InvoiceStatus.NEW,
+        "version": 1,
+        "order_id": invoice_id,
+        "reference": invoice_id,
+        "amount": Decimal("10.00"),
+        "currency": "AZN",
+        "period_from": "2026-01-01",
+        "period_to": "2026-01-31",
+        "created_at": START,
+        "updated_at": START,
+    }
+    return Invoice(**(values | changes))
 
 
 def a_callback(**changes: Any) -> CallbackRecord:
@@ -332,6 +352,32 @@ FULL_TRANSFER = a_transfer(
     ask_at=LATER,
     asks=3,
 )
+FULL_INVOICE = an_invoice(
+    status=InvoiceStatus.FAILED,
+    version=3,
+    order_id="Sifariş № 1",
+    amount=Decimal("9999999.99"),
+    updated_at=LATER,
+    display=False,
+    save_as_template=True,
+    installment=True,
+    name="Ə. Əliyev",
+    description="Təsvir",
+    phone="+994501234567",
+    email="a@example.az",
+    tin="1234567891",
+    contract_number="17",
+    pending_amount=Decimal("0.01"),
+    disputed=True,
+    failure=FAILURE,
+    gateway_id="1001",
+    gateway_status="paid",
+    gateway_trace_id="t1",
+    last_confirmed_at=LATER,
+    call_deadline=LATER,
+    ask_at=LATER,
+    asks=3,
+)
 _MINIMAL_TRANSACTION = a_transaction()
 _MINIMAL_CHECKOUT = a_checkout()
 
@@ -347,6 +393,7 @@ INSERT: dict[type, Callable[[Unit, Row], Awaitable[None]]] = {
     Checkout: lambda unit, row: unit.insert_checkout(row),
     ClientToken: lambda unit, row: unit.insert_client_token(row),
     BusinessTransfer: lambda unit, row: unit.insert_business_transfer(row),
+    Invoice: lambda unit, row: unit.insert_invoice(row),
 }
 SAVE: dict[type, Callable[[Unit, Row], Awaitable[None]]] = {
     Transaction: lambda unit, row: unit.save_transaction(row),
@@ -355,6 +402,7 @@ SAVE: dict[type, Callable[[Unit, Row], Awaitable[None]]] = {
     CallbackRecord: lambda unit, row: unit.save_callback(row),
     Checkout: lambda unit, row: unit.save_checkout(row),
     BusinessTransfer: lambda unit, row: unit.save_business_transfer(row),
+    Invoice: lambda unit, row: unit.save_invoice(row),
 }
 READ: dict[type, Callable[[Reader, Row], Awaitable[Row]]] = {
     Transaction: lambda reader, row: reader.transaction(row.id),
@@ -366,6 +414,7 @@ READ: dict[type, Callable[[Reader, Row], Awaitable[Row]]] = {
     Checkout: lambda reader, row: reader.checkout(row.id),
     ClientToken: lambda reader, row: reader.client_token(row.digest),
     BusinessTransfer: lambda reader, row: reader.business_transfer(row.id),
+    Invoice: lambda reader, row: reader.invoice(row.id),
 }
 
 
@@ -458,6 +507,8 @@ class StoreContract:
             (_MINIMAL_CHECKOUT, a_token(_MINIMAL_CHECKOUT.id)),
             (FULL_TRANSFER,),
             (a_transfer(),),
+            (FULL_INVOICE,),
+            (an_invoice(),),
         ],
         ids=lambda rows: type(rows[-1]).__name__,
     )
@@ -483,6 +534,8 @@ class StoreContract:
             (FULL_CHECKOUT, a_checkout(id=FULL_CHECKOUT.id)),
             (a_transfer(id=FULL_TRANSFER.id), FULL_TRANSFER),
             (FULL_TRANSFER, a_transfer(id=FULL_TRANSFER.id)),
+            (an_invoice(id=FULL_INVOICE.id), FULL_INVOICE),
+            (FULL_INVOICE, an_invoice(id=FULL_INVOICE.id)),
         ],
         ids=[
             "transaction",
@@ -494,6 +547,8 @@ class StoreContract:
             "checkout emptied",
             "transfer",
             "transfer emptied",
+            "invoice",
+            "invoice emptied",
         ],
     )
     async def test_saving_replaces_every_field(self, store: Store, before: Row, after: Row) -> None:
@@ -502,6 +557,22 @@ class StoreContract:
         await store.write(lambda unit: SAVE[type(after)](unit, after))
 
         assert await read(store, after) == after
+
+    async def test_invoices_are_found_claimed_and_listed(self, store: Store) -> None:
+        """The latest one of an order, EPoint's id exactly, newest first; what is claimed is nobody else's."""
+        first = an_invoice(order_id="I", gateway_id="1001", ask_at=START)
+        second = an_invoice(order_id="I", call_deadline=START)
+        await insert(store, first, second)
+        lease = timedelta(minutes=1)
+
+        assert await store.read(lambda reader: reader.invoice_by_order("I")) == second
+        assert await store.read(lambda reader: reader.invoice_by_gateway_id("1001")) == first
+        assert list(await store.read(lambda reader: reader.invoices(Page(limit=2)))) == [second, first]
+        before = Page(limit=1, before=first.id, backwards=True)
+        assert list(await store.read(lambda reader: reader.invoices(before))) == [second]
+        claims = [await store.write(lambda unit: unit.claim_invoices_to_ask(10, lease)) for _ in range(2)]
+        assert [[row.id for row in claim] for claim in claims] == [[first.id], []]
+        assert [row.id for row in await store.write(lambda unit: unit.overdue_invoices(10))] == [second.id]
 
     async def test_transfers_are_found_by_each_of_their_names(self, store: Store) -> None:
         """By the order the one that holds it, whenever it was made; by EPoint's order id and webhook exactly."""
@@ -564,9 +635,11 @@ class StoreContract:
                 await reader.business_transfer_by_order("A-1"),
                 await reader.business_transfer_by_gateway_order("A-1"),
                 await reader.business_transfer_by_webhook("digest"),
+                await reader.invoice_by_order("A-1"),
+                await reader.invoice_by_gateway_id("1001"),
             ]
 
-        assert await store.read(others) == [None] * 9
+        assert await store.read(others) == [None] * 11
 
     async def test_time_is_aware_and_passes(self, store: Store) -> None:
         """Every unit has the database's time, in UTC."""
@@ -1159,6 +1232,8 @@ class StoreContract:
             lambda due: [a_card(call_deadline=due)],
             lambda due: [a_transfer(ask_at=due)],
             lambda due: [a_transfer(call_deadline=due)],
+            lambda due: [an_invoice(ask_at=due)],
+            lambda due: [an_invoice(call_deadline=due)],
         ],
     )
     async def test_lag_is_how_long_the_oldest_work_has_waited(

@@ -200,7 +200,10 @@ async def test_erasing_works_beside_a_running_service(start_service: Any, tmp_pa
         dry = run(tmp_path, "erase", "--older-than", "1", "--dry-run", **environ)
         await pay(client, new_order())
 
-    assert erased.stdout.startswith("Erased personal data of 0 transactions, 0 refunds, 0 saved cards, 0 callbacks")
+    assert erased.stdout.startswith(
+        "Erased personal data of 0 transactions, 0 refunds, 0 saved cards, 0 callbacks, "
+        "0 transfers to businesses and 0 invoices"
+    )
     assert dry.stdout.startswith("Would erase personal data of 0 transactions")
 
 

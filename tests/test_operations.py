@@ -38,6 +38,12 @@ PATHS = {
     "get_status": "/api/1/get-status",
     "card_status": "/api/1/get-status-card",
     "business_transfer": "/api/1/b2b/payment",
+    "create_invoice": "/api/1/invoices/create",
+    "update_invoice": "/api/1/invoices/update",
+    "view_invoice": "/api/1/invoices/view",
+    "list_invoices": "/api/1/invoices/list",
+    "send_invoice_sms": "/api/1/invoices/send-sms",
+    "send_invoice_email": "/api/1/invoices/send-email",
     "heartbeat": "/api/heartbeat",
     "heartbeat_versioned": "/api/1/heartbeat",
     "business_transfer_status": "/api/1/b2b/payment/{order_id}",
@@ -79,7 +85,15 @@ def test_what_can_be_repeated_has_no_callback(operation: Operation[Any, Any]) ->
     """Only questions may be sent twice; only redirects end in a callback."""
     assert (operation.kind is Kind.LOOKUP) is operation.repeatable
     assert (operation.kind is Kind.REDIRECT) is operation.has_callback
-    questions = {"get_status", "card_status", "business_transfer_status", "heartbeat", "heartbeat_versioned"}
+    questions = {
+        "view_invoice",
+        "list_invoices",
+        "get_status",
+        "card_status",
+        "business_transfer_status",
+        "heartbeat",
+        "heartbeat_versioned",
+    }
     assert operation.repeatable is (operation.name in questions)
 
 

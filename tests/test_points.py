@@ -32,7 +32,7 @@ from gql_epoint.simulator.server import RunningSimulator, running
 from gql_epoint.simulator.settings import CallbackPlan, Merchant, OrderPlan, SimulatorSettings
 from gql_epoint.store import open_store
 from tests.audit import Ledger, check_against_gateway, check_invariants, read_ledger
-from tests.cases import transfer
+from tests.cases import invoice, transfer
 from tests.nodes import Node
 from tests.postgres import new_database
 from tests.service import Client
@@ -65,6 +65,13 @@ RESOLVE_TRANSFER = """mutation ($input: ResolveBusinessTransferInput!) {
   answer: resolveBusinessTransfer(input: $input) {
     replayed errors { code } object: businessTransfer { id status version } } }"""
 FIND_TRANSFER = "query ($by: BusinessTransferBy!) { businessTransfer(by: $by) { status } }"
+INVOICE = """mutation ($input: CreateInvoiceInput!) {
+  answer: createInvoice(input: $input) { replayed errors { code } object: invoice { id status version } } }"""
+SEND = """mutation ($input: SendInvoiceBySmsInput!) {
+  answer: sendInvoiceBySms(input: $input) { replayed errors { code } object: invoice { id status version } } }"""
+REFRESH_INVOICE = """mutation ($by: InvoiceBy!) {
+  answer: refreshInvoice(by: $by) { replayed errors { code } object: invoice { id status version } } }"""
+FIND_INVOICE = "query ($by: InvoiceBy!) { invoice(by: $by) { status } }"
 FIND = f"query ($by: TransactionBy!) {{ transaction(by: $by) {{ {TRANSACTION} }} }}"
 
 
@@ -145,6 +152,20 @@ class Run:
                 if found["businessTransfer"]["status"] == expected:
                     return
                 await asyncio.sleep(0.2)
+
+    async def until_invoice(self, expected: str) -> None:
+        """Wait until the invoice of the order has this status."""
+        async with asyncio.timeout(PATIENCE_S):
+            while True:
+                found = await self.client.data(FIND_INVOICE, by={"orderId": self.order})
+                if found["invoice"]["status"] == expected:
+                    return
+                await asyncio.sleep(0.2)
+
+    def invoices_at_epoint(self) -> list[Any]:
+        """Return the invoices that EPoint has of the order."""
+        ours = self.merchant.public_key
+        return [row for row in self.simulator.state.books.invoices if row.merchant == ours]
 
     def transfers_at_epoint(self) -> list[Any]:
         """Return the transfers that EPoint has of the order."""
@@ -417,6 +438,55 @@ async def transfer_resolved(run: Run) -> None:
     assert (answer["object"]["status"], answer["object"]["version"]) == ("FAILED", 3)
 
 
+async def invoicing(run: Run) -> None:
+    """An invoice is cut off and repeated: EPoint makes it once, or never and it stays unknown."""
+    await run.start_armed()
+    order = invoice(run.order, f"key-of-{run.order}-0000")
+    await run.dies(run.ask(INVOICE, input=order))
+    answer = await run.insist(INVOICE, input=order)
+    sent = run.invoices_at_epoint()
+    await run.until_invoice("WAITING_FOR_PAYMENT" if sent else "INDETERMINATE")
+
+    assert answer["replayed"] is (run.point != "invoice.recording")
+    assert len(sent) == (run.point != "invoice.recorded")
+
+
+async def invoice_refreshed(run: Run) -> None:
+    """A caller asks whether an invoice is paid and gets no answer; it asks again."""
+    await run.start_armed()
+    made = (await run.ask(INVOICE, input=invoice(run.order, f"key-of-{run.order}-0000")))["object"]
+    for row in run.invoices_at_epoint():
+        row.state = "paid"
+    await run.dies(run.ask(REFRESH_INVOICE, by={"id": made["id"]}))
+    await run.ask(REFRESH_INVOICE, by={"id": made["id"]})
+    await run.until_invoice("PAID")
+
+
+async def invoice_lost(run: Run) -> None:
+    """The answer is lost, and whoever finds the invoice in EPoint's list is cut off; it is found again."""
+    email = f"{run.order}@example.az"
+    run.simulator.state.set_plan(email, OrderPlan(reply="drop", reply_to=("create_invoice",)))
+    await run.start_armed()
+    order = invoice(run.order, f"key-of-{run.order}-0000", email=email)
+    assert (await run.ask(INVOICE, input=order))["object"]["status"] == "INDETERMINATE"
+    await run.dies()
+    await run.until_invoice("WAITING_FOR_PAYMENT")
+
+
+async def invoice_sent(run: Run) -> None:
+    """The sending is cut off and repeated with its key: the customer gets it once at most."""
+    await run.start_armed()
+    made = (await run.ask(INVOICE, input=invoice(run.order, f"key-of-{run.order}-0000")))["object"]
+    sending = {"idempotencyKey": f"key-of-sending-{run.order}", "invoiceId": made["id"]}
+    await run.dies(run.ask(SEND, input=sending))
+    answer = await run.insist(SEND, input=sending)
+    (at_epoint,) = run.invoices_at_epoint()
+    sent = [one for one in run.simulator.state.books.sent if one.invoice == at_epoint.id]
+
+    assert answer["replayed"] is (run.point != "invoice.changing")
+    assert len(sent) == (run.point != "invoice.intended")
+
+
 TABLE: list[tuple[str, Callable[[Run], Awaitable[None]]]] = [
     ("pay.recording", charging),
     ("pay.recorded", charging),
@@ -466,6 +536,17 @@ TABLE: list[tuple[str, Callable[[Run], Awaitable[None]]]] = [
     ("transfer.hinted", transfer_followed),
     ("transfer.refreshed", transfer_refreshed),
     ("transfer.resolving", transfer_resolved),
+    ("invoice.recording", invoicing),
+    ("invoice.recorded", invoicing),
+    ("invoice.answered", invoicing),
+    ("invoice.settled", invoicing),
+    ("invoice.refreshed", invoice_refreshed),
+    ("invoice.changing", invoice_sent),
+    ("invoice.intended", invoice_sent),
+    ("invoice.told", invoice_sent),
+    ("invoice.changed", invoice_sent),
+    ("invoice.asked", invoice_lost),
+    ("invoice.applied", invoice_lost),
     ("resolution.recording", resolved),
     ("resolution.recorded", resolved),
 ]

@@ -15,6 +15,7 @@ from gql_epoint.cashier.retention import BATCH, Retention
 from gql_epoint.epoint.callback import Callback
 from gql_epoint.ledger import ids
 from gql_epoint.ledger.business_transfer import TransferStatus
+from gql_epoint.ledger.invoice import InvoiceStatus
 from gql_epoint.ledger.transaction import Disposition, RefundStatus, SavedCardStatus, Status
 from gql_epoint.store import open_store
 from gql_epoint.store.protocol import Store
@@ -27,6 +28,7 @@ from tests.store_contract import (
     a_transaction,
     a_transfer,
     an_event,
+    an_invoice,
     insert,
     read,
 )
@@ -148,6 +150,24 @@ async def test_payees_of_decided_transfers_are_erased(store: Store) -> None:
     assert await read(store, over) == msgspec.structs.replace(over, **dict.fromkeys(payee))
     assert [await read(store, row) for row in (unclear, young)] == [unclear, young]
     assert (await Retention(store, dry_run=False).erase(MONTH)).business_transfers == 0
+
+
+async def test_customers_of_old_invoices_are_erased(store: Store) -> None:
+    """Where EPoint is not asked any more: the amount, the order and the outcome stay."""
+    who = {"name": "Aydan", "description": "Aydan", "phone": "+994501234567", "email": "a@b.example"}
+    who |= {"tin": "1234567892", "contract_number": "Aydan"}
+    paid = an_invoice(**made("inv", OLD, 1) | who, status=InvoiceStatus.PAID)
+    forgotten = an_invoice(**made("inv", OLD, 2) | who, status=InvoiceStatus.WAITING_FOR_PAYMENT)
+    waiting = an_invoice(**made("inv", OLD, 3) | who, status=InvoiceStatus.WAITING_FOR_PAYMENT, ask_at=NOW)
+    young = an_invoice(**made("inv", NOW, 4) | who, status=InvoiceStatus.PAID)
+    await insert(store, paid, forgotten, waiting, young)
+
+    assert (await Retention(store, dry_run=True).erase(MONTH)).invoices == 2
+    assert (await Retention(store, dry_run=False).erase(MONTH)).invoices == 2
+    for row in (paid, forgotten):
+        assert await read(store, row) == msgspec.structs.replace(row, **dict.fromkeys(who))
+    assert [await read(store, row) for row in (waiting, young)] == [waiting, young]
+    assert (await Retention(store, dry_run=False).erase(MONTH)).invoices == 0
 
 
 async def test_a_second_pass_and_a_dry_run_change_nothing(store: Store) -> None:

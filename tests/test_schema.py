@@ -29,7 +29,8 @@ from gql_epoint.epoint.bank_codes import FailureCategory
 from gql_epoint.ledger import checkout
 from gql_epoint.ledger import transaction as ledger
 from gql_epoint.ledger.business_transfer import BusinessTransfer, TransferStatus
-from gql_epoint.schema import build_schema, enums, schema_text
+from gql_epoint.ledger.invoice import InvoiceStatus
+from gql_epoint.schema import build_schema, enums, invoice_types, schema_text
 from gql_epoint.schema.access import READ, Scope
 from gql_epoint.schema.business_transfer_types import BusinessTransferStatus
 from gql_epoint.schema.canonical import input_hash
@@ -86,6 +87,9 @@ SUBSCRIPTIONS = {"transactionUpdated", "savedCardUpdated", "events", "checkoutUp
 
 
 BUSINESS_TRANSFERS = {
+    *("Query.invoice", "Query.invoices", "Query.gatewayInvoices", "Subscription.invoiceUpdated"),
+    *("Mutation.createInvoice", "Mutation.updateInvoice", "Mutation.refreshInvoice"),
+    *("Mutation.sendInvoiceBySms", "Mutation.sendInvoiceByEmail"),
     *("Query.gateway", "Query.businessTransfer", "Query.businessTransfers", "Subscription.businessTransferUpdated"),
     *("Mutation.transferToBusiness", "Mutation.refreshBusinessTransfer", "Mutation.resolveBusinessTransfer"),
 }
@@ -182,6 +186,7 @@ def test_nothing_is_a_float() -> None:
         (enums.ClientOperation, checkout.ClientOperation),
         (ErrorCode, errors.ErrorCode),
         (BusinessTransferStatus, TransferStatus),
+        (invoice_types.InvoiceStatus, InvoiceStatus),
     ],
 )
 def test_enums_cover_what_the_ledger_can_say(ours: type[Enum], theirs: type[Enum]) -> None:

@@ -105,7 +105,7 @@ class TestPostgres(StoreContract):
             await connection.execute(
                 "DELETE FROM refunds; DELETE FROM transactions; DELETE FROM saved_cards; DELETE FROM callbacks;"
                 "DELETE FROM events; DELETE FROM idempotency; DELETE FROM client_tokens; DELETE FROM checkouts;"
-                "DELETE FROM business_transfers"
+                "DELETE FROM business_transfers; DELETE FROM invoices"
             )
             await connection.close()
             yield store

@@ -12,6 +12,8 @@ from gql_epoint.cashier.callbacks import CallbackDesk
 from gql_epoint.cashier.cards import CardDesk
 from gql_epoint.cashier.checkouts import CheckoutDesk
 from gql_epoint.cashier.desk import Books
+from gql_epoint.cashier.invoice_changes import InvoiceChanges
+from gql_epoint.cashier.invoices import InvoiceDesk
 from gql_epoint.cashier.lookup import Lookup
 from gql_epoint.cashier.payments import PaymentDesk
 from gql_epoint.cashier.pulse import Pulse
@@ -34,6 +36,8 @@ class Cashier:
         self.resolutions = ResolutionDesk(books)
         self.callbacks = CallbackDesk(books)
         self.business_transfers = BusinessTransferDesk(books)
+        self.invoices = InvoiceDesk(books)
+        self.invoice_changes = InvoiceChanges(books)
         self.pulse = Pulse(books)
         self.watching = Watching(books)
         self.reconciler = Reconciler(books)

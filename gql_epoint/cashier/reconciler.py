@@ -15,6 +15,7 @@ from gql_epoint import correlation
 from gql_epoint.cashier.business_transfers import ask_transfer, settle_lost_transfer
 from gql_epoint.cashier.cards import settle_lost_card, tell_card
 from gql_epoint.cashier.desk import Books, by_reconciler, record, tell
+from gql_epoint.cashier.invoices import ask_invoice, settle_lost_invoice
 from gql_epoint.cashier.lookup import status_request
 from gql_epoint.cashier.payments import settle_lost
 from gql_epoint.cashier.refunds import settle_lost_refund
@@ -101,7 +102,11 @@ class Reconciler:
                 lambda unit: unit.claim_business_transfers_to_ask(BATCH, self._lease),
                 lambda transfer: ask_transfer(self._books, transfer, self._ask_limit_s),
             )
-            more = transactions + cards + transfers > 0
+            invoices = await self._ask_batch(
+                lambda unit: unit.claim_invoices_to_ask(BATCH, self._lease),
+                lambda invoice: ask_invoice(self._books, invoice, self._ask_limit_s),
+            )
+            more = transactions + cards + transfers + invoices > 0
 
     async def settle_overdue(self) -> None:
         """Record as lost every answer whose deadline passed, whichever process waited for it."""
@@ -119,7 +124,10 @@ class Reconciler:
             transfers = await unit.overdue_business_transfers(BATCH)
             for transfer in transfers:
                 await settle_lost_transfer(unit, transfer)
-            settled = len(transactions) + len(refunds) + len(cards) + len(transfers)
+            invoices = await unit.overdue_invoices(BATCH)
+            for invoice in invoices:
+                await settle_lost_invoice(unit, invoice)
+            settled = sum(map(len, (transactions, refunds, cards, transfers, invoices)))
             if settled:
                 reached("sweep.settling")
             return settled

@@ -11,15 +11,17 @@ from gql_epoint.cashier.business_transfers import BusinessTransferBy, find_trans
 from gql_epoint.cashier.checkouts import read_state
 from gql_epoint.cashier.commands import CardBy, TransactionBy
 from gql_epoint.cashier.desk import Books
+from gql_epoint.cashier.invoices import InvoiceBy, find_invoice
 from gql_epoint.cashier.lookup import find_saved_card, find_transaction
 from gql_epoint.errors import ErrorCode, RefusedError
 from gql_epoint.ledger.business_transfer import BusinessTransfer
 from gql_epoint.ledger.checkout import CheckoutState
+from gql_epoint.ledger.invoice import Invoice
 from gql_epoint.ledger.transaction import Event, SavedCard, SavedCardStatus, Transaction
 from gql_epoint.live import FEED
 from gql_epoint.store.protocol import Reader
 
-WatchedT = TypeVar("WatchedT", Transaction, SavedCard, BusinessTransfer)
+WatchedT = TypeVar("WatchedT", Transaction, SavedCard, BusinessTransfer, Invoice)
 
 FEED_BATCH = 100
 
@@ -73,6 +75,16 @@ class Watching:
             lambda reader: reader.business_transfer(found.id),
             lambda transfer: transfer.status.is_final,
             after_version,
+        ):
+            yield item
+
+    async def invoice(self, by: InvoiceBy, after_version: int | None = None) -> AsyncIterator[tuple[bool, Invoice]]:
+        """Yield an invoice in the same way; it ends at a final status."""
+        found = await self._books.read(lambda reader: find_invoice(reader, by))
+        if found is None:
+            raise RefusedError(ErrorCode.NOT_FOUND, "There is no such invoice.", ("by",))
+        async for item in self._watch(
+            found.id, lambda reader: reader.invoice(found.id), lambda one: one.status.is_final, after_version
         ):
             yield item
 

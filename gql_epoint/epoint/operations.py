@@ -16,6 +16,14 @@ import msgspec
 
 from gql_epoint.epoint.b2b import BUSINESS_TRANSFER, BUSINESS_TRANSFER_STATUS
 from gql_epoint.epoint.heartbeat import HEARTBEAT, HEARTBEAT_VERSIONED
+from gql_epoint.epoint.invoices import (
+    CREATE_INVOICE,
+    LIST_INVOICES,
+    SEND_INVOICE_EMAIL,
+    SEND_INVOICE_SMS,
+    UPDATE_INVOICE,
+    VIEW_INVOICE,
+)
 from gql_epoint.epoint.wire import Kind as Kind
 from gql_epoint.epoint.wire import Operation as Operation
 from gql_epoint.epoint.wire import Reply as Reply
@@ -252,6 +260,12 @@ OPERATIONS: dict[str, Operation[Any, Any]] = {
         BUSINESS_TRANSFER_STATUS,
         HEARTBEAT,
         HEARTBEAT_VERSIONED,
+        CREATE_INVOICE,
+        UPDATE_INVOICE,
+        VIEW_INVOICE,
+        LIST_INVOICES,
+        SEND_INVOICE_SMS,
+        SEND_INVOICE_EMAIL,
     )
 }
 

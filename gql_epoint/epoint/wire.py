@@ -28,6 +28,7 @@ class Kind(Enum):
 
     REDIRECT = "redirect"  # the customer acts on EPoint's page; the result comes by callback
     CHARGE = "charge"  # the reply is the result, and money has moved if it says so
+    WRITE = "write"  # the reply is the result; no money moves, and yet it must not be done twice
     LOOKUP = "lookup"  # a question that changes nothing
 
 
@@ -37,6 +38,15 @@ class Sending(Enum):
     FORM = "form"  # POST with data and signature, urlencoded
     JSON = "json"  # POST with data and signature in a JSON object
     GET = "get"  # GET without a signature; fields of the request stand in the path, as `{order_id}`
+
+
+class Upload(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that goes beside the envelope, which makes the body multipart. EPoint does not sign it."""
+
+    name: str
+    file_name: str
+    content_type: str
+    content: bytes
 
 
 class Operation(msgspec.Struct, Generic[RequestT, ReplyT], frozen=True, kw_only=True):

@@ -223,6 +223,7 @@ class EventKind(StrEnum):
     REFUND = "REFUND"
     SAVED_CARD = "SAVED_CARD"
     BUSINESS_TRANSFER = "BUSINESS_TRANSFER"
+    INVOICE = "INVOICE"
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):

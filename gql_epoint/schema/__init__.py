@@ -17,11 +17,10 @@ from gql_epoint.schema.access import (
     Requirements,
     read_requirements,
 )
-from gql_epoint.schema.business_transfers import Mutation, Subscription
 from gql_epoint.schema.errors import ERROR_TYPES
 from gql_epoint.schema.events import EVENT_TYPES
-from gql_epoint.schema.gateway_health import Query
 from gql_epoint.schema.guards import GuardExtension, Known, money_fields
+from gql_epoint.schema.invoices import Mutation, Query, Subscription
 from gql_epoint.schema.limits import check_text
 from gql_epoint.schema.masking import MaskingExtension, mask_result
 from gql_epoint.schema.scalars import SCALARS

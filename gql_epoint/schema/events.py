@@ -1,4 +1,4 @@
-"""The history: append-only facts about transactions, refunds, saved cards and transfers."""
+"""The history: append-only facts about transactions, refunds, saved cards, transfers and invoices."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from gql_epoint.schema.business_transfer_types import (
 from gql_epoint.schema.connections import BY_NUMBER, Cursors
 from gql_epoint.schema.context import Info
 from gql_epoint.schema.enums import EventSource, RefundStatus, SavedCardStatus, TransactionStatus
+from gql_epoint.schema.invoice_types import Invoice, InvoiceStatus, find_invoice
 from gql_epoint.schema.types import (
     Callback,
     Refund,
@@ -45,8 +46,8 @@ class Event(Node):
     record: strawberry.Private[ledger.Event]
     sequence: int = strawberry.field(
         description=(
-            "Counts 1, 2, 3 without gaps per transaction (its refunds included), saved card or transfer, and "
-            "equals its version after the event."
+            "Counts 1, 2, 3 without gaps per transaction (its refunds included), saved card, transfer or invoice, "
+            "and equals its version after the event."
         )
     )
     recorded_at: datetime = strawberry.field(description="When it was recorded.")
@@ -137,7 +138,25 @@ class BusinessTransferChanged(Event):
         return found
 
 
-EVENT_TYPES = (StatusChanged, RefundChanged, SavedCardChanged, BusinessTransferChanged)
+@strawberry.type(description="The status of an invoice changed, or its terms did, or it began to need a review.")
+class InvoiceChanged(Event):
+    """An invoice changed."""
+
+    previous_invoice_status: InvoiceStatus | None = strawberry.field(
+        description="The invoice's status before; null for its first event."
+    )
+    invoice_status: InvoiceStatus = strawberry.field(description="The invoice's status after.")
+    note: str | None = strawberry.field(description="Why there is a review.")
+
+    @strawberry.field(description="The invoice, as it is now.")
+    async def invoice(self, info: Info) -> Invoice:
+        """The invoice, read from the books."""
+        found = await find_invoice(info, self.record.stream_id)
+        assert found is not None
+        return found
+
+
+EVENT_TYPES = (StatusChanged, RefundChanged, SavedCardChanged, BusinessTransferChanged, InvoiceChanged)
 
 
 def to_event(known: ledger.Event) -> Event:
@@ -169,6 +188,13 @@ def to_event(known: ledger.Event) -> Event:
             **common,
             previous_transfer_status=BusinessTransferStatus(known.previous) if known.previous else None,
             transfer_status=BusinessTransferStatus(known.current),
+            note=known.note,
+        )
+    if known.kind is ledger.EventKind.INVOICE:
+        return InvoiceChanged(
+            **common,
+            previous_invoice_status=InvoiceStatus(known.previous) if known.previous else None,
+            invoice_status=InvoiceStatus(known.current),
             note=known.note,
         )
     return SavedCardChanged(

@@ -33,6 +33,7 @@ from gql_epoint.schema.context import Info, plain_text
 from gql_epoint.schema.enums import CallbackDisposition, TransactionOrder
 from gql_epoint.schema.events import FEED, Event, to_event
 from gql_epoint.schema.inputs import SavedCardBy, TransactionBy, TransactionFilter
+from gql_epoint.schema.invoice_types import find_invoice
 from gql_epoint.schema.scalars import Json
 from gql_epoint.schema.types import (
     Callback,
@@ -211,9 +212,8 @@ class Query:
 
     @strawberry.field(
         description=(
-            "Every event of every transaction, refund, saved card and transfer, in the order in which they were "
-            "committed. "
-            "The cursors are good for the subscription `events` as well."
+            "Every event of every transaction, refund, saved card, transfer and invoice, in the order in which "
+            "they were committed. The cursors are good for the subscription `events` as well."
         ),
         directives=[READ],
     )
@@ -243,6 +243,7 @@ class Query:
             ids.CALLBACK: find_callback,
             ids.CHECKOUT: find_checkout,
             ids.BUSINESS_TRANSFER: find_business_transfer,
+            ids.INVOICE: find_invoice,
         }.get(prefix)
         found: Node | None = await find(info, object_id) if find else None
         return found

@@ -15,6 +15,7 @@ from gql_epoint.simulator.control import control_routes
 from gql_epoint.simulator.courier import Courier
 from gql_epoint.simulator.endpoints import api_routes
 from gql_epoint.simulator.hosted import page_routes
+from gql_epoint.simulator.invoices import invoice_routes
 from gql_epoint.simulator.settings import SimulatorSettings
 from gql_epoint.simulator.state import State, utc_now
 from gql_epoint.simulator.transfers import TransferBank
@@ -44,7 +45,12 @@ def create_simulator(
             yield
 
     app = Starlette(
-        routes=[*api_routes(state, closing), *page_routes(state, courier), *control_routes(state, courier, bank)],
+        routes=[
+            *api_routes(state, closing),
+            *page_routes(state, courier),
+            *invoice_routes(state),
+            *control_routes(state, courier, bank),
+        ],
         lifespan=lifespan,
     )
     app.state.simulator = state

@@ -4,12 +4,14 @@ GET    /_control/books                               transactions, cards, callba
 GET    /_control/settings                            the switches and the general plan for callbacks
 PUT    /_control/settings                            change some: {"switches": {...}, "callback": {...}}
 PUT    /_control/merchants/{public_key}              change some of result_url, success_url, error_url, granted
-PUT    /_control/orders/{key}                        replace the plan of an order id, a transaction or a card id
+PUT    /_control/orders/{key}                        replace the plan of an order, transaction, card, e-mail or call
 DELETE /_control/orders/{key}                        the normal way again
 PUT    /_control/cards/{card_id}                     change some of {"state", "code", "silent"}
 POST   /_control/callbacks/{transaction}/resend      send the callback again
 POST   /_control/transactions/{transaction}/refund   a refund in EPoint's cabinet: {"amount": "1.00"} or {}
 POST   /_control/transactions/{transaction}/settle   the bank answers late: {"code": "000"}
+GET    /_control/outbox                              the SMS and e-mails that EPoint would have sent
+POST   /_control/invoices/{id}/settle                what a person does in the cabinet: {"state": "canceled"}
 POST   /_control/transfers/{order_id}/settle         a transfer to a business goes on: {"state": "SUCCESS"}
 
 It has no key: a simulator moves no money. Bodies are JSON; errors are 400 or 404 with {"error": "..."}.
@@ -27,7 +29,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gql_epoint.simulator.books import Card, Transaction, TransferState
+from gql_epoint.simulator.books import Card, InvoiceState, Transaction, TransferState
 from gql_epoint.simulator.courier import Courier
 from gql_epoint.simulator.desk import give_back
 from gql_epoint.simulator.endpoints import TooLargeError, read_body
@@ -67,6 +69,10 @@ class _Code(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     code: str
 
 
+class _InvoiceState(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    state: InvoiceState
+
+
 class _State(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     state: TransferState
 
@@ -86,6 +92,8 @@ def control_routes(state: State, courier: Courier, bank: TransferBank) -> list[R
         ("POST", "/transactions/{name}/refund", control.refund),
         ("POST", "/transactions/{name}/settle", control.settle),
         ("POST", "/transfers/{name}/settle", control.settle_transfer),
+        ("GET", "/outbox", control.outbox),
+        ("POST", "/invoices/{name:int}/settle", control.settle_invoice),
     ]
     return [Route(f"/_control{path}", _answered(act), methods=[method]) for method, path, act in table]
 
@@ -105,6 +113,7 @@ class Control:
             "transactions": state.books.transactions,
             "cards": state.books.cards,
             "transfers": state.books.transfers,
+            "invoices": state.books.invoices,
             "callbacks": list(state.deliveries),
             "requests": dict(state.requests),
         }
@@ -191,6 +200,20 @@ class Control:
         if transaction.operation in CALLBACK_FIELDS:
             self._courier.send(transaction)
         return transaction
+
+    async def outbox(self, request: Request) -> Any:
+        """Return what would have been sent, with the links."""
+        return self._state.books.sent
+
+    async def settle_invoice(self, request: Request) -> Any:
+        """Change the state of an invoice, as a person in the cabinet or a customer elsewhere does."""
+        state = msgspec.convert(await _body(request), _InvoiceState).state
+        invoice = self._state.books.invoice(request.path_params["name"])
+        if invoice is None:
+            raise _MissingError
+        invoice.state = state
+        self._state.books.changed = True
+        return invoice
 
     async def settle_transfer(self, request: Request) -> Any:
         """Let a transfer to a business go to another state; its webhook tells of a decision."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -19,7 +20,11 @@ from gql_epoint.epoint.operations import OPERATIONS, Operation
 from gql_epoint.epoint.signing import Sealed, unseal
 from gql_epoint.epoint.wire import Sending
 from gql_epoint.errors import SignatureError, UnreadableError
+from gql_epoint.simulator.books import Image
 from gql_epoint.simulator.desk import HANDLERS, answer, keys_of
+from gql_epoint.simulator.invoices import BODY_BYTES_MAX as INVOICE_BYTES_MAX
+from gql_epoint.simulator.invoices import HANDLERS as INVOICES
+from gql_epoint.simulator.invoices import read_parts
 from gql_epoint.simulator.request import Call, DeskError
 from gql_epoint.simulator.settings import Merchant, Reply
 from gql_epoint.simulator.state import State
@@ -85,18 +90,21 @@ def _heartbeat(state: State, operation: Operation[Any, Any], closing: asyncio.Ev
 def _endpoint(state: State, operation: Operation[Any, Any], closing: asyncio.Event) -> Any:
     async def endpoint(request: Request) -> Response:
         state.requests[operation.name] += 1
+        images: tuple[Image, ...] = ()
         try:
             if operation.sending is Sending.GET:
                 # It names no merchant and proves nothing; what it asks stands in its path.
                 merchant, fields = next(iter(state.merchants.values())), dict(request.path_params)
             else:
-                raw = await read_body(request)
-                merchant, fields = _open(state, request.headers.get("content-type", ""), raw)
+                with_images = operation.name in INVOICES
+                raw = await read_body(request, INVOICE_BYTES_MAX if with_images else BODY_BYTES_MAX)
+                read = read_parts if with_images else _read_alone
+                merchant, fields, images = _open(state, read, request.headers.get("content-type", ""), raw)
         except TooLargeError:
             return _error(state, DeskError("error", "Invalid request parameters"), http_status=413)
         except DeskError as exc:
             return _error(state, exc, http_status=401 if operation.refuses_by_status else None)
-        reply = state.take_reply(operation, *keys_of(state, fields))
+        reply = state.take_reply(operation, *keys_of(state, fields), operation.name)
         if reply.endswith("_before"):
             return _faulty(state, reply.removesuffix("_before"), closing)
         call = Call(
@@ -105,6 +113,7 @@ def _endpoint(state: State, operation: Operation[Any, Any], closing: asyncio.Eve
             merchant=merchant,
             fields=fields,
             pages=public_address(state, request),
+            images=images,
         )
         try:
             answered = answer(call)
@@ -119,13 +128,19 @@ def _endpoint(state: State, operation: Operation[Any, Any], closing: asyncio.Eve
     return endpoint
 
 
-def _open(state: State, content_type: str, raw: bytes) -> tuple[Merchant, dict[str, Any]]:
-    """Return the merchant and the fields of a request whose signature is right, else raise DeskError.
+def _read_alone(content_type: str, raw: bytes) -> tuple[Sealed, tuple[Image, ...]]:
+    return read_envelope(content_type, raw), ()
+
+
+def _open(
+    state: State, read: Callable[[str, bytes], tuple[Sealed, tuple[Image, ...]]], content_type: str, raw: bytes
+) -> tuple[Merchant, dict[str, Any], tuple[Image, ...]]:
+    """Return the merchant, the fields and the images of a request whose signature is right, else raise DeskError.
 
     EPoint looks the merchant up first, so an unknown merchant is told apart from a wrong signature.
     """
     try:
-        sealed = read_envelope(content_type, raw)
+        sealed, images = read(content_type, raw)
     except UnreadableError as exc:
         raise DeskError("error", "Invalid request parameters") from exc
     fields = _peek(sealed)
@@ -139,7 +154,7 @@ def _open(state: State, content_type: str, raw: bytes) -> tuple[Merchant, dict[s
         raise DeskError("server_error", "Signature did not match") from exc
     if fields.get("card_id") is None and "card_uid" in fields:
         fields["card_id"] = fields["card_uid"]  # its name in the documents of 2022
-    return merchant, fields
+    return merchant, fields, images
 
 
 def _peek(sealed: Sealed) -> dict[str, Any]:

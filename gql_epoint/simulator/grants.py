@@ -5,7 +5,15 @@ from __future__ import annotations
 from gql_epoint.epoint.b2b import BUSINESS_TRANSFER
 from gql_epoint.simulator.request import Call, DeskError
 
-FEATURES = {BUSINESS_TRANSFER.name: "b2b"}
+FEATURES = {
+    BUSINESS_TRANSFER.name: "b2b",
+    "create_invoice": "invoices",
+    "update_invoice": "invoices",
+    "view_invoice": "invoices",
+    "list_invoices": "invoices",
+    "send_invoice_sms": "invoices",
+    "send_invoice_email": "invoices",
+}
 """The feature that an operation belongs to, by the operation's name."""
 
 

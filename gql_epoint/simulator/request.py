@@ -22,6 +22,7 @@ from gql_epoint.epoint.operations import (
     Operation,
 )
 from gql_epoint.errors import GqlEpointError
+from gql_epoint.simulator.books import Image
 from gql_epoint.simulator.settings import Merchant
 from gql_epoint.simulator.state import State
 
@@ -48,6 +49,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     merchant: Merchant
     fields: dict[str, Any]
     pages: str
+    images: tuple[Image, ...] = ()
 
     def text(self, name: str) -> str | None:
         """Return a field as text; blank and missing are the same."""

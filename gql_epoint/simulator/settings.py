@@ -31,7 +31,7 @@ class Merchant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     success_url: str | None = None
     error_url: str | None = None
     # Features that EPoint grants merchant by merchant: see grants.py.
-    granted: tuple[str, ...] = ("b2b",)
+    granted: tuple[str, ...] = ("b2b", "invoices")
 
     def __repr__(self) -> str:
         return f"Merchant({self.public_key!r})"

@@ -16,6 +16,7 @@ import msgspec
 
 from gql_epoint.ledger.business_transfer import BusinessTransfer
 from gql_epoint.ledger.checkout import Checkout, ClientToken
+from gql_epoint.ledger.invoice import Invoice
 from gql_epoint.ledger.transaction import (
     CallbackRecord,
     Disposition,
@@ -163,6 +164,15 @@ class Reader(Protocol):
     async def business_transfers(self, page: Page) -> Sequence[BusinessTransfer]:
         """Newest first."""
 
+    async def invoice(self, invoice_id: str) -> Invoice | None: ...
+
+    async def invoice_by_order(self, order_id: str) -> Invoice | None:
+        """The latest invoice of an order."""
+
+    async def invoice_by_gateway_id(self, gateway_id: str) -> Invoice | None: ...
+    async def invoices(self, page: Page) -> Sequence[Invoice]:
+        """Newest first."""
+
     async def reconcile_lag(self) -> float:
         """For how many seconds the oldest overdue question or deadline has waited; 0 if there is none."""
 
@@ -204,6 +214,15 @@ class Unit(Reader, Protocol):
 
     async def overdue_business_transfers(self, limit: int) -> Sequence[BusinessTransfer]:
         """Transfers whose order was not answered by its deadline."""
+
+    async def insert_invoice(self, invoice: Invoice) -> None: ...
+    async def save_invoice(self, invoice: Invoice) -> None: ...
+
+    async def claim_invoices_to_ask(self, limit: int, lease: timedelta) -> Sequence[Invoice]:
+        """Take invoices whose question is due; nobody else gets them until the lease is over."""
+
+    async def overdue_invoices(self, limit: int) -> Sequence[Invoice]:
+        """Invoices whose creation was not answered by its deadline."""
 
     async def claim_transactions_to_ask(self, limit: int, lease: timedelta) -> Sequence[Transaction]:
         """Take transactions whose get-status is due; nobody else gets them until the lease is over."""

@@ -33,7 +33,8 @@ export default [
         exceptions: {
           suffixes: ['Connection', 'Edge', 'Error', 'Payload', 'Update'],
           types: [
-            'BusinessPayee', 'BusinessTransferReference', 'CardDetails', 'ClientToken', 'EventMessage', 'Failure', 'Gateway', 'GatewayReference', 'GatewayStatusResult', 'Money',
+            'BusinessPayee', 'BusinessTransferReference', 'CardDetails', 'ClientToken', 'EventMessage', 'Failure',
+            'Gateway', 'GatewayInvoice', 'GatewayReference', 'GatewayStatusResult', 'InvoiceReference', 'Money',
             'PageInfo', 'RedirectAction', 'Split', 'Viewer',
           ],
         },

@@ -10,6 +10,7 @@ import msgspec
 
 from gql_epoint.ledger.business_transfer import BusinessTransfer
 from gql_epoint.ledger.checkout import Checkout, ClientToken
+from gql_epoint.ledger.invoice import Invoice
 from gql_epoint.ledger.transaction import CallbackRecord, Disposition, Event, Refund, SavedCard, Transaction
 from gql_epoint.store.postgres.connecting import LostRaceError
 from gql_epoint.store.postgres.statements import Statement, statement
@@ -30,6 +31,7 @@ IDEMPOTENCY = RowCodec(IdempotencyRecord)
 CHECKOUT = RowCodec(Checkout)
 CLIENT_TOKEN = RowCodec(ClientToken)
 BUSINESS_TRANSFER = RowCodec(BusinessTransfer)
+INVOICE = RowCodec(Invoice)
 
 _INSERT_TRANSACTION = statement(TRANSACTION.insert("transactions"))
 _SAVE_TRANSACTION = statement(TRANSACTION.update("transactions"))
@@ -43,6 +45,7 @@ _INSERT_CHECKOUT, _SAVE_CHECKOUT = statement(CHECKOUT.insert("checkouts")), stat
 _INSERT_CLIENT_TOKEN = statement(CLIENT_TOKEN.insert("client_tokens"))
 _INSERT_BUSINESS_TRANSFER = statement(BUSINESS_TRANSFER.insert("business_transfers"))
 _SAVE_BUSINESS_TRANSFER = statement(BUSINESS_TRANSFER.update("business_transfers"))
+_INSERT_INVOICE, _SAVE_INVOICE = statement(INVOICE.insert("invoices")), statement(INVOICE.update("invoices"))
 
 
 class PostgresUnit:
@@ -264,6 +267,32 @@ class PostgresUnit:
     async def overdue_business_transfers(self, limit: int) -> Sequence[BusinessTransfer]:
         now = to_microseconds(self.now)
         return await self._many(BUSINESS_TRANSFER, "overdue_business_transfers", now=now, limit=limit)
+
+    # -- invoices -----------------------------------------------------------------------------------------
+
+    async def invoice(self, invoice_id: str) -> Invoice | None:
+        return await self._one(INVOICE, "invoice", id=invoice_id)
+
+    async def invoice_by_order(self, order_id: str) -> Invoice | None:
+        return await self._one(INVOICE, "invoice_by_order", order_id=order_id)
+
+    async def invoice_by_gateway_id(self, gateway_id: str) -> Invoice | None:
+        return await self._one(INVOICE, "invoice_by_gateway_id", gateway_id=gateway_id)
+
+    async def invoices(self, page: Page) -> Sequence[Invoice]:
+        return await self._page(INVOICE, "invoices", page, after=page.after, before=page.before)
+
+    async def insert_invoice(self, invoice: Invoice) -> None:
+        await self._execute(_INSERT_INVOICE, INVOICE.to_row(invoice))
+
+    async def save_invoice(self, invoice: Invoice) -> None:
+        await self._execute(_SAVE_INVOICE, INVOICE.to_row(invoice))
+
+    async def claim_invoices_to_ask(self, limit: int, lease: timedelta) -> Sequence[Invoice]:
+        return await self._many(INVOICE, "claim_invoices_to_ask", **self._claim(limit, lease))
+
+    async def overdue_invoices(self, limit: int) -> Sequence[Invoice]:
+        return await self._many(INVOICE, "overdue_invoices", now=to_microseconds(self.now), limit=limit)
 
     # -- the sweep ----------------------------------------------------------------------------------------
 

@@ -118,7 +118,9 @@ UNION ALL SELECT min(call_deadline) FROM refunds WHERE call_deadline <= :now
 UNION ALL SELECT min(ask_at) FROM saved_cards WHERE ask_at <= :now
 UNION ALL SELECT min(call_deadline) FROM saved_cards WHERE call_deadline <= :now
 UNION ALL SELECT min(ask_at) FROM business_transfers WHERE ask_at <= :now
-UNION ALL SELECT min(call_deadline) FROM business_transfers WHERE call_deadline <= :now;
+UNION ALL SELECT min(call_deadline) FROM business_transfers WHERE call_deadline <= :now
+UNION ALL SELECT min(ask_at) FROM invoices WHERE ask_at <= :now
+UNION ALL SELECT min(call_deadline) FROM invoices WHERE call_deadline <= :now;
 
 -- name: callback
 SELECT * FROM callbacks WHERE id = :id;
@@ -194,6 +196,31 @@ UPDATE business_transfers SET ask_at = :until WHERE id IN (
 -- name: overdue_business_transfers
 SELECT * FROM business_transfers WHERE call_deadline <= :now ORDER BY call_deadline LIMIT :limit;
 
+-- name: invoice
+SELECT * FROM invoices WHERE id = :id;
+
+-- name: invoice_by_order
+SELECT * FROM invoices WHERE order_id = :order_id ORDER BY id DESC LIMIT 1;
+
+-- name: invoice_by_gateway_id
+SELECT * FROM invoices WHERE gateway_id = :gateway_id;
+
+-- name: invoices
+SELECT * FROM invoices WHERE {between_ids}
+ORDER BY id DESC LIMIT :limit;
+
+-- name: invoices_backwards
+SELECT * FROM invoices WHERE {between_ids}
+ORDER BY id LIMIT :limit;
+
+-- name: claim_invoices_to_ask
+UPDATE invoices SET ask_at = :until WHERE id IN (
+  SELECT id FROM invoices WHERE ask_at <= :now ORDER BY ask_at LIMIT :limit
+) RETURNING *;
+
+-- name: overdue_invoices
+SELECT * FROM invoices WHERE call_deadline <= :now ORDER BY call_deadline LIMIT :limit;
+
 -- Numbers that are read often: each is in an index of its own.
 
 -- name: backlog
@@ -209,4 +236,6 @@ SELECT
   (SELECT min(call_deadline) FROM saved_cards WHERE call_deadline IS NOT NULL) AS card_deadline,
   (SELECT count(*) FROM business_transfers WHERE status = 'INDETERMINATE') AS indeterminate_transfers,
   (SELECT min(ask_at) FROM business_transfers WHERE ask_at IS NOT NULL) AS transfer_ask_at,
-  (SELECT min(call_deadline) FROM business_transfers WHERE call_deadline IS NOT NULL) AS transfer_deadline;
+  (SELECT min(call_deadline) FROM business_transfers WHERE call_deadline IS NOT NULL) AS transfer_deadline,
+  (SELECT min(ask_at) FROM invoices WHERE ask_at IS NOT NULL) AS invoice_ask_at,
+  (SELECT min(call_deadline) FROM invoices WHERE call_deadline IS NOT NULL) AS invoice_deadline;

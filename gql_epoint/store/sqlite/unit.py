@@ -11,6 +11,7 @@ import msgspec
 
 from gql_epoint.ledger.business_transfer import BusinessTransfer
 from gql_epoint.ledger.checkout import Checkout, ClientToken
+from gql_epoint.ledger.invoice import Invoice
 from gql_epoint.ledger.transaction import CallbackRecord, Disposition, Event, Refund, SavedCard, Transaction
 from gql_epoint.store.protocol import Backlog, IdempotencyRecord, Migrations, Page, TransactionFilter, Wakeup
 from gql_epoint.store.queries import load_migrations, load_queries
@@ -29,6 +30,7 @@ IDEMPOTENCY = RowCodec(IdempotencyRecord)
 CHECKOUT = RowCodec(Checkout)
 CLIENT_TOKEN = RowCodec(ClientToken)
 BUSINESS_TRANSFER = RowCodec(BusinessTransfer)
+INVOICE = RowCodec(Invoice)
 
 _INSERT_TRANSACTION, _SAVE_TRANSACTION = TRANSACTION.insert("transactions"), TRANSACTION.update("transactions")
 _INSERT_REFUND, _SAVE_REFUND = REFUND.insert("refunds"), REFUND.update("refunds")
@@ -40,6 +42,7 @@ _INSERT_CHECKOUT, _SAVE_CHECKOUT = CHECKOUT.insert("checkouts"), CHECKOUT.update
 _INSERT_CLIENT_TOKEN = CLIENT_TOKEN.insert("client_tokens")
 _INSERT_BUSINESS_TRANSFER = BUSINESS_TRANSFER.insert("business_transfers")
 _SAVE_BUSINESS_TRANSFER = BUSINESS_TRANSFER.update("business_transfers")
+_INSERT_INVOICE, _SAVE_INVOICE = INVOICE.insert("invoices"), INVOICE.update("invoices")
 
 
 class SqliteUnit:
@@ -234,6 +237,32 @@ class SqliteUnit:
     async def overdue_business_transfers(self, limit: int) -> Sequence[BusinessTransfer]:
         now = to_microseconds(self.now)
         return self._many(BUSINESS_TRANSFER, "overdue_business_transfers", now=now, limit=limit)
+
+    # -- invoices -----------------------------------------------------------------------------------------
+
+    async def invoice(self, invoice_id: str) -> Invoice | None:
+        return self._one(INVOICE, "invoice", id=invoice_id)
+
+    async def invoice_by_order(self, order_id: str) -> Invoice | None:
+        return self._one(INVOICE, "invoice_by_order", order_id=order_id)
+
+    async def invoice_by_gateway_id(self, gateway_id: str) -> Invoice | None:
+        return self._one(INVOICE, "invoice_by_gateway_id", gateway_id=gateway_id)
+
+    async def invoices(self, page: Page) -> Sequence[Invoice]:
+        return self._page(INVOICE, "invoices", page, after=page.after, before=page.before)
+
+    async def insert_invoice(self, invoice: Invoice) -> None:
+        self._connection.execute(_INSERT_INVOICE, INVOICE.to_row(invoice))
+
+    async def save_invoice(self, invoice: Invoice) -> None:
+        self._connection.execute(_SAVE_INVOICE, INVOICE.to_row(invoice))
+
+    async def claim_invoices_to_ask(self, limit: int, lease: timedelta) -> Sequence[Invoice]:
+        return self._many(INVOICE, "claim_invoices_to_ask", **self._claim(limit, lease))
+
+    async def overdue_invoices(self, limit: int) -> Sequence[Invoice]:
+        return self._many(INVOICE, "overdue_invoices", now=to_microseconds(self.now), limit=limit)
 
     # -- the sweep ----------------------------------------------------------------------------------------
 
