@@ -32,6 +32,7 @@ class Pulse:
         self._books = books
         self._fresh_s = fresh_s
         self._limit_s = limit_s
+        self._where = HEARTBEAT
         self._last: Beat | None = None
         self._taken_at = 0.0
         self._taking: asyncio.Task[Beat] | None = None
@@ -82,8 +83,10 @@ class Pulse:
     async def _call(self) -> Reply:
         call = self._books.gateway.call
         try:
-            return await call(HEARTBEAT, HeartbeatRequest(), timeout_s=self._limit_s)
+            return await call(self._where, HeartbeatRequest(), timeout_s=self._limit_s)
         except GatewayUnclearError as exc:
             if exc.http_status != 404:
                 raise
-            return await call(HEARTBEAT_VERSIONED, HeartbeatRequest(), timeout_s=self._limit_s)
+            # Kept, so that an address that does not exist is not asked, and counted as a failure, again and again.
+            self._where = HEARTBEAT_VERSIONED if self._where is HEARTBEAT else HEARTBEAT
+            return await call(self._where, HeartbeatRequest(), timeout_s=self._limit_s)
