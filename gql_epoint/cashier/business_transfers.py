@@ -7,7 +7,6 @@ whoever has them can make this service ask EPoint for the status, a little earli
 from __future__ import annotations
 
 import base64
-import contextlib
 import hashlib
 from time import monotonic
 
@@ -15,11 +14,18 @@ import msgspec
 
 from gql_epoint import correlation
 from gql_epoint.cashier.commands import Call, Result
-from gql_epoint.cashier.desk import Books, by_api, by_gateway, by_reconciler, gateway_is_away, gateway_said_no
+from gql_epoint.cashier.desk import Books, by_api, by_gateway, gateway_is_away, gateway_said_no
 from gql_epoint.cashier.idempotency import earlier_object, is_overdue, use_key
+from gql_epoint.cashier.transfer_news import (
+    hear,
+    hear_status,
+    known_transfer,
+    settle_lost_transfer,
+    with_words,
+)
 from gql_epoint.cashier.transfer_orders import TransferOrder, checked_transfer, transfer_request
 from gql_epoint.cashier.validation import check_call, check_note, invalid
-from gql_epoint.epoint.b2b import BUSINESS_TRANSFER, BUSINESS_TRANSFER_STATUS, B2BStatusReply, B2BStatusRequest
+from gql_epoint.epoint.b2b import BUSINESS_TRANSFER, BUSINESS_TRANSFER_STATUS, B2BStatusRequest
 from gql_epoint.epoint.wire import Reply
 from gql_epoint.errors import ErrorCode, GatewayError, GatewayRefusedError, RefusedError, TransferConflictError
 from gql_epoint.ledger import ids
@@ -27,15 +33,9 @@ from gql_epoint.ledger.business_transfer import (
     BusinessTransfer,
     TransferNews,
     TransferStatus,
-    after_transfer_ask,
-    apply_transfer,
     hinted,
-    status_failure,
-    status_news,
     transfer_event,
-    waited_too_long,
 )
-from gql_epoint.ledger.schedule import JITTER_BYTES, spread
 from gql_epoint.ledger.transaction import EventSource, Failure, Provenance
 from gql_epoint.ledger.words import RESOLVED_AS_FAILED, TEMPORARY_FAILURE, failure_from, is_misconfigured, said
 from gql_epoint.points import reached
@@ -104,10 +104,10 @@ class BusinessTransferDesk:
         reached("transfer.refreshed")
 
         async def work(unit: Unit) -> BusinessTransfer:
-            known = await _known(unit, found.id)
+            known = await known_transfer(unit, found.id)
             if known.call_deadline is not None and known.call_deadline <= unit.now:
                 known = await settle_lost_transfer(unit, known)
-            return await _hear_status(unit, known, reply, by_gateway(unit, actor))
+            return await hear_status(unit, known, reply, by_gateway(unit, actor))
 
         return Result(value=await self._books.write_answer(work))
 
@@ -130,7 +130,7 @@ class BusinessTransferDesk:
                 )
             by = Provenance(now=unit.now, source=EventSource.OPERATOR, actor=call.actor, note=note)
             news = TransferNews.VERDICT_SUCCEEDED if succeeded else TransferNews.VERDICT_FAILED
-            settled = await _hear(unit, found, news, by, None if succeeded else RESOLVED_AS_FAILED)
+            settled = await hear(unit, found, news, by, None if succeeded else RESOLVED_AS_FAILED)
             await use_key(unit, call, found.id)
             reached("transfer.resolving")
             return Result(value=settled)
@@ -158,7 +158,7 @@ class BusinessTransferDesk:
     async def _begin(self, unit: Unit, call: Call, order: TransferOrder, token: str | None) -> _Begun:
         object_id = await earlier_object(unit, call)
         if object_id is not None:
-            earlier = await _known(unit, object_id)
+            earlier = await known_transfer(unit, object_id)
             if is_overdue(earlier.call_deadline, unit.now):
                 earlier = await settle_lost_transfer(unit, earlier)
             return _Begun(transfer=earlier, replayed=True)
@@ -232,44 +232,14 @@ class BusinessTransferDesk:
         reply: Reply | None = None,
     ) -> Result[BusinessTransfer]:
         async def work(unit: Unit) -> BusinessTransfer:
-            known = _with_words(await _known(unit, transfer.id), reply)
-            after = await _hear(unit, known, news, by_gateway(unit, call.actor), failure)
+            known = with_words(await known_transfer(unit, transfer.id), reply)
+            after = await hear(unit, known, news, by_gateway(unit, call.actor), failure)
             reached("transfer.answering")
             return after
 
         after = await self._books.write_answer(work)
         reached("transfer.settled")
         return Result(value=after, error=error)
-
-
-async def ask_transfer(books: Books, transfer: BusinessTransfer, limit_s: float) -> None:
-    """Ask EPoint about a transfer whose question is due, and schedule the next one."""
-    correlation.transaction_id.set(transfer.id)
-    reply: B2BStatusReply | None = None
-    # An order that EPoint does not know (404) proves nothing: see the ledger's rules.
-    with contextlib.suppress(GatewayError):
-        reply = await books.gateway.call(
-            BUSINESS_TRANSFER_STATUS, B2BStatusRequest(order_id=transfer.gateway_order_id), timeout_s=limit_s
-        )
-    reached("transfer.asked")
-
-    async def work(unit: Unit) -> None:
-        known = await _known(unit, transfer.id)
-        if reply is not None:
-            known = await _hear_status(unit, known, reply, by_reconciler(unit))
-        if waited_too_long(known, unit.now) and not known.status.is_final:
-            known = await _hear(unit, known, TransferNews.SILENCE, by_reconciler(unit))
-        scheduled = after_transfer_ask(known, unit.now)
-        ask_at = spread(scheduled.ask_at, unit.now, books.random(JITTER_BYTES))
-        await unit.save_business_transfer(msgspec.structs.replace(scheduled, ask_at=ask_at))
-
-    await books.write_answer(work)
-    reached("transfer.applied")
-
-
-async def settle_lost_transfer(unit: Unit, transfer: BusinessTransfer) -> BusinessTransfer:
-    """A deadline passed without an answer: money may be on its way."""
-    return await _hear(unit, transfer, TransferNews.LOST, by_reconciler(unit))
 
 
 async def find_transfer(reader: Reader, by: BusinessTransferBy) -> BusinessTransfer | None:
@@ -285,42 +255,6 @@ def order_news(reply: Reply) -> TransferNews:
     if word in _ACCEPTING:
         return TransferNews.ACCEPTED
     return TransferNews.REFUSED if word in _REFUSING or is_misconfigured(said(reply)) else TransferNews.LOST
-
-
-async def _hear_status(
-    unit: Unit, transfer: BusinessTransfer, reply: B2BStatusReply, by: Provenance
-) -> BusinessTransfer:
-    news = status_news(transfer, reply)
-    if news in (TransferNews.NOTHING, TransferNews.FOREIGN):
-        return await _hear(unit, transfer, news, by)
-    transfer = msgspec.structs.replace(_with_words(transfer, reply), last_confirmed_at=unit.now)
-    return await _hear(unit, transfer, news, by, status_failure(reply))
-
-
-async def _hear(
-    unit: Unit, transfer: BusinessTransfer, news: TransferNews, by: Provenance, failure: Failure | None = None
-) -> BusinessTransfer:
-    taken = False
-    if not transfer.holds_order:
-        holder = await unit.business_transfer_by_order(transfer.order_id)
-        taken = holder is not None and holder.holds_order
-    change = apply_transfer(transfer, news, by, failure=failure, order_taken=taken)
-    await unit.save_business_transfer(change.transfer)
-    for event in change.events:
-        await unit.insert_event(event)
-    return change.transfer
-
-
-def _with_words(transfer: BusinessTransfer, reply: Reply | None) -> BusinessTransfer:
-    """Keep EPoint's own words and references."""
-    if reply is None:
-        return transfer
-    return msgspec.structs.replace(
-        transfer,
-        gateway_status=reply.status or transfer.gateway_status,
-        gateway_bulk_id=getattr(reply, "bulkId", None) or transfer.gateway_bulk_id,
-        gateway_trace_id=reply.trace_id or transfer.gateway_trace_id,
-    )
 
 
 async def _refuse_conflict(unit: Unit, order_id: str) -> None:
@@ -339,12 +273,6 @@ async def _free_gateway_order(reader: Reader, order_id: str) -> str:
         if await reader.business_transfer_by_gateway_order(candidate) is None:
             return candidate
     raise invalid(f"names an order that has had {ATTEMPTS_MAX} attempts; use a new one", "orderId")
-
-
-async def _known(unit: Unit, transfer_id: str) -> BusinessTransfer:
-    transfer = await unit.business_transfer(transfer_id)
-    assert transfer is not None
-    return transfer
 
 
 def _refused(exc: GatewayRefusedError) -> RefusedError:

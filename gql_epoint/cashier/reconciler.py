@@ -12,13 +12,13 @@ from typing import TypeVar
 import msgspec
 
 from gql_epoint import correlation
-from gql_epoint.cashier.business_transfers import ask_transfer, settle_lost_transfer
 from gql_epoint.cashier.cards import settle_lost_card, tell_card
 from gql_epoint.cashier.desk import Books, by_reconciler, record, tell
 from gql_epoint.cashier.invoices import ask_invoice, settle_lost_invoice
 from gql_epoint.cashier.lookup import status_request
 from gql_epoint.cashier.payments import settle_lost
 from gql_epoint.cashier.refunds import settle_lost_refund
+from gql_epoint.cashier.transfer_news import ask_transfer, settle_lost_transfer
 from gql_epoint.epoint.operations import CARD_STATUS, GET_STATUS, CardStatusReply, CardStatusRequest, StatusReply
 from gql_epoint.errors import GatewayError, StoreUnavailableError
 from gql_epoint.ledger.cards import CARD_STATUS_WORDS, CardNews, after_card_ask, waited_too_long
