@@ -43,6 +43,7 @@ from gql_epoint.store.protocol import Reader, Unit
 
 WEBHOOK_PATH = "/webhooks/epoint/transfers"
 TOKEN_BYTES = 32
+_TOKEN_LETTERS = 43  # in base64
 ATTEMPTS_MAX = 100
 
 # The words that EPoint may say to an order that it takes. None of them says that money has moved.
@@ -147,6 +148,8 @@ class BusinessTransferDesk:
                 await unit.save_business_transfer(hinted(known, unit.now))
             return known is not None
 
+        if len(token) != _TOKEN_LETTERS:
+            return False
         # Read first: whoever tries addresses must not make the database write.
         if await self._books.read(lambda reader: reader.business_transfer_by_webhook(digest)) is None:
             return False
