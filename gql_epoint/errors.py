@@ -6,12 +6,14 @@ GqlEpointError
 ├── UnreadableError           bytes that are not what EPoint's documentation promises
 ├── GatewayError              a call to EPoint did not give an answer that can be believed
 │   ├── GatewayUnavailableError   nothing was sent: no money can have moved
+│   ├── GatewayRefusedError       EPoint said no by an HTTP status: no money can have moved
 │   └── GatewayUnclearError       something was sent and no usable answer came back
 ├── RefusedError              an expected refusal of a request; GraphQL shows it as a UserError
 │   ├── KeyReusedError            the idempotency key belongs to another input
 │   ├── InProgressError           the first call with this idempotency key has not been answered
 │   ├── OrderConflictError        the order already has a live or paid payment
 │   ├── TooManyAttemptsError      the address has tried to pay too often lately
+│   ├── TransferConflictError     the order already has a live or done transfer to a business
 │   └── ExceedsRefundableError    more than what is left to refund
 └── StoreUnavailableError     the database cannot be reached or written
 """
@@ -25,6 +27,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from gql_epoint.ledger.business_transfer import BusinessTransfer
     from gql_epoint.ledger.transaction import Transaction
 
 
@@ -77,11 +80,30 @@ class GatewayUnavailableError(GatewayError):
     money_may_have_moved = False
 
 
+class GatewayRefusedError(GatewayError):
+    """EPoint refused the request with a 4xx status and its own words, `message`, which stay out of logs."""
+
+    retryable = False
+    money_may_have_moved = False
+
+    def __init__(self, operation: str, http_status: int, message: str | None) -> None:
+        super().__init__(operation, f"HTTP {http_status}, a refusal")
+        self.http_status = http_status
+        self.message = message
+
+
 class GatewayUnclearError(GatewayError):
-    """The request may have reached EPoint and its answer is lost. Repeating it could move money twice."""
+    """The request may have reached EPoint and its answer is lost. Repeating it could move money twice.
+
+    `http_status` is that of an answer which says nothing else.
+    """
 
     retryable = False
     money_may_have_moved = True
+
+    def __init__(self, operation: str, reason: str, http_status: int | None = None) -> None:
+        super().__init__(operation, reason)
+        self.http_status = http_status
 
 
 class ErrorCode(StrEnum):
@@ -161,6 +183,16 @@ class OrderConflictError(RefusedError):
     def __init__(self, code: ErrorCode, message: str, transaction: Transaction) -> None:
         super().__init__(code, message, ("input", "orderId"))
         self.transaction = transaction
+
+
+class TransferConflictError(RefusedError):
+    """The order already has a transfer to a business that is live or done: `transfer`."""
+
+    def __init__(self, transfer: BusinessTransfer, *, is_done: bool) -> None:
+        code = ErrorCode.ORDER_ALREADY_PAID if is_done else ErrorCode.ORDER_IN_PROGRESS
+        what = "a transfer that succeeded" if is_done else "a transfer under way; wait until it is final"
+        super().__init__(code, f"This order already has {what}.", ("input", "orderId"))
+        self.transfer = transfer
 
 
 class ExceedsRefundableError(RefusedError):

@@ -13,11 +13,11 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import aiohttp
 import msgspec
@@ -26,9 +26,11 @@ from yarl import URL
 from gql_epoint.epoint.operations import Operation, ReplyT, RequestT, encode_payload
 from gql_epoint.epoint.reading import read
 from gql_epoint.epoint.signing import seal
+from gql_epoint.epoint.wire import Reply, Sending, Upload
 from gql_epoint.errors import (
     ConfigurationError,
     GatewayError,
+    GatewayRefusedError,
     GatewayUnavailableError,
     GatewayUnclearError,
     UnreadableError,
@@ -124,42 +126,70 @@ class Gateway:
 
     def preview(self, operation: Operation[RequestT, ReplyT], request: RequestT) -> Preview:
         """Return what `call` would send, and send nothing. Needs no open gateway."""
+        url = str(self._outgoing(operation, request).url)
+        if operation.sending is Sending.GET:
+            return Preview(path=operation.path, url=url, payload={}, data="", signature="")
         payload = encode_payload(self._merchant.public_key, request)
         sealed = seal(self._merchant.private_key, payload)
         return Preview(
             path=operation.path,
-            url=self._base_url + operation.path,
+            url=url,
             payload=msgspec.json.decode(payload),
             data=sealed.data,
             signature=sealed.signature,
         )
 
     async def call(
-        self, operation: Operation[RequestT, ReplyT], request: RequestT, *, timeout_s: float | None = None
+        self,
+        operation: Operation[RequestT, ReplyT],
+        request: RequestT,
+        *,
+        timeout_s: float | None = None,
+        files: Sequence[Upload] = (),
     ) -> ReplyT:
         """Send one request and return the reply; `timeout_s` cuts the call off earlier than usual.
 
+        With `files` the body is multipart.
+
         Raises GatewayUnavailableError if nothing was sent, so no money can have moved, and GatewayUnclearError
-        if the request may have arrived and no believable answer came back. A cancelled call is as unclear as
+        if the request may have arrived and no believable answer came back; operations with `refuses_by_status` also
+        raise GatewayRefusedError. A cancelled call is as unclear as
         the latter, but stays a CancelledError. Raises ValueError or TypeError, before anything is sent, for a
         request that cannot be written.
         """
         if self._session is None:
             raise RuntimeError("The gateway is not open: use it inside `async with Gateway(...)`.")
-        url = self._base_url + operation.path
-        sealed = seal(self._merchant.private_key, encode_payload(self._merchant.public_key, request))
-        form = urlencode({"data": sealed.data, "signature": sealed.signature}).encode()
+        outgoing = self._outgoing(operation, request, files)
         limit_s = self._total_timeout_s if timeout_s is None else min(timeout_s, self._total_timeout_s)
-        names = {"epoint__operation": operation.name, "http__request__method": "POST", "url__path": operation.path}
+        names = {
+            "epoint__operation": operation.name,
+            "http__request__method": outgoing.method,
+            "url__path": operation.path,
+        }
         with client_span(f"epoint {operation.name}", **names):
-            return await self._send(self._session, operation, url, form, limit_s)
+            return await self._send(self._session, operation, outgoing, limit_s)
+
+    def _outgoing(
+        self, operation: Operation[RequestT, ReplyT], request: RequestT, files: Sequence[Upload] = ()
+    ) -> _Outgoing:
+        if operation.sending is Sending.GET:
+            named = {name: quote(str(getattr(request, name)), safe="") for name in request.__struct_fields__}
+            # Already encoded: it must not be encoded a second time, nor its dots be taken for a way up.
+            return _Outgoing("GET", URL(self._base_url + operation.path.format(**named), encoded=True), {})
+        sealed = seal(self._merchant.private_key, encode_payload(self._merchant.public_key, request))
+        envelope = {"data": sealed.data, "signature": sealed.signature}
+        if files:
+            return _Outgoing("POST", URL(self._base_url + operation.path), {"data": _multipart(envelope, files)})
+        url = URL(self._base_url + operation.path)
+        if operation.sending is Sending.JSON:
+            return _Outgoing("POST", url, {"json": envelope})
+        return _Outgoing("POST", url, {"data": urlencode(envelope).encode(), "headers": _FORM})
 
     async def _send(
         self,
         session: aiohttp.ClientSession,
         operation: Operation[Any, ReplyT],
-        url: str,
-        form: bytes,
+        outgoing: _Outgoing,
         limit_s: float,
     ) -> ReplyT:
         call = _Call()
@@ -167,12 +197,15 @@ class Gateway:
         try:
             if limit_s <= 0:
                 raise TimeoutError  # A kept connection could take the request before any timer runs.
-            status, body = await self._post(session, url, form, limit_s, call)
+            status, body = await self._exchange(session, operation, outgoing, limit_s, call)
             # Whoever could make EPoint repeat the key that signs would read it in the reply's message.
             reply = _read_reply(operation, status, body.replace(self._merchant.private_key.encode(), b"***"))
             self._check_page(operation.name, getattr(reply, "redirect_url", None))
             outcome, call.trace_id = "answered", reply.trace_id or call.trace_id
             return reply
+        except GatewayRefusedError:
+            outcome = "answered"
+            raise
         except GatewayUnclearError:
             outcome = "unclear"
             raise
@@ -183,17 +216,23 @@ class Gateway:
         finally:
             self._record(operation.name, outcome, call)
 
-    async def _post(
-        self, session: aiohttp.ClientSession, url: str, form: bytes, limit_s: float, call: _Call
+    async def _exchange(
+        self,
+        session: aiohttp.ClientSession,
+        operation: Operation[Any, Any],
+        outgoing: _Outgoing,
+        limit_s: float,
+        call: _Call,
     ) -> tuple[int, bytes]:
         _call_under_way.set(call)
         async with (
             asyncio.timeout(limit_s),
-            session.post(url, data=form, headers=_FORM, allow_redirects=False) as response,
+            session.request(outgoing.method, outgoing.url, allow_redirects=False, **outgoing.how) as response,
         ):
             call.trace_id = response.headers.get("X-Request-ID")
             # The body of another status is never used, so it is not waited for either.
-            body = await self._read_body(response) if response.status == 200 else b""
+            wanted = response.status == 200 or _may_refuse(operation, response.status)
+            body = await self._read_body(response) if wanted else b""
             return response.status, body
 
     async def _read_body(self, response: aiohttp.ClientResponse) -> bytes:
@@ -295,12 +334,50 @@ def _translate(operation: str, error: Exception, *, connected: bool) -> GatewayE
 def _read_reply(operation: Operation[Any, ReplyT], status: int, body: bytes) -> ReplyT:
     if 300 <= status < 400:
         raise GatewayUnclearError(operation.name, f"HTTP {status}, a redirect, which is not followed")
+    if _may_refuse(operation, status):
+        raise _refusal(operation.name, status, body)
     if status != 200:
-        raise GatewayUnclearError(operation.name, f"HTTP {status}")
+        raise GatewayUnclearError(operation.name, f"HTTP {status}", status)
     try:
         return read(body, operation.reply)
     except UnreadableError as exc:
         raise GatewayUnclearError(operation.name, "HTTP 200, but the answer is not a JSON object") from exc
+
+
+# What says that a request was not carried out. 408, 409 and 425 say that something else may be under way.
+_REFUSALS = frozenset({400, 401, 403, 404, 422, 429})
+
+
+def _may_refuse(operation: Operation[Any, Any], status: int) -> bool:
+    return operation.refuses_by_status and status in _REFUSALS
+
+
+def _refusal(operation: str, status: int, body: bytes) -> GatewayError:
+    """Return what a refusing status means; what is not EPoint's own JSON came from something in between."""
+    try:
+        reply = read(body, Reply)
+    except UnreadableError:
+        return GatewayUnclearError(operation, f"HTTP {status}, and the answer is not a JSON object")
+    if reply.status is None and reply.message is None:
+        return GatewayUnclearError(operation, f"HTTP {status}, and the answer says nothing")
+    return GatewayRefusedError(operation, status, reply.message)
+
+
+def _multipart(envelope: dict[str, str], files: Sequence[Upload]) -> aiohttp.FormData:
+    form = aiohttp.FormData(default_to_multipart=True)
+    for name, value in envelope.items():
+        form.add_field(name, value)
+    for file in files:
+        form.add_field(file.name, file.content, content_type=file.content_type, filename=file.file_name)
+    return form
+
+
+class _Outgoing(msgspec.Struct, frozen=True):
+    """One request as it goes out; `how` is what the HTTP client is told of its body."""
+
+    method: str
+    url: URL
+    how: dict[str, Any]
 
 
 class _Call:

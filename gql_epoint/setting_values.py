@@ -186,6 +186,16 @@ def parse_url(text: str) -> str | None:
     return text or None
 
 
+def parse_public_url(text: str) -> str | None:
+    """Read the address of this service; its secrets travel in it, so plain http is for this machine only."""
+    url = _split(text)
+    if text and (url is None or url.query or url.fragment):
+        raise ValueError("must be an https address such as https://pay.shop.example")
+    if url is not None and url.scheme == "http" and not is_loopback(url.hostname or ""):
+        raise ValueError("must start with https, or the addresses that EPoint calls could be read on their way")
+    return text.rstrip("/") or None
+
+
 def parse_gateway_url(text: str) -> str:
     """Read the address of EPoint; plain http is for this machine only."""
     url = _split(text)

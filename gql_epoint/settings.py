@@ -34,6 +34,7 @@ from gql_epoint.setting_values import (
     parse_path,
     parse_private_key,
     parse_public_key,
+    parse_public_url,
     parse_text,
     parse_token,
     parse_url,
@@ -82,6 +83,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     callback_bytes_max: int
     return_hosts: frozenset[str]
     page_hosts: frozenset[str]
+    public_url: str | None
     trusted_proxies: tuple[Network, ...]
     key_requests_per_minute: int
     token_requests_per_minute: int
@@ -398,6 +400,14 @@ SETTINGS: tuple[Setting, ...] = (
         parse=parse_hosts,
         default="",
         help="Hosts besides EPoint's own on which its payment pages may be; customers are sent to no other.",
+    ),
+    Setting(
+        name="GQL_EPOINT_PUBLIC_URL",
+        field="public_url",
+        parse=parse_public_url,
+        default="",
+        help="Where EPoint reaches this service, such as https://pay.shop.example, to tell of transfers to "
+        "businesses; unset, this service asks by itself.",
     ),
     Setting(
         name="GQL_EPOINT_TRUSTED_PROXIES",

@@ -9,6 +9,8 @@ from typing import Any
 
 import msgspec
 
+from gql_epoint.ledger.business_transfer import BusinessTransfer
+from gql_epoint.ledger.invoice import Invoice, InvoiceStatus
 from gql_epoint.ledger.transaction import (
     CallbackRecord,
     Disposition,
@@ -34,6 +36,8 @@ class Ledger(msgspec.Struct, frozen=True, kw_only=True):
     refunds: Sequence[Refund]
     cards: Sequence[SavedCard]
     callbacks: Sequence[CallbackRecord]
+    transfers: Sequence[BusinessTransfer]
+    invoices: Sequence[Invoice]
     streams: dict[str, Sequence[Event]]
     feed: Sequence[Event]
 
@@ -42,12 +46,17 @@ async def read_ledger(reader: Reader) -> Ledger:
     """Read everything."""
     transactions = await reader.transactions(EVERYTHING, TransactionFilter(), by_update=False)
     cards = await reader.saved_cards(EVERYTHING)
+    transfers = await reader.business_transfers(EVERYTHING)
+    invoices = await reader.invoices(EVERYTHING)
+    rows = (*transactions, *cards, *transfers, *invoices)
     return Ledger(
         transactions=transactions,
         refunds=[refund for row in transactions for refund in await reader.refunds(row.id, EVERYTHING)],
         cards=cards,
         callbacks=await reader.callbacks(EVERYTHING, None),
-        streams={row.id: await reader.stream_events(row.id, EVERYTHING) for row in (*transactions, *cards)},
+        transfers=transfers,
+        invoices=invoices,
+        streams={row.id: await reader.stream_events(row.id, EVERYTHING) for row in rows},
         feed=await reader.feed(0, 1_000_000),
     )
 
@@ -71,7 +80,9 @@ def check_invariants(ledger: Ledger) -> None:
             order = (row.order_id, row.operation == "PAYOUT")
             assert order not in holders, f"{order} is held by {holders[order]} and {row.id}"
             holders[order] = row.id
-    for row in (*ledger.transactions, *ledger.cards):
+    orders = [row.order_id for row in ledger.transfers if row.holds_order]
+    assert len(set(orders)) == len(orders), "an order has two transfers that are live or done"
+    for row in (*ledger.transactions, *ledger.cards, *ledger.transfers, *ledger.invoices):
         sequences = [event.sequence for event in ledger.streams[row.id]]
         assert sequences == list(range(1, row.version + 1)), (row, sequences)
     positions = [event.position for event in ledger.feed]
@@ -103,6 +114,8 @@ def check_against_gateway(ledger: Ledger, books: dict[str, Any], merchant: str) 
             f"EPoint has a payment that we have not: {row}"
         )
     _check_callbacks(ledger, books, set(theirs))
+    _check_transfers(ledger, books, merchant)
+    _check_invoices(ledger, books, merchant)
 
 
 def _check_transaction(ours: Transaction, theirs: dict[str, Any] | None, ledger: Ledger) -> None:
@@ -122,6 +135,30 @@ def _check_transaction(ours: Transaction, theirs: dict[str, Any] | None, ledger:
         if refund.transaction_id == ours.id and refund.status is RefundStatus.INDETERMINATE
     ]
     assert ours.refunded_amount <= at_epoint <= ours.refunded_amount + sum(unclear, Decimal(0)), (ours, theirs)
+
+
+def _check_transfers(ledger: Ledger, books: dict[str, Any], merchant: str) -> None:
+    """EPoint has no transfer that we have not, and none was sent under two names."""
+    ours = {row.gateway_order_id: row for row in ledger.transfers}
+    for theirs in books["transfers"]:
+        if theirs["merchant"] != merchant:
+            continue
+        row = ours[theirs["order_id"]]
+        assert Decimal(theirs["amount"]) == row.amount
+        if row.status.is_final:
+            assert row.status == theirs["state"], (row, theirs)
+
+
+def _check_invoices(ledger: Ledger, books: dict[str, Any], merchant: str) -> None:
+    """Each invoice of ours is at EPoint once at most, and what is paid there is paid here where we are sure."""
+    ours = {row.reference: row for row in ledger.invoices}
+    theirs = [row for row in books["invoices"] if row["merchant"] == merchant]
+    references = [row["merchant_order_id"] for row in theirs]
+    assert len(set(references)) == len(references), "an invoice was made twice"
+    for row in theirs:
+        known = ours[row["merchant_order_id"]]
+        assert known.status is InvoiceStatus.INDETERMINATE or known.gateway_id == str(row["id"])
+        assert known.status is not InvoiceStatus.PAID or row["state"] == "paid"
 
 
 def _check_callbacks(ledger: Ledger, books: dict[str, Any], of_merchant: set[str]) -> None:

@@ -61,7 +61,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     """How one operation is run through GraphQL; `events` are the states of its history in order."""
 
     mutation: str
-    field: str
+    field: str  # a field that is no transaction has a journey of its own: see OWN_JOURNEYS
     input: Callable[[World], Awaitable[Input]]
     events: tuple[str, ...]
     customer_acts: bool = False
@@ -76,6 +76,11 @@ FIELDS = {
     " ... on TokenPayAction { paymentId } } failure { category bankCode message retryable }"
     " savedCard { id status } card { mask } gateway { transactionId } metadata",
     "savedCard": "id version status usableForPayout details { mask } nextAction { ... on RedirectAction { url } }",
+    "businessTransfer": "id version status isFinal needsReview orderId amount { amount currency } description"
+    " payee { name tin iban bankCode } failure { category message retryable }"
+    " gateway { status orderId bulkId lastConfirmedAt }",
+    "invoice": "id version status isFinal needsReview orderId amount { amount currency } periodFrom periodTo name"
+    " description phone email failure { category message retryable } gateway { status invoiceId orderId }",
     "refund": "id status amount { amount } reason failure { category } transaction { id version status orderId }",
 }
 MUTATION = "mutation ($input: %sInput!) { %s(input: $input) { replayed errors { code message path } %s { %s } } }"
@@ -88,11 +93,15 @@ WATCH_CARD = (
     "subscription ($id: ID!) { savedCardUpdated(by: {id: $id}) { kind savedCard { " + FIELDS["savedCard"] + " } } }"
 )
 
+IBAN = "AZ21 NABZ 0000 0000 1370 1000 1944"  # the example of the IBAN registry
 AMOUNT = {"amount": "12.34", "currency": "AZN"}
 SPLIT = {"user": "i000000002", "amount": "2.30"}
 _REDIRECT = ("NEW", "REQUIRES_ACTION", "SUCCESS")
 _CHARGE = ("NEW", "SUCCESS")
 _TOKEN = ("NEW", "REQUIRES_ACTION", "NEW", "SUCCESS")
+_INVOICE = ("NEW", "WAITING_FOR_PAYMENT")
+# The smallest image that is one.
+PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 
 
 async def _order(world: World, **more: Any) -> Input:
@@ -119,6 +128,61 @@ async def _split(world: World) -> Input:
 
 async def _split_charge(world: World) -> Input:
     return await _order(world, split=SPLIT, card={"id": await world.saved_card()})
+
+
+async def _business_transfer(world: World) -> Input:
+    return transfer(world.order_id, world.key("main"))
+
+
+def transfer(order_id: str, key: str) -> Input:
+    """The input of a transfer to a business."""
+    return {
+        "idempotencyKey": key,
+        "orderId": order_id,
+        "amount": {"amount": "250.00"},
+        "description": "Invoice 17",
+        "payee": {"name": "Çay MMC", "tin": "1234567891", "iban": IBAN, "bankCode": "505141"},
+    }
+
+
+def terms(**changes: Any) -> Input:
+    """What is billed by an invoice."""
+    return {
+        "amount": {"amount": "99.90"},
+        "periodFrom": "2026-01-01",
+        "periodTo": "2026-01-31",
+        "name": "Aydan",
+        "description": "Çay, January",
+        "phone": "+994 50 123-45-67",
+        "email": "aydan@example.az",
+    } | changes
+
+
+def invoice(order_id: str, key: str, **changes: Any) -> Input:
+    """The input of an invoice."""
+    return {"idempotencyKey": key, "orderId": order_id, "terms": terms(**changes)}
+
+
+async def _invoice(world: World) -> Input:
+    return invoice(world.order_id, world.key("main"), images=[PNG])
+
+
+async def _made_invoice(world: World) -> str:
+    made = await world.run("createInvoice", "invoice", invoice(world.order_id, world.key("made")))
+    return str(made["id"])
+
+
+async def _invoice_update(world: World) -> Input:
+    changed = terms(amount={"amount": "100.10"}, description="Çay, February")
+    return {"idempotencyKey": world.key("main"), "invoiceId": await _made_invoice(world), "terms": changed}
+
+
+async def _invoice_sms(world: World) -> Input:
+    return {"idempotencyKey": world.key("main"), "invoiceId": await _made_invoice(world)}
+
+
+async def _invoice_email(world: World) -> Input:
+    return await _invoice_sms(world) | {"email": "other@example.az"}
 
 
 async def _save_card(world: World) -> Input:
@@ -197,11 +261,32 @@ CASES = {
     "split_token_payment": Case(
         mutation="splitTokenPayment", field="transaction", input=_split, events=_REDIRECT, customer_acts=True
     ),
+    "business_transfer": Case(
+        mutation="transferToBusiness",
+        field="businessTransfer",
+        input=_business_transfer,
+        events=("PENDING", "PROCESSING", "SUCCESS"),
+    ),
+    "create_invoice": Case(mutation="createInvoice", field="invoice", input=_invoice, events=_INVOICE),
+    "update_invoice": Case(
+        mutation="updateInvoice", field="invoice", input=_invoice_update, events=(*_INVOICE, "WAITING_FOR_PAYMENT")
+    ),
+    "send_invoice_sms": Case(mutation="sendInvoiceBySms", field="invoice", input=_invoice_sms, events=_INVOICE),
+    "send_invoice_email": Case(
+        mutation="sendInvoiceByEmail", field="invoice", input=_invoice_email, events=_INVOICE
+    ),
 }
+# Fields whose objects are no transactions; their journeys are in the files that are named here.
+OWN_JOURNEYS = {"businessTransfer": "test_business_transfers.py", "invoice": "test_invoices.py"}
 
 # Questions have no input object of their own; test_journeys.py runs each of them by name.
 LOOKUPS = {
     "get_status": "refreshTransaction",
     "card_status": "savedCard",
     "apple_session": "applePaySession",
+    "business_transfer_status": "refreshBusinessTransfer",
+    "view_invoice": "refreshInvoice",
+    "list_invoices": "gatewayInvoices",
+    "heartbeat": "gateway",
+    "heartbeat_versioned": "gateway",
 }

@@ -18,6 +18,7 @@ import pytest
 from gql_epoint.epoint.bank_codes import FailureCategory
 from gql_epoint.errors import StoreUnavailableError
 from gql_epoint.ledger import ids
+from gql_epoint.ledger.business_transfer import BusinessTransfer, TransferStatus
 from gql_epoint.ledger.checkout import (
     Checkout,
     CheckoutAttempt,
@@ -26,6 +27,7 @@ from gql_epoint.ledger.checkout import (
     ClientToken,
     PaymentMethodType,
 )
+from gql_epoint.ledger.invoice import Invoice, InvoiceStatus
 from gql_epoint.ledger.transaction import (
     CallbackRecord,
     Disposition,
@@ -107,6 +109,42 @@ def a_card(**changes: Any) -> SavedCard:
         "updated_at": START,
     }
     return SavedCard(**(values | changes))
+
+
+def a_transfer(**changes: Any) -> BusinessTransfer:
+    """Return a transfer to a business with only what it must have, of an order of its own."""
+    transfer_id = an_id("bt")
+    values: dict[str, Any] = {
+        "id": transfer_id,
+        "status": TransferStatus.PENDING,
+        "version": 1,
+        "order_id": transfer_id,
+        "gateway_order_id": transfer_id,
+        "amount": Decimal("10.00"),
+        "currency": "AZN",
+        "created_at": START,
+        "updated_at": START,
+    }
+    return BusinessTransfer(**(values | changes))
+
+
+def an_invoice(**changes: Any) -> Invoice:
+    """Return an invoice with only what it must have, of an order of its own."""
+    invoice_id = an_id("inv")
+    values: dict[str, Any] = {
+        "id": invoice_id,
+        "status": InvoiceStatus.NEW,
+        "version": 1,
+        "order_id": invoice_id,
+        "reference": invoice_id,
+        "amount": Decimal("10.00"),
+        "currency": "AZN",
+        "period_from": "2026-01-01",
+        "period_to": "2026-01-31",
+        "created_at": START,
+        "updated_at": START,
+    }
+    return Invoice(**(values | changes))
 
 
 def a_callback(**changes: Any) -> CallbackRecord:
@@ -288,6 +326,61 @@ FULL_CHECKOUT = a_checkout(
     metadata='{"a":"\\u0000"}',
     canceled_at=LATER,
 )
+FULL_TRANSFER = a_transfer(
+    status=TransferStatus.FAILED,
+    version=4,
+    order_id="B-1",
+    gateway_order_id="B-1-2",
+    amount=Decimal("40000.00"),
+    updated_at=LATER,
+    holds_order=False,
+    iban="AZ21NABZ00000000137010001944",
+    payee_name="Çay MMC",
+    payee_tin="1234567891",
+    bank_code="505141",
+    bank_name="Bank",
+    email="cay@example.az",
+    address="Bakı",
+    description="Təsvir",
+    additional_info="Əlavə",
+    disputed=True,
+    failure=FAILURE,
+    gateway_status="FAILED",
+    gateway_bulk_id="12345678",
+    gateway_trace_id="t1",
+    last_confirmed_at=LATER,
+    webhook_digest="digest",
+    webhook_at=LATER,
+    call_deadline=LATER,
+    ask_at=LATER,
+    asks=3,
+)
+FULL_INVOICE = an_invoice(
+    status=InvoiceStatus.FAILED,
+    version=3,
+    order_id="Sifariş № 1",
+    amount=Decimal("9999999.99"),
+    updated_at=LATER,
+    display=False,
+    save_as_template=True,
+    installment=True,
+    name="Ə. Əliyev",
+    description="Təsvir",
+    phone="+994501234567",
+    email="a@example.az",
+    tin="1234567891",
+    contract_number="17",
+    pending_amount=Decimal("0.01"),
+    disputed=True,
+    failure=FAILURE,
+    gateway_id="1001",
+    gateway_status="paid",
+    gateway_trace_id="t1",
+    last_confirmed_at=LATER,
+    call_deadline=LATER,
+    ask_at=LATER,
+    asks=3,
+)
 _MINIMAL_TRANSACTION = a_transaction()
 _MINIMAL_CHECKOUT = a_checkout()
 
@@ -302,6 +395,8 @@ INSERT: dict[type, Callable[[Unit, Row], Awaitable[None]]] = {
     IdempotencyRecord: lambda unit, row: unit.insert_idempotency(row),
     Checkout: lambda unit, row: unit.insert_checkout(row),
     ClientToken: lambda unit, row: unit.insert_client_token(row),
+    BusinessTransfer: lambda unit, row: unit.insert_business_transfer(row),
+    Invoice: lambda unit, row: unit.insert_invoice(row),
 }
 SAVE: dict[type, Callable[[Unit, Row], Awaitable[None]]] = {
     Transaction: lambda unit, row: unit.save_transaction(row),
@@ -309,6 +404,8 @@ SAVE: dict[type, Callable[[Unit, Row], Awaitable[None]]] = {
     SavedCard: lambda unit, row: unit.save_saved_card(row),
     CallbackRecord: lambda unit, row: unit.save_callback(row),
     Checkout: lambda unit, row: unit.save_checkout(row),
+    BusinessTransfer: lambda unit, row: unit.save_business_transfer(row),
+    Invoice: lambda unit, row: unit.save_invoice(row),
 }
 READ: dict[type, Callable[[Reader, Row], Awaitable[Row]]] = {
     Transaction: lambda reader, row: reader.transaction(row.id),
@@ -319,6 +416,8 @@ READ: dict[type, Callable[[Reader, Row], Awaitable[Row]]] = {
     IdempotencyRecord: lambda reader, row: reader.idempotency(row.owner, row.mutation, row.key),
     Checkout: lambda reader, row: reader.checkout(row.id),
     ClientToken: lambda reader, row: reader.client_token(row.digest),
+    BusinessTransfer: lambda reader, row: reader.business_transfer(row.id),
+    Invoice: lambda reader, row: reader.invoice(row.id),
 }
 
 
@@ -364,9 +463,9 @@ class StoreContract:
         disputed = a_transaction(status=Status.REQUIRES_REVIEW)
         refund = a_refund(lost.id, status=RefundStatus.INDETERMINATE, call_deadline=early)
         card = a_card(ask_at=early)
-        await insert(
-            store, lost, disputed, a_transaction(), refund, card, a_callback(disposition=Disposition.UNMATCHED)
-        )
+        transfer = a_transfer(status=TransferStatus.INDETERMINATE, ask_at=late, call_deadline=late)
+        unmatched = a_callback(disposition=Disposition.UNMATCHED)
+        await insert(store, lost, disputed, a_transaction(), refund, card, unmatched, transfer)
 
         counted = Backlog(
             indeterminate_transactions=1,
@@ -375,6 +474,7 @@ class StoreContract:
             unmatched_callbacks=1,
             oldest_ask_at=early,
             oldest_deadline=early,
+            indeterminate_transfers=1,
         )
         assert await store.read(lambda reader: reader.backlog()) == counted
         assert nothing == Backlog(
@@ -414,6 +514,10 @@ class StoreContract:
             (FULL_CHECKOUT,),
             (_MINIMAL_CHECKOUT,),
             (_MINIMAL_CHECKOUT, a_token(_MINIMAL_CHECKOUT.id)),
+            (FULL_TRANSFER,),
+            (a_transfer(),),
+            (FULL_INVOICE,),
+            (an_invoice(),),
         ],
         ids=lambda rows: type(rows[-1]).__name__,
     )
@@ -437,6 +541,10 @@ class StoreContract:
             (a_callback(id=FULL_CALLBACK.id), FULL_CALLBACK),
             (a_checkout(id=FULL_CHECKOUT.id), FULL_CHECKOUT),
             (FULL_CHECKOUT, a_checkout(id=FULL_CHECKOUT.id)),
+            (a_transfer(id=FULL_TRANSFER.id), FULL_TRANSFER),
+            (FULL_TRANSFER, a_transfer(id=FULL_TRANSFER.id)),
+            (an_invoice(id=FULL_INVOICE.id), FULL_INVOICE),
+            (FULL_INVOICE, an_invoice(id=FULL_INVOICE.id)),
         ],
         ids=[
             "transaction",
@@ -446,6 +554,10 @@ class StoreContract:
             "callback",
             "checkout",
             "checkout emptied",
+            "transfer",
+            "transfer emptied",
+            "invoice",
+            "invoice emptied",
         ],
     )
     async def test_saving_replaces_every_field(self, store: Store, before: Row, after: Row) -> None:
@@ -454,6 +566,60 @@ class StoreContract:
         await store.write(lambda unit: SAVE[type(after)](unit, after))
 
         assert await read(store, after) == after
+
+    async def test_invoices_are_found_claimed_and_listed(self, store: Store) -> None:
+        """The latest one of an order, EPoint's id exactly, newest first; what is claimed is nobody else's."""
+        first = an_invoice(order_id="I", gateway_id="1001", ask_at=START)
+        second = an_invoice(order_id="I", call_deadline=START)
+        await insert(store, first, second)
+        lease = timedelta(minutes=1)
+
+        assert await store.read(lambda reader: reader.invoice_by_order("I")) == second
+        assert await store.read(lambda reader: reader.invoice_by_gateway_id("1001")) == first
+        assert list(await store.read(lambda reader: reader.invoices(Page(limit=2)))) == [second, first]
+        before = Page(limit=1, before=first.id, backwards=True)
+        assert list(await store.read(lambda reader: reader.invoices(before))) == [second]
+        claims = [await store.write(lambda unit: unit.claim_invoices_to_ask(10, lease)) for _ in range(2)]
+        assert [[row.id for row in claim] for claim in claims] == [[first.id], []]
+        assert [row.id for row in await store.write(lambda unit: unit.overdue_invoices(10))] == [second.id]
+
+    async def test_transfers_are_found_by_each_of_their_names(self, store: Store) -> None:
+        """By the order the one that holds it, whenever it was made; by EPoint's order id and webhook exactly."""
+        done = a_transfer(order_id="B", gateway_order_id="B", webhook_digest="one")
+        failed = a_transfer(order_id="B", gateway_order_id="B-2", holds_order=False)
+        await insert(store, done, failed)
+
+        assert await store.read(lambda reader: reader.business_transfer_by_order("B")) == done
+        assert await store.read(lambda reader: reader.business_transfer_by_gateway_order("B-2")) == failed
+        assert await store.read(lambda reader: reader.business_transfer_by_webhook("one")) == done
+        newest = await store.read(lambda reader: reader.business_transfers(Page(limit=2)))
+        assert list(newest) == [failed, done]
+        before = Page(limit=1, before=done.id, backwards=True)
+        assert list(await store.read(lambda reader: reader.business_transfers(before))) == [failed]
+
+    async def test_one_order_has_one_transfer_that_holds_it(self, store: Store) -> None:
+        """Whatever a use case believed: the index has the last word."""
+        await insert(store, a_transfer(order_id="B"))
+        for row in (a_transfer(order_id="B"), a_transfer(gateway_order_id="B", holds_order=False)):
+            twin = msgspec.structs.replace(row, id=an_id("bt"), order_id="C")
+            if not row.holds_order:
+                await insert(store, row)
+            with pytest.raises(Exception, match=r"(?i)unique"):
+                await insert(store, row if row.holds_order else twin)
+
+    async def test_due_transfers_are_claimed_once(self, store: Store) -> None:
+        """What is claimed is nobody else's until the lease is over."""
+        due = a_transfer(ask_at=START)
+        later = a_transfer(ask_at=datetime.now(UTC) + timedelta(days=1))
+        overdue = a_transfer(call_deadline=START)
+        await insert(store, due, later, overdue)
+        lease = timedelta(minutes=1)
+        claims = [await store.write(lambda unit: unit.claim_business_transfers_to_ask(10, lease)) for _ in range(2)]
+
+        assert [[row.id for row in claim] for claim in claims] == [[due.id], []]
+        assert [row.id for row in await store.write(lambda unit: unit.overdue_business_transfers(10))] == [
+            overdue.id
+        ]
 
     async def test_refund_is_saved(self, store: Store) -> None:
         """A refund keeps its transaction and changes the rest."""
@@ -475,9 +641,14 @@ class StoreContract:
                 await reader.order_holder("A-1", payout=False),
                 await reader.saved_card_by_card_id("ce1"),
                 await reader.registration_by_card_id("ce1"),
+                await reader.business_transfer_by_order("A-1"),
+                await reader.business_transfer_by_gateway_order("A-1"),
+                await reader.business_transfer_by_webhook("digest"),
+                await reader.invoice_by_order("A-1"),
+                await reader.invoice_by_gateway_id("1001"),
             ]
 
-        assert await store.read(others) == [None] * 6
+        assert await store.read(others) == [None] * 11
 
     async def test_time_is_aware_and_passes(self, store: Store) -> None:
         """Every unit has the database's time, in UTC."""
@@ -1068,6 +1239,10 @@ class StoreContract:
             lambda due: [owner := a_transaction(), a_refund(owner.id, call_deadline=due)],
             lambda due: [a_card(ask_at=due)],
             lambda due: [a_card(call_deadline=due)],
+            lambda due: [a_transfer(ask_at=due)],
+            lambda due: [a_transfer(call_deadline=due)],
+            lambda due: [an_invoice(ask_at=due)],
+            lambda due: [an_invoice(call_deadline=due)],
         ],
     )
     async def test_lag_is_how_long_the_oldest_work_has_waited(

@@ -46,6 +46,11 @@ WITH_CARD = f'input: {{{INPUT}, {CARD}, orderId: "A", amount: {{amount: "1.00"}}
 SPLIT_CARD = SPLIT.replace("input: {", f"input: {{{CARD}, ")
 REFUND = f'input: {{{INPUT}, transaction: {{id: "tr_1"}}}}'
 TOKEN = f'input: {{{INPUT}, transactionId: "tr_1", token: "t"}}'
+TRANSFER = (
+    f'input: {{{INPUT}, orderId: "A", amount: {{amount: "1.00"}}, description: "A", '
+    'payee: {name: "A", tin: "1", iban: "A", bankCode: "1"}}'
+)
+TERMS = 'terms: {amount: {amount: "1.00"}, periodFrom: "2026-01-01", periodTo: "2026-01-31"}'
 RESOLVE = f'{INPUT}, resolution: FAILED, note: "none"'
 
 ROOTS: dict[str, tuple[str, Scope | None]] = {
@@ -87,6 +92,52 @@ ROOTS: dict[str, tuple[str, Scope | None]] = {
     "Mutation.resolveRefund": (
         f'mutation {{ resolveRefund(input: {{{RESOLVE}, refundId: "re_1"}}) {{ replayed }} }}',
         Scope.LEDGER_RESOLVE,
+    ),
+    "Query.invoice": ('{ invoice(by: {id: "inv_1"}) { id } }', Scope.PAYMENTS_READ),
+    "Query.invoices": ("{ invoices { pageInfo { endCursor } } }", Scope.PAYMENTS_READ),
+    "Query.gatewayInvoices": ("{ gatewayInvoices { status } }", Scope.PAYMENTS_READ),
+    "Mutation.createInvoice": (
+        f'mutation {{ createInvoice(input: {{{INPUT}, orderId: "A", {TERMS}}}) {{ replayed }} }}',
+        Scope.PAYMENTS_WRITE,
+    ),
+    "Mutation.updateInvoice": (
+        f'mutation {{ updateInvoice(input: {{{INPUT}, invoiceId: "inv_1", {TERMS}}}) {{ replayed }} }}',
+        Scope.PAYMENTS_WRITE,
+    ),
+    "Mutation.sendInvoiceBySms": (
+        f'mutation {{ sendInvoiceBySms(input: {{{INPUT}, invoiceId: "inv_1"}}) {{ replayed }} }}',
+        Scope.PAYMENTS_WRITE,
+    ),
+    "Mutation.sendInvoiceByEmail": (
+        f'mutation {{ sendInvoiceByEmail(input: {{{INPUT}, invoiceId: "inv_1"}}) {{ replayed }} }}',
+        Scope.PAYMENTS_WRITE,
+    ),
+    "Mutation.refreshInvoice": (
+        'mutation { refreshInvoice(by: {id: "inv_1"}) { replayed } }',
+        Scope.PAYMENTS_WRITE,
+    ),
+    "Subscription.invoiceUpdated": (
+        'subscription { invoiceUpdated(by: {id: "inv_1"}) { kind } }',
+        Scope.PAYMENTS_READ,
+    ),
+    "Query.gateway": ("{ gateway { reachable } }", Scope.PAYMENTS_READ),
+    "Query.businessTransfer": ('{ businessTransfer(by: {id: "bt_1"}) { id } }', Scope.PAYMENTS_READ),
+    "Query.businessTransfers": ("{ businessTransfers { pageInfo { endCursor } } }", Scope.PAYMENTS_READ),
+    "Mutation.transferToBusiness": (
+        f"mutation {{ transferToBusiness({TRANSFER}) {{ replayed }} }}",
+        Scope.PAYOUTS_WRITE,
+    ),
+    "Mutation.refreshBusinessTransfer": (
+        'mutation { refreshBusinessTransfer(by: {id: "bt_1"}) { replayed } }',
+        Scope.PAYOUTS_WRITE,
+    ),
+    "Mutation.resolveBusinessTransfer": (
+        f'mutation {{ resolveBusinessTransfer(input: {{{RESOLVE}, businessTransferId: "bt_1"}}) {{ replayed }} }}',
+        Scope.LEDGER_RESOLVE,
+    ),
+    "Subscription.businessTransferUpdated": (
+        'subscription { businessTransferUpdated(by: {id: "bt_1"}) { kind } }',
+        Scope.PAYMENTS_READ,
     ),
     "Mutation.createCheckout": (
         f"mutation {{ createCheckout({PAY}) {{ replayed }} }}",
@@ -378,6 +429,13 @@ MONEY = {name.removeprefix("Mutation.") for name in DOCUMENTS if name.startswith
     "refreshTransaction",
     "resolveTransaction",
     "resolveRefund",
+    "refreshBusinessTransfer",
+    "resolveBusinessTransfer",
+    "createInvoice",
+    "updateInvoice",
+    "sendInvoiceBySms",
+    "sendInvoiceByEmail",
+    "refreshInvoice",
     "createCheckout",
     "createClientToken",
     "cancelCheckout",

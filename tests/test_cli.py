@@ -202,7 +202,8 @@ async def test_erasing_works_beside_a_running_service(start_service: Any, tmp_pa
         await pay(client, new_order())
 
     assert erased.stdout.startswith(
-        "Erased personal data of 0 transactions, 0 refunds, 0 saved cards and 0 callbacks"
+        "Erased personal data of 0 transactions, 0 refunds, 0 saved cards, 0 callbacks, "
+        "0 transfers to businesses and 0 invoices"
     )
     assert dry.stdout.startswith("Would erase personal data of 0 transactions")
 

@@ -43,6 +43,16 @@ PATHS = {
     "apple_pay": "/api/1/token/apple/pay",
     "google_pay": "/api/1/token/google/pay",
     "split_token_payment": "/api/1/token/split-payment",
+    "business_transfer": "/api/1/b2b/payment",
+    "create_invoice": "/api/1/invoices/create",
+    "update_invoice": "/api/1/invoices/update",
+    "view_invoice": "/api/1/invoices/view",
+    "list_invoices": "/api/1/invoices/list",
+    "send_invoice_sms": "/api/1/invoices/send-sms",
+    "send_invoice_email": "/api/1/invoices/send-email",
+    "heartbeat": "/api/heartbeat",
+    "heartbeat_versioned": "/api/1/heartbeat",
+    "business_transfer_status": "/api/1/b2b/payment/{order_id}",
 }
 
 each_operation = pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS)
@@ -82,7 +92,17 @@ def test_what_can_be_repeated_has_no_callback(operation: Operation[Any, Any]) ->
     assert (operation.kind is Kind.LOOKUP) is operation.repeatable
     assert (operation.kind is Kind.REDIRECT) is (operation.has_callback or operation.callback_disputed)
     assert operation.callback_disputed is (operation.name in {"widget", "token_payment", "split_token_payment"})
-    assert operation.repeatable is (operation.name in {"get_status", "card_status", "apple_session"})
+    questions = {
+        "apple_session",
+        "view_invoice",
+        "list_invoices",
+        "get_status",
+        "card_status",
+        "business_transfer_status",
+        "heartbeat",
+        "heartbeat_versioned",
+    }
+    assert operation.repeatable is (operation.name in questions)
 
 
 class _DocumentedPayment(Request, frozen=True, kw_only=True):

@@ -32,6 +32,7 @@ from gql_epoint.simulator.server import RunningSimulator, running
 from gql_epoint.simulator.settings import CallbackPlan, Merchant, OrderPlan, SimulatorSettings
 from gql_epoint.store import open_store
 from tests.audit import Ledger, check_against_gateway, check_invariants, read_ledger
+from tests.cases import invoice, transfer
 from tests.nodes import Node
 from tests.postgres import new_database
 from tests.service import Client
@@ -61,6 +62,21 @@ RESOLVE = f"""mutation ($input: ResolveTransactionInput!) {{
     replayed errors {{ code }} object: transaction {{ {TRANSACTION} }} }} }}"""
 REFRESH = f"""mutation ($by: TransactionBy!) {{
   answer: refreshTransaction(by: $by) {{ replayed errors {{ code }} object: transaction {{ {TRANSACTION} }} }} }}"""
+TRANSFER = """mutation ($input: TransferToBusinessInput!) { answer: transferToBusiness(input: $input) {
+  replayed errors { code } object: businessTransfer { id status version } } }"""
+REFRESH_TRANSFER = """mutation ($by: BusinessTransferBy!) { answer: refreshBusinessTransfer(by: $by) {
+  replayed errors { code } object: businessTransfer { id status version } } }"""
+RESOLVE_TRANSFER = """mutation ($input: ResolveBusinessTransferInput!) {
+  answer: resolveBusinessTransfer(input: $input) {
+    replayed errors { code } object: businessTransfer { id status version } } }"""
+FIND_TRANSFER = "query ($by: BusinessTransferBy!) { businessTransfer(by: $by) { status } }"
+INVOICE = """mutation ($input: CreateInvoiceInput!) {
+  answer: createInvoice(input: $input) { replayed errors { code } object: invoice { id status version } } }"""
+SEND = """mutation ($input: SendInvoiceBySmsInput!) {
+  answer: sendInvoiceBySms(input: $input) { replayed errors { code } object: invoice { id status version } } }"""
+REFRESH_INVOICE = """mutation ($by: InvoiceBy!) {
+  answer: refreshInvoice(by: $by) { replayed errors { code } object: invoice { id status version } } }"""
+FIND_INVOICE = "query ($by: InvoiceBy!) { invoice(by: $by) { status } }"
 FIND = f"query ($by: TransactionBy!) {{ transaction(by: $by) {{ {TRANSACTION} }} }}"
 
 
@@ -86,6 +102,7 @@ class Run:
             "EPOINT_PRIVATE_KEY": self.merchant.private_key,
         }
         self.node = Node(folder / f"{number}.log", settings)
+        self.node.environ["GQL_EPOINT_PUBLIC_URL"] = self.node.url
         self.client = Client(self.node.url)
 
     async def start_armed(self) -> None:
@@ -131,6 +148,33 @@ class Run:
                     await asyncio.sleep(0.2)
         except TimeoutError:
             raise AssertionError(f"{self.point}: {expected} expected, found {found}") from None
+
+    async def until_transfer(self, expected: str) -> None:
+        """Wait until the transfer of the order has this status."""
+        async with asyncio.timeout(PATIENCE_S):
+            while True:
+                found = await self.client.data(FIND_TRANSFER, by={"orderId": self.order})
+                if found["businessTransfer"]["status"] == expected:
+                    return
+                await asyncio.sleep(0.2)
+
+    async def until_invoice(self, expected: str) -> None:
+        """Wait until the invoice of the order has this status."""
+        async with asyncio.timeout(PATIENCE_S):
+            while True:
+                found = await self.client.data(FIND_INVOICE, by={"orderId": self.order})
+                if found["invoice"]["status"] == expected:
+                    return
+                await asyncio.sleep(0.2)
+
+    def invoices_at_epoint(self) -> list[Any]:
+        """Return the invoices that EPoint has of the order."""
+        ours = self.merchant.public_key
+        return [row for row in self.simulator.state.books.invoices if row.merchant == ours]
+
+    def transfers_at_epoint(self) -> list[Any]:
+        """Return the transfers that EPoint has of the order."""
+        return [row for row in self.simulator.state.books.transfers if row.order_id == self.order]
 
     def payment(self, **more: object) -> dict[str, Any]:
         """Return the input of a payment."""
@@ -371,6 +415,103 @@ async def resolved(run: Run) -> None:
     assert (answer["object"]["status"], answer["object"]["version"]) == ("FAILED", 3)
 
 
+async def transferring(run: Run) -> None:
+    """A transfer to a business is cut off and repeated: EPoint gets it once, or never and a person looks."""
+    await run.start_armed()
+    order = transfer(run.order, f"key-of-{run.order}-0000")
+    await run.dies(run.ask(TRANSFER, input=order))
+    answer = await run.insist(TRANSFER, input=order)
+    sent = run.transfers_at_epoint()
+    await run.until_transfer("SUCCESS" if sent else "INDETERMINATE")
+
+    assert answer["replayed"] is (run.point != "transfer.recording")
+    assert len(sent) == (run.point not in ("transfer.recorded", "transfer.calling"))
+
+
+async def transfer_followed(run: Run) -> None:
+    """The sweep, or whoever takes the webhook, is cut off; EPoint is asked again."""
+    await run.start_armed()
+    await run.ask(TRANSFER, input=transfer(run.order, f"key-of-{run.order}-0000"))
+    await run.dies()
+    await run.until_transfer("SUCCESS")
+
+
+async def transfer_refreshed(run: Run) -> None:
+    """A caller asks for the truth about a transfer and gets no answer; it asks again."""
+    await run.start_armed()
+    await run.ask(TRANSFER, input=transfer(run.order, f"key-of-{run.order}-0000"))
+    await run.dies(run.ask(REFRESH_TRANSFER, by={"orderId": run.order}))
+    await run.ask(REFRESH_TRANSFER, by={"orderId": run.order})
+    await run.until_transfer("SUCCESS")
+
+
+async def transfer_resolved(run: Run) -> None:
+    """A person's decision about a transfer is repeated with its key and decides once."""
+    run.plan(reply="reset_before")
+    await run.start_armed()
+    unknown = (await run.ask(TRANSFER, input=transfer(run.order, f"key-of-{run.order}-0000")))["object"]
+    assert unknown["status"] == "INDETERMINATE"
+    decision = {
+        "idempotencyKey": f"key-of-deciding-{run.order}",
+        "businessTransferId": unknown["id"],
+        "resolution": "FAILED",
+        "note": "EPoint has never heard of it.",
+    }
+    await run.dies(run.ask(RESOLVE_TRANSFER, input=decision))
+    answer = await run.insist(RESOLVE_TRANSFER, input=decision)
+
+    assert (answer["object"]["status"], answer["object"]["version"]) == ("FAILED", 3)
+
+
+async def invoicing(run: Run) -> None:
+    """An invoice is cut off and repeated: EPoint makes it once, or never and it stays unknown."""
+    await run.start_armed()
+    order = invoice(run.order, f"key-of-{run.order}-0000")
+    await run.dies(run.ask(INVOICE, input=order))
+    answer = await run.insist(INVOICE, input=order)
+    sent = run.invoices_at_epoint()
+    await run.until_invoice("WAITING_FOR_PAYMENT" if sent else "INDETERMINATE")
+
+    assert answer["replayed"] is (run.point != "invoice.recording")
+    assert len(sent) == (run.point != "invoice.recorded")
+
+
+async def invoice_refreshed(run: Run) -> None:
+    """A caller asks whether an invoice is paid and gets no answer; it asks again."""
+    await run.start_armed()
+    made = (await run.ask(INVOICE, input=invoice(run.order, f"key-of-{run.order}-0000")))["object"]
+    for row in run.invoices_at_epoint():
+        row.state = "paid"
+    await run.dies(run.ask(REFRESH_INVOICE, by={"id": made["id"]}))
+    await run.ask(REFRESH_INVOICE, by={"id": made["id"]})
+    await run.until_invoice("PAID")
+
+
+async def invoice_lost(run: Run) -> None:
+    """The answer is lost, and whoever finds the invoice in EPoint's list is cut off; it is found again."""
+    email = f"{run.order}@example.az"
+    run.simulator.state.set_plan(email, OrderPlan(reply="drop", reply_to=("create_invoice",)))
+    await run.start_armed()
+    order = invoice(run.order, f"key-of-{run.order}-0000", email=email)
+    assert (await run.ask(INVOICE, input=order))["object"]["status"] == "INDETERMINATE"
+    await run.dies()
+    await run.until_invoice("WAITING_FOR_PAYMENT")
+
+
+async def invoice_sent(run: Run) -> None:
+    """The sending is cut off and repeated with its key: the customer gets it once at most."""
+    await run.start_armed()
+    made = (await run.ask(INVOICE, input=invoice(run.order, f"key-of-{run.order}-0000")))["object"]
+    sending = {"idempotencyKey": f"key-of-sending-{run.order}", "invoiceId": made["id"]}
+    await run.dies(run.ask(SEND, input=sending))
+    answer = await run.insist(SEND, input=sending)
+    (at_epoint,) = run.invoices_at_epoint()
+    sent = [one for one in run.simulator.state.books.sent if one.invoice == at_epoint.id]
+
+    assert answer["replayed"] is (run.point != "invoice.changing")
+    assert len(sent) == (run.point != "invoice.intended")
+
+
 TABLE: list[tuple[str, Callable[[Run], Awaitable[None]]]] = [
     ("pay.recording", charging),
     ("pay.recorded", charging),
@@ -415,6 +556,28 @@ TABLE: list[tuple[str, Callable[[Run], Awaitable[None]]]] = [
     ("adoption.recorded", adopted),
     ("card_adoption.asked", card_adopted),
     ("card_adoption.recorded", card_adopted),
+    ("transfer.recording", transferring),
+    ("transfer.recorded", transferring),
+    ("transfer.calling", transferring),
+    ("transfer.answered", transferring),
+    ("transfer.answering", transferring),
+    ("transfer.settled", transferring),
+    ("transfer.asked", transfer_followed),
+    ("transfer.applied", transfer_followed),
+    ("transfer.hinted", transfer_followed),
+    ("transfer.refreshed", transfer_refreshed),
+    ("transfer.resolving", transfer_resolved),
+    ("invoice.recording", invoicing),
+    ("invoice.recorded", invoicing),
+    ("invoice.answered", invoicing),
+    ("invoice.settled", invoicing),
+    ("invoice.refreshed", invoice_refreshed),
+    ("invoice.changing", invoice_sent),
+    ("invoice.intended", invoice_sent),
+    ("invoice.told", invoice_sent),
+    ("invoice.changed", invoice_sent),
+    ("invoice.asked", invoice_lost),
+    ("invoice.applied", invoice_lost),
     ("resolution.recording", resolved),
     ("resolution.recorded", resolved),
 ]

@@ -14,11 +14,24 @@ import pytest
 from gql_epoint.cashier.retention import BATCH, Retention
 from gql_epoint.epoint.callback import Callback
 from gql_epoint.ledger import ids
+from gql_epoint.ledger.business_transfer import TransferStatus
+from gql_epoint.ledger.invoice import InvoiceStatus
 from gql_epoint.ledger.transaction import Disposition, RefundStatus, SavedCardStatus, Status
 from gql_epoint.store import open_store
 from gql_epoint.store.protocol import Store
 from tests.postgres import new_database
-from tests.store_contract import a_callback, a_card, a_checkout, a_refund, a_transaction, an_event, insert, read
+from tests.store_contract import (
+    a_callback,
+    a_card,
+    a_checkout,
+    a_refund,
+    a_transaction,
+    a_transfer,
+    an_event,
+    an_invoice,
+    insert,
+    read,
+)
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 OLD = NOW - timedelta(days=40)
@@ -119,6 +132,42 @@ async def test_checkout_of_an_erased_payment_is_erased_too(
 
     bare = msgspec.structs.replace(checkout, description=None, metadata=None)
     assert await read(store, checkout) == (bare if erased else checkout)
+
+
+async def test_payees_of_decided_transfers_are_erased(store: Store) -> None:
+    """Who was paid goes, that something was paid stays; what is not decided has to be compared with the payee."""
+    payee = {"iban": "AZ21NABZ00000000137010001944", "payee_name": "Aydan MMC", "payee_tin": "1234567892"}
+    payee |= {"email": "a@b.example", "address": "Aydan", "description": "Aydan", "additional_info": "Aydan"}
+    payee |= {"bank_code": "505141", "bank_name": "Aydan"}
+    over = a_transfer(**made("bt", OLD, 1) | payee, status=TransferStatus.SUCCESS)
+    unclear = a_transfer(**made("bt", OLD, 2) | payee, status=TransferStatus.INDETERMINATE)
+    young = a_transfer(**made("bt", NOW, 3) | payee, status=TransferStatus.FAILED)
+    await insert(store, over, unclear, young)
+
+    assert (await Retention(store, dry_run=True).erase(MONTH)).business_transfers == 1
+    assert await read(store, over) == over
+    assert (await Retention(store, dry_run=False).erase(MONTH)).business_transfers == 1
+    assert await read(store, over) == msgspec.structs.replace(over, **dict.fromkeys(payee))
+    assert [await read(store, row) for row in (unclear, young)] == [unclear, young]
+    assert (await Retention(store, dry_run=False).erase(MONTH)).business_transfers == 0
+
+
+async def test_customers_of_old_invoices_are_erased(store: Store) -> None:
+    """Where EPoint is not asked any more: the amount, the order and the outcome stay."""
+    who = {"name": "Aydan", "description": "Aydan", "phone": "+994501234567", "email": "a@b.example"}
+    who |= {"tin": "1234567892", "contract_number": "Aydan"}
+    paid = an_invoice(**made("inv", OLD, 1) | who, status=InvoiceStatus.PAID)
+    forgotten = an_invoice(**made("inv", OLD, 2) | who, status=InvoiceStatus.WAITING_FOR_PAYMENT)
+    waiting = an_invoice(**made("inv", OLD, 3) | who, status=InvoiceStatus.WAITING_FOR_PAYMENT, ask_at=NOW)
+    young = an_invoice(**made("inv", NOW, 4) | who, status=InvoiceStatus.PAID)
+    await insert(store, paid, forgotten, waiting, young)
+
+    assert (await Retention(store, dry_run=True).erase(MONTH)).invoices == 2
+    assert (await Retention(store, dry_run=False).erase(MONTH)).invoices == 2
+    for row in (paid, forgotten):
+        assert await read(store, row) == msgspec.structs.replace(row, **dict.fromkeys(who))
+    assert [await read(store, row) for row in (waiting, young)] == [waiting, young]
+    assert (await Retention(store, dry_run=False).erase(MONTH)).invoices == 0
 
 
 async def test_a_second_pass_and_a_dry_run_change_nothing(store: Store) -> None:

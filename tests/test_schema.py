@@ -28,8 +28,11 @@ from gql_epoint import errors
 from gql_epoint.epoint.bank_codes import FailureCategory
 from gql_epoint.ledger import checkout
 from gql_epoint.ledger import transaction as ledger
-from gql_epoint.schema import build_schema, enums, schema_text
+from gql_epoint.ledger.business_transfer import BusinessTransfer, TransferStatus
+from gql_epoint.ledger.invoice import InvoiceStatus
+from gql_epoint.schema import build_schema, enums, invoice_types, schema_text
 from gql_epoint.schema.access import READ, Scope
+from gql_epoint.schema.business_transfer_types import BusinessTransferStatus
 from gql_epoint.schema.canonical import input_hash
 from gql_epoint.schema.connections import BY_ID, Cursors, load, read_page
 from gql_epoint.schema.errors import ErrorCode, to_user_error
@@ -101,6 +104,15 @@ MUTATIONS |= {
 SUBSCRIPTIONS |= {"simulatorUpdated"}
 
 
+BUSINESS_TRANSFERS = {
+    *("Query.invoice", "Query.invoices", "Query.gatewayInvoices", "Subscription.invoiceUpdated"),
+    *("Mutation.createInvoice", "Mutation.updateInvoice", "Mutation.refreshInvoice"),
+    *("Mutation.sendInvoiceBySms", "Mutation.sendInvoiceByEmail"),
+    *("Query.gateway", "Query.businessTransfer", "Query.businessTransfers", "Subscription.businessTransferUpdated"),
+    *("Mutation.transferToBusiness", "Mutation.refreshBusinessTransfer", "Mutation.resolveBusinessTransfer"),
+}
+
+
 def roots(schema: GraphQLSchema) -> Iterator[tuple[str, Any]]:
     """Yield each root field by its full name."""
     for root in (schema.query_type, schema.mutation_type, schema.subscription_type):
@@ -143,7 +155,7 @@ def test_everything_is_described() -> None:
 
 def test_the_roots_are_those_of_the_contract() -> None:
     """Nothing is missing, and nothing has slipped in."""
-    expected = (
+    expected = BUSINESS_TRANSFERS | (
         {f"Query.{name}" for name in QUERIES}
         | {f"Mutation.{name}" for name in MUTATIONS}
         | {f"Subscription.{name}" for name in SUBSCRIPTIONS}
@@ -191,6 +203,8 @@ def test_nothing_is_a_float() -> None:
         (enums.PaymentMethodType, checkout.PaymentMethodType),
         (enums.ClientOperation, checkout.ClientOperation),
         (ErrorCode, errors.ErrorCode),
+        (BusinessTransferStatus, TransferStatus),
+        (invoice_types.InvoiceStatus, InvoiceStatus),
     ],
 )
 def test_enums_cover_what_the_ledger_can_say(ours: type[Enum], theirs: type[Enum]) -> None:
@@ -206,6 +220,17 @@ def test_currencies_are_those_of_the_ledger() -> None:
 def test_every_refusal_has_its_error() -> None:
     """Each subclass of RefusedError has a row in the table, so none is masked as unexpected."""
     transaction = a_transaction()
+    transfer = BusinessTransfer(
+        id="bt_1",
+        status=TransferStatus.PENDING,
+        version=1,
+        order_id="A",
+        gateway_order_id="A",
+        amount=Decimal(1),
+        currency="AZN",
+        created_at=NOW,
+        updated_at=NOW,
+    )
     code = errors.ErrorCode.ORDER_IN_PROGRESS
     refusals = [
         errors.RefusedError(errors.ErrorCode.NOT_FOUND, "There is none.", ("by",)),
@@ -214,6 +239,7 @@ def test_every_refusal_has_its_error() -> None:
         errors.TooManyAttemptsError(1500),
         errors.OrderConflictError(code, "Wait.", transaction),
         errors.ExceedsRefundableError(Decimal("1.5"), "AZN"),
+        errors.TransferConflictError(transfer, is_done=False),
     ]
 
     assert {type(refusal) for refusal in refusals} == {errors.RefusedError, *errors.RefusedError.__subclasses__()}

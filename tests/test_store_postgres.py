@@ -106,7 +106,8 @@ class TestPostgres(StoreContract):
             await connection.execute(
                 "DELETE FROM refunds; DELETE FROM transactions; DELETE FROM saved_cards; DELETE FROM callbacks;"
                 "DELETE FROM events; DELETE FROM idempotency; DELETE FROM client_tokens; DELETE FROM checkouts;"
-                "DELETE FROM checkout_attempts"
+                "DELETE FROM checkout_attempts;"
+                "DELETE FROM business_transfers; DELETE FROM invoices"
             )
             await connection.close()
             yield store

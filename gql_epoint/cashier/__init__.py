@@ -7,12 +7,16 @@ answer, and commit; and whoever finds a deadline past without an answer records 
 
 from __future__ import annotations
 
+from gql_epoint.cashier.business_transfers import BusinessTransferDesk
 from gql_epoint.cashier.callbacks import CallbackDesk
 from gql_epoint.cashier.cards import CardDesk
 from gql_epoint.cashier.checkouts import CheckoutDesk
 from gql_epoint.cashier.desk import Books
+from gql_epoint.cashier.invoice_changes import InvoiceChanges
+from gql_epoint.cashier.invoices import InvoiceDesk
 from gql_epoint.cashier.lookup import Lookup
 from gql_epoint.cashier.payments import PaymentDesk
+from gql_epoint.cashier.pulse import Pulse
 from gql_epoint.cashier.reconciler import Reconciler
 from gql_epoint.cashier.refunds import RefundDesk
 from gql_epoint.cashier.resolutions import ResolutionDesk
@@ -33,5 +37,9 @@ class Cashier:
         self.refunds = RefundDesk(books, self.lookup)
         self.resolutions = ResolutionDesk(books)
         self.callbacks = CallbackDesk(books)
+        self.business_transfers = BusinessTransferDesk(books)
+        self.invoices = InvoiceDesk(books)
+        self.invoice_changes = InvoiceChanges(books)
+        self.pulse = Pulse(books)
         self.watching = Watching(books)
         self.reconciler = Reconciler(books)

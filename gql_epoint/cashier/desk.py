@@ -52,6 +52,7 @@ class Books:
     A call to EPoint is cut off after `call_limit_s`; its answer is taken for lost after `deadline_s`, by the
     database's clock. The difference is the time there is to record an answer. `poll_s` is how long a lost
     wake-up may delay a subscriber. `on_held_up` is told of each confirmation that is refused for its address.
+    `public_url` is where EPoint reaches this service, without a slash at the end.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Books:
         poll_s: float = 5.0,
         attempt_limits: AttemptLimits | None = None,
         on_held_up: Callable[[], None] = lambda: None,
+        public_url: str | None = None,
     ) -> None:
         assert call_limit_s < deadline_s
         self.store = store
@@ -87,6 +89,7 @@ class Books:
         self.poll_s = poll_s
         self.attempt_limits = attempt_limits or AttemptLimits()
         self.on_held_up = on_held_up
+        self.public_url = public_url
         self.something_to_ask = asyncio.Event()
         self._under_way: set[asyncio.Task[Any]] = set()
         store.on_commit(live.wake)

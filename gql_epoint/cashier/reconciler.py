@@ -14,10 +14,12 @@ import msgspec
 from gql_epoint import correlation
 from gql_epoint.cashier.cards import settle_lost_card, tell_card
 from gql_epoint.cashier.desk import Books, by_reconciler, record, tell
+from gql_epoint.cashier.invoices import ask_invoice, settle_lost_invoice
 from gql_epoint.cashier.lookup import status_request
 from gql_epoint.cashier.payments import settle_lost
 from gql_epoint.cashier.refunds import settle_lost_refund
 from gql_epoint.cashier.tidying import INTERVAL_S, Tidier
+from gql_epoint.cashier.transfer_news import ask_transfer, settle_lost_transfer
 from gql_epoint.epoint.operations import CARD_STATUS, GET_STATUS, CardStatusReply, CardStatusRequest, StatusReply
 from gql_epoint.errors import GatewayError, StoreUnavailableError
 from gql_epoint.ledger.cards import CARD_STATUS_WORDS, CardNews, after_card_ask, waited_too_long
@@ -102,7 +104,15 @@ class Reconciler:
                 lambda unit: unit.claim_transactions_to_ask(BATCH, self._lease), self._ask
             )
             cards = await self._ask_batch(lambda unit: unit.claim_cards_to_ask(BATCH, self._lease), self._ask_card)
-            more = transactions + cards > 0
+            transfers = await self._ask_batch(
+                lambda unit: unit.claim_business_transfers_to_ask(BATCH, self._lease),
+                lambda transfer: ask_transfer(self._books, transfer, self._ask_limit_s),
+            )
+            invoices = await self._ask_batch(
+                lambda unit: unit.claim_invoices_to_ask(BATCH, self._lease),
+                lambda invoice: ask_invoice(self._books, invoice, self._ask_limit_s),
+            )
+            more = transactions + cards + transfers + invoices > 0
 
     async def settle_overdue(self) -> None:
         """Record as lost every answer whose deadline passed, whichever process waited for it."""
@@ -117,7 +127,13 @@ class Reconciler:
             cards = await unit.overdue_cards(BATCH)
             for card in cards:
                 await settle_lost_card(unit, card)
-            settled = len(transactions) + len(refunds) + len(cards)
+            transfers = await unit.overdue_business_transfers(BATCH)
+            for transfer in transfers:
+                await settle_lost_transfer(unit, transfer)
+            invoices = await unit.overdue_invoices(BATCH)
+            for invoice in invoices:
+                await settle_lost_invoice(unit, invoice)
+            settled = sum(map(len, (transactions, refunds, cards, transfers, invoices)))
             if settled:
                 reached("sweep.settling")
             return settled

@@ -1,9 +1,9 @@
 """Erase personal data that is no longer needed, and keep the books.
 
 What goes: card masks and holder names, descriptions, metadata, reasons of refunds, and the same in the bodies of
-callbacks and in the checkouts that transactions came from. What stays: ids, orders, amounts, statuses, times,
-references of EPoint and the bank, and every event. So sums, refunds, deduplication and idempotency work as before.
-Nothing here changes a version or makes an event.
+callbacks and in the checkouts that transactions came from; payees of transfers, customers of invoices. What stays:
+ids, orders, amounts, statuses, times, references of EPoint and the bank, and every event. So sums, refunds,
+deduplication and idempotency work as before. Nothing here changes a version or makes an event.
 
 What is short-lived is not its business: client tokens and addresses of attempts go by themselves, see tidying.py.
 
@@ -20,6 +20,8 @@ import msgspec
 
 from gql_epoint.epoint.callback import Callback
 from gql_epoint.ledger import ids
+from gql_epoint.ledger.business_transfer import BusinessTransfer
+from gql_epoint.ledger.invoice import Invoice
 from gql_epoint.ledger.transaction import (
     CallbackRecord,
     Disposition,
@@ -35,6 +37,11 @@ BATCH = 100
 
 _FINAL = TransactionFilter(status_in=tuple(status for status in Status if status.is_final))
 _DONE_WITH = frozenset({SavedCardStatus.REJECTED, SavedCardStatus.EXPIRED})
+_OF_A_PAYEE = (
+    *("iban", "payee_name", "payee_tin", "bank_code", "bank_name", "email", "address"),
+    *("description", "additional_info"),
+)
+_OF_A_CUSTOMER = ("name", "description", "phone", "email", "tin", "contract_number")
 _decoder = msgspec.json.Decoder(Callback)
 _encoder = msgspec.json.Encoder()
 
@@ -47,6 +54,8 @@ class Erased(msgspec.Struct, frozen=True, kw_only=True):
     refunds: int = 0
     saved_cards: int = 0
     callbacks: int = 0
+    business_transfers: int = 0
+    invoices: int = 0
 
 
 Work = Callable[["_Eraser", Sequence[str]], Awaitable[tuple[int, int]]]
@@ -65,8 +74,15 @@ class Retention:
         transactions, refunds = await self._transactions(before)
         saved_cards = await self._saved_cards(before)
         callbacks = await self._callbacks(before)
+        business_transfers = await self._business_transfers(before)
         return Erased(
-            before=before, transactions=transactions, refunds=refunds, saved_cards=saved_cards, callbacks=callbacks
+            before=before,
+            transactions=transactions,
+            refunds=refunds,
+            saved_cards=saved_cards,
+            callbacks=callbacks,
+            business_transfers=business_transfers,
+            invoices=await self._invoices(before),
         )
 
     async def _transactions(self, before: datetime) -> tuple[int, int]:
@@ -98,6 +114,26 @@ class Retention:
         while found := await self._store.read(_callbacks(page)):
             names = [record.id for record in found]
             erased += (await self._batch(_Eraser.callbacks, names, before))[0]
+            page = msgspec.structs.replace(page, after=found[-1].id)
+        return erased
+
+    async def _business_transfers(self, before: datetime) -> int:
+        """Youngest first, from those that were made just before then."""
+        erased = 0
+        page = Page(limit=BATCH, after=_first_id(ids.BUSINESS_TRANSFER, before))
+        while found := await self._store.read(_transfers(page)):
+            names = [transfer.id for transfer in found]
+            erased += (await self._batch(_Eraser.business_transfers, names, before))[0]
+            page = msgspec.structs.replace(page, after=found[-1].id)
+        return erased
+
+    async def _invoices(self, before: datetime) -> int:
+        """Youngest first, from those that were made just before then."""
+        erased = 0
+        page = Page(limit=BATCH, after=_first_id(ids.INVOICE, before))
+        while found := await self._store.read(_invoices(page)):
+            names = [invoice.id for invoice in found]
+            erased += (await self._batch(_Eraser.invoices, names, before))[0]
             page = msgspec.structs.replace(page, after=found[-1].id)
         return erased
 
@@ -181,6 +217,34 @@ class _Eraser:
                 await self._unit.save_callback(bare)
         return erased, 0
 
+    async def business_transfers(self, names: Sequence[str]) -> tuple[int, int]:
+        """Erase who was paid and for what, where that is decided; the order, the amount and the outcome stay."""
+        erased = 0
+        for name in names:
+            transfer = await self._reader.business_transfer(name)
+            if transfer is None or not transfer.status.is_final or transfer.updated_at >= self._before:
+                continue
+            bare = msgspec.structs.replace(transfer, **dict.fromkeys(_OF_A_PAYEE))
+            if bare != transfer:
+                erased += 1
+                if self._unit is not None:
+                    await self._unit.save_business_transfer(bare)
+        return erased, 0
+
+    async def invoices(self, names: Sequence[str]) -> tuple[int, int]:
+        """Erase who was billed and for what, where EPoint is not asked about it any more."""
+        erased = 0
+        for name in names:
+            invoice = await self._reader.invoice(name)
+            if invoice is None or not _is_left_alone(invoice) or invoice.updated_at >= self._before:
+                continue
+            bare = msgspec.structs.replace(invoice, **dict.fromkeys(_OF_A_CUSTOMER))
+            if bare != invoice:
+                erased += 1
+                if self._unit is not None:
+                    await self._unit.save_invoice(bare)
+        return erased, 0
+
     async def _current(self, callback_id: str) -> CallbackRecord | None:
         """Read a callback; one that is unmatched in the place where whoever matches it would be alone as well."""
         record = await self._reader.callback(callback_id)
@@ -227,6 +291,18 @@ def _oldest_transactions(page: Page) -> Callable[[Reader], Awaitable[Sequence[Tr
 
 def _cards(page: Page) -> Callable[[Reader], Awaitable[Sequence[SavedCard]]]:
     return lambda reader: reader.saved_cards(page)
+
+
+def _transfers(page: Page) -> Callable[[Reader], Awaitable[Sequence[BusinessTransfer]]]:
+    return lambda reader: reader.business_transfers(page)
+
+
+def _invoices(page: Page) -> Callable[[Reader], Awaitable[Sequence[Invoice]]]:
+    return lambda reader: reader.invoices(page)
+
+
+def _is_left_alone(invoice: Invoice) -> bool:
+    return invoice.status.is_final or (invoice.ask_at is None and invoice.call_deadline is None)
 
 
 def _callbacks(page: Page) -> Callable[[Reader], Awaitable[Sequence[CallbackRecord]]]:

@@ -120,6 +120,11 @@ def checked_refund(order: RefundOrder) -> RefundOrder:
     return msgspec.structs.replace(order, amount=amount)
 
 
+def check_text(value: str | None, length_max: int, *path: str) -> None:
+    """Refuse a text that is too long or holds control characters other than ends of lines."""
+    _text(value, length_max, ".".join(path), _CONTROL_BUT_LINES)
+
+
 def check_note(note: str) -> None:
     """Refuse a decision without a reason."""
     if not note.strip():

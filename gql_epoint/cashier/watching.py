@@ -8,17 +8,21 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from functools import partial
 from typing import Any, TypeVar
 
+from gql_epoint.cashier.business_transfers import BusinessTransferBy, find_transfer
 from gql_epoint.cashier.checkouts import read_state
 from gql_epoint.cashier.commands import CardBy, TransactionBy
 from gql_epoint.cashier.desk import Books
+from gql_epoint.cashier.invoices import InvoiceBy, find_invoice
 from gql_epoint.cashier.lookup import find_saved_card, find_transaction
 from gql_epoint.errors import ErrorCode, RefusedError
+from gql_epoint.ledger.business_transfer import BusinessTransfer
 from gql_epoint.ledger.checkout import CheckoutState
+from gql_epoint.ledger.invoice import Invoice
 from gql_epoint.ledger.transaction import Event, SavedCard, SavedCardStatus, Transaction
 from gql_epoint.live import FEED
 from gql_epoint.store.protocol import Reader
 
-WatchedT = TypeVar("WatchedT", Transaction, SavedCard)
+WatchedT = TypeVar("WatchedT", Transaction, SavedCard, BusinessTransfer, Invoice)
 
 FEED_BATCH = 100
 
@@ -59,6 +63,30 @@ class Watching:
             lambda card: card.status is not SavedCardStatus.PENDING,
             after_version,
             "There is no such saved card.",
+        )
+
+    def business_transfer(
+        self, by: BusinessTransferBy, after_version: int | None = None
+    ) -> AsyncGenerator[tuple[bool, BusinessTransfer], None]:
+        """Yield a transfer to a business in the same way; it ends at a final status."""
+        return self._watch(
+            lambda reader: find_transfer(reader, by),
+            lambda reader, name: reader.business_transfer(name),
+            lambda transfer: transfer.status.is_final,
+            after_version,
+            "There is no such transfer.",
+        )
+
+    def invoice(
+        self, by: InvoiceBy, after_version: int | None = None
+    ) -> AsyncGenerator[tuple[bool, Invoice], None]:
+        """Yield an invoice in the same way; it ends at a final status."""
+        return self._watch(
+            lambda reader: find_invoice(reader, by),
+            lambda reader, name: reader.invoice(name),
+            lambda invoice: invoice.status.is_final,
+            after_version,
+            "There is no such invoice.",
         )
 
     async def checkout(self, checkout_id: str) -> AsyncIterator[tuple[bool, CheckoutState]]:

@@ -104,7 +104,11 @@ async def _sandbox(settings: Settings, listener: socket.socket, shop_listener: s
         if simulator_url is None:
             complain("the simulator did not start; its port is chosen with `gql-epoint sandbox --simulator-port`.")
             return await child.wait() or 1
-        settings = msgspec.structs.replace(settings_for_shop(settings, shop_url), gateway_url=simulator_url)
+        settings = msgspec.structs.replace(
+            settings_for_shop(settings, shop_url),
+            gateway_url=simulator_url,
+            public_url=settings.public_url or url,
+        )
         serving = asyncio.create_task(
             server.serve(settings, listener, announce=lambda url: say(_welcome(url, simulator_url, shop_url)))
         )

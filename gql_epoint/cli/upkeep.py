@@ -47,7 +47,8 @@ def erase(options: argparse.Namespace, environ: dict[str, str]) -> int:
     verb = "Would erase" if options.dry_run else "Erased"
     say(
         f"{verb} personal data of {erased.transactions} transactions, {erased.refunds} refunds, "
-        f"{erased.saved_cards} saved cards and {erased.callbacks} callbacks "
+        f"{erased.saved_cards} saved cards, {erased.callbacks} callbacks, "
+        f"{erased.business_transfers} transfers to businesses and {erased.invoices} invoices "
         f"that last changed before {erased.before:%Y-%m-%d %H:%M} UTC."
     )
     return 0

@@ -12,6 +12,14 @@ It raises SignatureError or UnreadableError, from `gql_epoint.errors`, for anyth
 call EPoint, give a row of the operations table and its request to `gql_epoint.gateway.Gateway`.
 """
 
+from gql_epoint.epoint.b2b import (
+    BUSINESS_TRANSFER,
+    BUSINESS_TRANSFER_STATUS,
+    B2BPaymentReply,
+    B2BPaymentRequest,
+    B2BStatusReply,
+    B2BStatusRequest,
+)
 from gql_epoint.epoint.bank_codes import BANK_CODES, BankCode, FailureCategory, look_up
 from gql_epoint.epoint.callback import Callback, read_callback
 from gql_epoint.epoint.operations import (
@@ -70,6 +78,8 @@ __all__ = [
     "APPLE_PAY",
     "APPLE_SESSION",
     "BANK_CODES",
+    "BUSINESS_TRANSFER",
+    "BUSINESS_TRANSFER_STATUS",
     "CARD_STATUS",
     "GET_STATUS",
     "GOOGLE_PAY",
@@ -88,6 +98,10 @@ __all__ = [
     "WIDGET",
     "AppleSessionReply",
     "AppleSessionRequest",
+    "B2BPaymentReply",
+    "B2BPaymentRequest",
+    "B2BStatusReply",
+    "B2BStatusRequest",
     "BankCode",
     "Callback",
     "CardStatusReply",

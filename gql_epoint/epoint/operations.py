@@ -10,26 +10,26 @@ Source: EPoint's API documents v1.0.3 and 2022, and the field tables of its deve
 from __future__ import annotations
 
 from decimal import Decimal
-from enum import Enum
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 import msgspec
 
-RequestT = TypeVar("RequestT", bound="Request")
-ReplyT = TypeVar("ReplyT", bound="Reply")
-
-
-class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Fields that a caller chooses; the gateway client puts the merchant's `public_key` before them."""
-
-
-class Reply(msgspec.Struct, frozen=True, kw_only=True):
-    """What every EPoint reply may hold. `status` is EPoint's own word, an open vocabulary."""
-
-    status: str | None = None
-    message: str | None = None
-    trace_id: str | None = None
-
+from gql_epoint.epoint.b2b import BUSINESS_TRANSFER, BUSINESS_TRANSFER_STATUS
+from gql_epoint.epoint.heartbeat import HEARTBEAT, HEARTBEAT_VERSIONED
+from gql_epoint.epoint.invoices import (
+    CREATE_INVOICE,
+    LIST_INVOICES,
+    SEND_INVOICE_EMAIL,
+    SEND_INVOICE_SMS,
+    UPDATE_INVOICE,
+    VIEW_INVOICE,
+)
+from gql_epoint.epoint.wire import Kind as Kind
+from gql_epoint.epoint.wire import Operation as Operation
+from gql_epoint.epoint.wire import Reply as Reply
+from gql_epoint.epoint.wire import ReplyT as ReplyT
+from gql_epoint.epoint.wire import Request as Request
+from gql_epoint.epoint.wire import RequestT as RequestT
 
 # ---------------------------------------------------------------------------------------------------------
 # Requests. `amount` travels as a string ("30.75"), as in EPoint's own signed example. `language` is az, en or ru.
@@ -277,37 +277,6 @@ class TokenChargeReply(Reply, frozen=True, kw_only=True):
 # ---------------------------------------------------------------------------------------------------------
 
 
-class Kind(Enum):
-    """How an operation's final result arrives."""
-
-    REDIRECT = "redirect"  # the customer acts on EPoint's page; the result comes by callback
-    CHARGE = "charge"  # the reply is the result, and money has moved if it says so
-    LOOKUP = "lookup"  # a question that changes nothing
-
-
-class Operation(msgspec.Struct, Generic[RequestT, ReplyT], frozen=True, kw_only=True):
-    """One row: how an operation is called and answered. `grant` names what EPoint must grant a merchant for it."""
-
-    name: str
-    path: str
-    request: type[RequestT]
-    reply: type[ReplyT]
-    kind: Kind
-    grant: str | None = None
-    # Sources disagree whether a callback follows. One that comes is taken, and get-status is asked anyway.
-    callback_disputed: bool = False
-
-    @property
-    def has_callback(self) -> bool:
-        """Whether EPoint surely sends a signed callback with the final result."""
-        return self.kind is Kind.REDIRECT and not self.callback_disputed
-
-    @property
-    def repeatable(self) -> bool:
-        """Whether sending it twice does no harm."""
-        return self.kind is Kind.LOOKUP
-
-
 PAY = Operation(name="pay", path="/api/1/request", request=PayRequest, reply=RedirectReply, kind=Kind.REDIRECT)
 PAY_WITH_SAVED_CARD = Operation(
     name="pay_with_saved_card",
@@ -439,6 +408,16 @@ OPERATIONS: dict[str, Operation[Any, Any]] = {
         APPLE_PAY,
         GOOGLE_PAY,
         SPLIT_TOKEN_PAYMENT,
+        BUSINESS_TRANSFER,
+        BUSINESS_TRANSFER_STATUS,
+        HEARTBEAT,
+        HEARTBEAT_VERSIONED,
+        CREATE_INVOICE,
+        UPDATE_INVOICE,
+        VIEW_INVOICE,
+        LIST_INVOICES,
+        SEND_INVOICE_SMS,
+        SEND_INVOICE_EMAIL,
     )
 }
 

@@ -1,4 +1,4 @@
-"""Ids that sort by time and say what they name: `tr_0199…`, `re_…`, `card_…`, `cb_…`, `co_…`.
+"""Ids that sort by time and say what they name: `tr_0199…`, `re_…`, `card_…`, `cb_…`, `co_…`, `bt_…`, `inv_…`.
 
 The body is a version 7 UUID (RFC 9562) in hex: 48 bits of milliseconds, then random bits. Sorting by id is
 sorting by creation, so an id is also a page cursor. Time and randomness come as arguments.
@@ -13,6 +13,8 @@ REFUND = "re"
 SAVED_CARD = "card"
 CALLBACK = "cb"
 CHECKOUT = "co"
+BUSINESS_TRANSFER = "bt"
+INVOICE = "inv"
 EVENT = "ev"
 
 RANDOM_BYTES = 10

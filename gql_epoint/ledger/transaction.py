@@ -230,6 +230,8 @@ class EventKind(StrEnum):
     STATUS = "STATUS"
     REFUND = "REFUND"
     SAVED_CARD = "SAVED_CARD"
+    BUSINESS_TRANSFER = "BUSINESS_TRANSFER"
+    INVOICE = "INVOICE"
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):

@@ -23,7 +23,6 @@ from gql_epoint.schema.access import (
     Requirements,
     read_requirements,
 )
-from gql_epoint.schema.checkouts import Query, Subscription
 from gql_epoint.schema.deadlines import executor_with
 from gql_epoint.schema.errors import ERROR_TYPES
 from gql_epoint.schema.events import EVENT_TYPES
@@ -31,7 +30,7 @@ from gql_epoint.schema.guards import GuardExtension, money_fields
 from gql_epoint.schema.known import Engine, Known
 from gql_epoint.schema.limits import LIMITS, Limits, check_text, check_variables
 from gql_epoint.schema.masking import MaskingExtension, mask_result
-from gql_epoint.schema.roots import Mutation
+from gql_epoint.schema.roots import Mutation, Query, Subscription
 from gql_epoint.schema.sandbox import SandboxMutation, SandboxQuery, SandboxSubscription
 from gql_epoint.schema.scalars import SCALARS
 from gql_epoint.schema.sharing import Sharing

@@ -44,13 +44,14 @@ class Scope(Enum):
     """What a secret key may do."""
 
     PAYMENTS_WRITE = value(
-        "PAYMENTS_WRITE", description="Start payments, charge and save cards, ask EPoint for the truth."
+        "PAYMENTS_WRITE",
+        description="Start payments, charge and save cards, make invoices, ask EPoint for the truth.",
     )
     PAYMENTS_READ = value(
-        "PAYMENTS_READ", description="Read transactions, cards, callbacks and events, and watch them."
+        "PAYMENTS_READ", description="Read what is recorded here, events and callbacks included, and watch it."
     )
     REFUNDS_WRITE = value("REFUNDS_WRITE", description="Give money back to customers.")
-    PAYOUTS_WRITE = value("PAYOUTS_WRITE", description="Send the merchant's money to saved cards.")
+    PAYOUTS_WRITE = value("PAYOUTS_WRITE", description="Send the merchant's money to saved cards and to companies.")
     LEDGER_RESOLVE = value("LEDGER_RESOLVE", description="Settle by hand what the evidence leaves open.")
 
 

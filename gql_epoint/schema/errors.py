@@ -10,6 +10,8 @@ from typing import Any
 import strawberry
 
 from gql_epoint import errors
+from gql_epoint.schema.access import Scope, needs
+from gql_epoint.schema.business_transfer_types import BusinessTransfer
 from gql_epoint.schema.enums import value
 from gql_epoint.schema.types import Transaction
 from gql_epoint.schema.values import Money
@@ -123,6 +125,15 @@ class OrderConflictError(UserError):
     transaction: Transaction = strawberry.field(description="That payment, as it is now.")
 
 
+@strawberry.type(description="The order already has a transfer to a business that is live or done.")
+class BusinessTransferConflictError(UserError):
+    """The order already has a transfer."""
+
+    business_transfer: BusinessTransfer = strawberry.field(
+        description="That transfer, as it is now.", directives=[needs(Scope.PAYOUTS_WRITE)]
+    )
+
+
 @strawberry.type(description="The refund asks for more than is left.")
 class RefundExceedsRefundableError(UserError):
     """More than is left."""
@@ -136,6 +147,7 @@ ERROR_TYPES = (
     IdempotencyInProgressError,
     RateLimitedError,
     OrderConflictError,
+    BusinessTransferConflictError,
     RefundExceedsRefundableError,
 )
 
@@ -144,6 +156,10 @@ _DETAILS: dict[type[errors.RefusedError], tuple[type[UserError], Callable[[Any],
     errors.InProgressError: (IdempotencyInProgressError, lambda e: {"retry_after_ms": e.retry_after_ms}),
     errors.TooManyAttemptsError: (RateLimitedError, lambda e: {"retry_after_ms": e.retry_after_ms}),
     errors.OrderConflictError: (OrderConflictError, lambda e: {"transaction": Transaction.of(e.transaction)}),
+    errors.TransferConflictError: (
+        BusinessTransferConflictError,
+        lambda e: {"business_transfer": BusinessTransfer.of(e.transfer)},
+    ),
     errors.ExceedsRefundableError: (
         RefundExceedsRefundableError,
         lambda e: {"refundable": Money.of(e.refundable, e.currency)},

@@ -1,4 +1,4 @@
-"""The history: append-only facts about transactions, refunds and saved cards."""
+"""The history: append-only facts about transactions, refunds, saved cards, transfers and invoices."""
 
 from __future__ import annotations
 
@@ -9,9 +9,15 @@ import strawberry
 from strawberry.scalars import ID
 
 from gql_epoint.ledger import transaction as ledger
+from gql_epoint.schema.business_transfer_types import (
+    BusinessTransfer,
+    BusinessTransferStatus,
+    find_business_transfer,
+)
 from gql_epoint.schema.connections import BY_NUMBER, Cursors
 from gql_epoint.schema.context import Info
 from gql_epoint.schema.enums import EventSource, RefundStatus, SavedCardStatus, TransactionStatus
+from gql_epoint.schema.invoice_types import Invoice, InvoiceStatus, find_invoice
 from gql_epoint.schema.types import (
     Callback,
     Refund,
@@ -40,8 +46,8 @@ class Event(Node):
     record: strawberry.Private[ledger.Event]
     sequence: int = strawberry.field(
         description=(
-            "Counts 1, 2, 3 without gaps per transaction (its refunds included) or per saved card, and equals its "
-            "version after the event."
+            "Counts 1, 2, 3 without gaps per transaction (its refunds included), saved card, transfer or invoice, "
+            "and equals its version after the event."
         )
     )
     recorded_at: datetime = strawberry.field(description="When it was recorded.")
@@ -50,7 +56,9 @@ class Event(Node):
         description="The name of the secret key that caused it; null if nobody here did."
     )
 
-    @strawberry.field(description="The transaction that it happened to, as it is now; null for a saved card alone.")
+    @strawberry.field(
+        description="The transaction that it happened to, as it is now; null if it is about something else."
+    )
     async def transaction(self, info: Info) -> Transaction | None:
         """The transaction, read from the books."""
         return await find_transaction(info, self.record.transaction_id)
@@ -112,7 +120,43 @@ class SavedCardChanged(Event):
         return await find_callback(info, self.record.callback_id)
 
 
-EVENT_TYPES = (StatusChanged, RefundChanged, SavedCardChanged)
+@strawberry.type(description="The status of a transfer to a business changed, or it began to need a review.")
+class BusinessTransferChanged(Event):
+    """The status of a transfer changed."""
+
+    previous_transfer_status: BusinessTransferStatus | None = strawberry.field(
+        description="The transfer's status before; null for its first event."
+    )
+    transfer_status: BusinessTransferStatus = strawberry.field(description="The transfer's status after.")
+    note: str | None = strawberry.field(description="What the person who decided wrote, or why there is a review.")
+
+    @strawberry.field(description="The transfer, as it is now.")
+    async def business_transfer(self, info: Info) -> BusinessTransfer:
+        """The transfer, read from the books."""
+        found = await find_business_transfer(info, self.record.stream_id)
+        assert found is not None
+        return found
+
+
+@strawberry.type(description="The status of an invoice changed, or its terms did, or it began to need a review.")
+class InvoiceChanged(Event):
+    """An invoice changed."""
+
+    previous_invoice_status: InvoiceStatus | None = strawberry.field(
+        description="The invoice's status before; null for its first event."
+    )
+    invoice_status: InvoiceStatus = strawberry.field(description="The invoice's status after.")
+    note: str | None = strawberry.field(description="Why there is a review.")
+
+    @strawberry.field(description="The invoice, as it is now.")
+    async def invoice(self, info: Info) -> Invoice:
+        """The invoice, read from the books."""
+        found = await find_invoice(info, self.record.stream_id)
+        assert found is not None
+        return found
+
+
+EVENT_TYPES = (StatusChanged, RefundChanged, SavedCardChanged, BusinessTransferChanged, InvoiceChanged)
 
 
 def to_event(known: ledger.Event) -> Event:
@@ -137,6 +181,20 @@ def to_event(known: ledger.Event) -> Event:
             **common,
             previous_refund_status=RefundStatus(known.previous) if known.previous else None,
             refund_status=RefundStatus(known.current),
+            note=known.note,
+        )
+    if known.kind is ledger.EventKind.BUSINESS_TRANSFER:
+        return BusinessTransferChanged(
+            **common,
+            previous_transfer_status=BusinessTransferStatus(known.previous) if known.previous else None,
+            transfer_status=BusinessTransferStatus(known.current),
+            note=known.note,
+        )
+    if known.kind is ledger.EventKind.INVOICE:
+        return InvoiceChanged(
+            **common,
+            previous_invoice_status=InvoiceStatus(known.previous) if known.previous else None,
+            invoice_status=InvoiceStatus(known.current),
             note=known.note,
         )
     return SavedCardChanged(

@@ -16,6 +16,7 @@ from gql_epoint.epoint.operations import StatusReply
 from gql_epoint.ledger import ids
 from gql_epoint.ledger import transaction as ledger
 from gql_epoint.schema.access import ANYBODY, READ, AuthLevel, Scope
+from gql_epoint.schema.business_transfer_types import find_business_transfer
 from gql_epoint.schema.checkout_types import find_checkout
 from gql_epoint.schema.connections import (
     BY_ID,
@@ -33,6 +34,7 @@ from gql_epoint.schema.context import Info, plain_text
 from gql_epoint.schema.enums import CallbackDisposition, TransactionOrder
 from gql_epoint.schema.events import FEED, Event, to_event
 from gql_epoint.schema.inputs import SavedCardBy, TransactionBy, TransactionFilter
+from gql_epoint.schema.invoice_types import find_invoice
 from gql_epoint.schema.scalars import Json
 from gql_epoint.schema.types import (
     Callback,
@@ -213,8 +215,8 @@ class Query:
 
     @strawberry.field(
         description=(
-            "Every event of every transaction, refund and saved card, in the order in which they were committed. "
-            "The cursors are good for the subscription `events` as well."
+            "Every event of every transaction, refund, saved card, transfer and invoice, in the order in which "
+            "they were committed. The cursors are good for the subscription `events` as well."
         ),
         directives=[READ],
     )
@@ -243,6 +245,8 @@ class Query:
             ids.SAVED_CARD: find_saved_card,
             ids.CALLBACK: find_callback,
             ids.CHECKOUT: find_checkout,
+            ids.BUSINESS_TRANSFER: find_business_transfer,
+            ids.INVOICE: find_invoice,
         }.get(prefix)
         found: Node | None = await find(info, object_id) if find else None
         return found

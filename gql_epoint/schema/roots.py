@@ -5,10 +5,23 @@ from __future__ import annotations
 import strawberry
 
 from gql_epoint.schema import checkouts
+from gql_epoint.schema.business_transfers import TransferMutations, TransferQueries, TransferSubscriptions
 from gql_epoint.schema.checkouts import described
+from gql_epoint.schema.gateway_health import GatewayQueries
+from gql_epoint.schema.invoices import InvoiceMutations, InvoiceQueries, InvoiceSubscriptions
 from gql_epoint.schema.token_payments import TokenMutations
 
 
+@strawberry.type(description=described(checkouts.Query))
+class Query(checkouts.Query, TransferQueries, InvoiceQueries, GatewayQueries):
+    """What can be asked."""
+
+
 @strawberry.type(description=described(checkouts.Mutation))
-class Mutation(checkouts.Mutation, TokenMutations):
+class Mutation(checkouts.Mutation, TokenMutations, TransferMutations, InvoiceMutations):
     """What changes something."""
+
+
+@strawberry.type(description=described(checkouts.Subscription))
+class Subscription(checkouts.Subscription, TransferSubscriptions, InvoiceSubscriptions):
+    """What is sent when something changes."""

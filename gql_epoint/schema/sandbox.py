@@ -14,7 +14,7 @@ from strawberry.schema_directive import Location
 
 from gql_epoint.cashier.commands import CardBy, TransactionBy
 from gql_epoint.errors import ErrorCode, RefusedError
-from gql_epoint.schema import checkouts, roots
+from gql_epoint.schema import roots
 from gql_epoint.schema.access import READ, Scope, needs
 from gql_epoint.schema.context import Info
 from gql_epoint.schema.errors import UserError, to_user_error
@@ -68,8 +68,8 @@ ThisCallback = Annotated[
 ]
 
 
-@strawberry.type(name="Query", description=_described(checkouts.Query))
-class SandboxQuery(checkouts.Query):
+@strawberry.type(name="Query", description=_described(roots.Query))
+class SandboxQuery(roots.Query):
     """What can be asked in the sandbox."""
 
     @strawberry.field(
@@ -174,8 +174,8 @@ class SandboxMutation(roots.Mutation):
         return await _answered(info, _simulator(info).release(number, "drop"))
 
 
-@strawberry.type(name="Subscription", description=_described(checkouts.Subscription))
-class SandboxSubscription(checkouts.Subscription):
+@strawberry.type(name="Subscription", description=_described(roots.Subscription))
+class SandboxSubscription(roots.Subscription):
     """What is sent in the sandbox when something changes."""
 
     @strawberry.subscription(

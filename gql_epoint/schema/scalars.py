@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any, NewType
 
@@ -21,6 +21,7 @@ IdempotencyKey = NewType("IdempotencyKey", str)
 Json = NewType("Json", object)
 
 _DECIMAL = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,20})?")
+_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _DATE_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
 
@@ -49,6 +50,17 @@ def parse_date_time(value: Any) -> datetime:
     try:
         return datetime.fromisoformat(value.upper()).astimezone(UTC)
     except (ValueError, OverflowError):
+        raise problem from None
+
+
+def parse_date(value: Any) -> date:
+    """Return the day that a string such as 2025-01-31 names."""
+    problem = GraphQLError('A Date is a string such as "2025-01-31".')
+    if not isinstance(value, str) or not _DATE.fullmatch(value):
+        raise problem
+    try:
+        return date.fromisoformat(value)
+    except ValueError:
         raise problem from None
 
 
@@ -109,6 +121,13 @@ SCALARS: Mapping[object, ScalarDefinition] = {
         specified_by_url="https://scalars.graphql.org/andimarek/date-time",
         serialize=format_date_time,
         parse_value=parse_date_time,
+    ),
+    date: strawberry.scalar(
+        name="Date",
+        description='A day as a string, without a time or a zone: `"2025-01-31"`.',
+        specified_by_url="https://scalars.graphql.org/andimarek/local-date",
+        serialize=date.isoformat,
+        parse_value=parse_date,
     ),
     Url: strawberry.scalar(
         name="URL",

@@ -90,7 +90,7 @@ class Subscription:
         after_version: AfterVersion = None,
     ) -> AsyncGenerator[TransactionUpdate, None]:
         """Watch a transaction."""
-        place = _VersionPlace(info, after_version)
+        place = VersionPlace(info, after_version)
         async with closing(info.context.cashier.watching.transaction(by.to_name(), place.ask_after)) as stream:
             async for is_first, known in stream:
                 if place.moves_to(known.version):
@@ -111,7 +111,7 @@ class Subscription:
         after_version: AfterVersion = None,
     ) -> AsyncGenerator[SavedCardUpdate, None]:
         """Watch a saved card."""
-        place = _VersionPlace(info, after_version)
+        place = VersionPlace(info, after_version)
         async with closing(info.context.cashier.watching.saved_card(by.to_name(), place.ask_after)) as stream:
             async for is_first, known in stream:
                 if place.moves_to(known.version):
@@ -137,7 +137,7 @@ class Subscription:
                 yield EventMessage(cursor=place.event_id, event=to_event(known))
 
 
-class _VersionPlace:
+class VersionPlace:
     """Where a subscription of versions is: after an argument, or after the last one that its client has seen."""
 
     def __init__(self, info: Info, after_version: int | None) -> None:

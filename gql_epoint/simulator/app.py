@@ -21,8 +21,10 @@ from gql_epoint.simulator.control import control_routes
 from gql_epoint.simulator.courier import Courier
 from gql_epoint.simulator.endpoints import api_routes
 from gql_epoint.simulator.hosted import page_routes
+from gql_epoint.simulator.invoices import invoice_routes
 from gql_epoint.simulator.settings import SimulatorSettings
 from gql_epoint.simulator.state import State, utc_now
+from gql_epoint.simulator.transfers import TransferBank
 from gql_epoint.simulator.widget import widget_routes
 
 _WRITE_INTERVAL_S = 0.25
@@ -41,11 +43,12 @@ def create_simulator(
     books = Books(transactions_max=settings.transactions_max, cards_max=settings.cards_max, path=settings.books)
     state = State(settings, rng=rng or random.SystemRandom(), clock=clock, books=books)
     courier = Courier(state)
+    bank = TransferBank(state)
     closing = asyncio.Event()
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with courier, _kept(books):
+        async with courier, bank, _kept(books):
             yield
 
     app = Starlette(
@@ -53,7 +56,8 @@ def create_simulator(
             *api_routes(state, closing),
             *page_routes(state, courier),
             *widget_routes(state, courier),
-            *control_routes(state, courier),
+            *invoice_routes(state),
+            *control_routes(state, courier, bank),
             *view_routes(state),
             live_route(state, closing),
             *console_routes(),

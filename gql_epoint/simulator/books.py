@@ -83,9 +83,70 @@ class Card(msgspec.Struct, kw_only=True):
     silent: bool = False
 
 
+InvoiceState = Literal["waiting_for_payment", "paid", "canceled"]
+TransferState = Literal["PENDING", "PROCESSING", "SUCCESS", "FAILED"]
+
+
+class Transfer(msgspec.Struct, kw_only=True):
+    """A bank transfer to a business. EPoint knows it by the merchant's order id alone."""
+
+    order_id: str
+    merchant: str
+    at: datetime
+    amount: Decimal
+    iban: str
+    name: str
+    bulk_id: str
+    state: TransferState = "PENDING"
+    webhook_url: str | None = None
+    webhook_attempts: list[dict[str, Any]] = []
+
+
+class Image(msgspec.Struct, frozen=True, kw_only=True):
+    """An image that came with an invoice; only what it was is kept."""
+
+    name: str
+    size: int
+    sha256: str
+
+
+class Invoice(msgspec.Struct, kw_only=True):
+    """A bill that a customer can pay on its page."""
+
+    id: int
+    merchant: str
+    at: datetime
+    page: str
+    sum: Decimal
+    period_from: str
+    period_to: str
+    name: str | None = None
+    description: str | None = None
+    phone: str | None = None
+    email: str | None = None
+    inn: str | None = None
+    contract_number: str | None = None
+    merchant_order_id: str | None = None
+    images: list[Image] = []
+    state: InvoiceState = "waiting_for_payment"
+
+
+class Sent(msgspec.Struct, frozen=True, kw_only=True):
+    """An SMS or e-mail that EPoint would have sent."""
+
+    at: datetime
+    channel: str
+    to: str
+    invoice: int
+    link: str
+
+
 class _File(msgspec.Struct, kw_only=True):
     transactions: list[Transaction] = []
     cards: list[Card] = []
+    transfers: list[Transfer] = []
+    invoices: list[Invoice] = []
+    sent: list[Sent] = []
 
 
 class Books:
@@ -97,6 +158,9 @@ class Books:
         self._path = path
         self._transactions: dict[str, Transaction] = {}
         self._cards: dict[str, Card] = {}
+        self._invoices: dict[int, Invoice] = {}
+        self._sent: list[Sent] = []
+        self._transfers: dict[str, Transfer] = {}
         self._pages: dict[str, Transaction] = {}
         self._orders: dict[tuple[str, str], Transaction] = {}
         self._payments: dict[int, Transaction] = {}
@@ -160,6 +224,57 @@ class Books:
             self._orders[transaction.merchant, transaction.order_id] = transaction
         self.changed = True
 
+    @property
+    def invoices(self) -> list[Invoice]:
+        """All invoices, the oldest first."""
+        return list(self._invoices.values())
+
+    @property
+    def sent(self) -> list[Sent]:
+        """The outbox: all SMS and e-mails, the oldest first."""
+        return list(self._sent)
+
+    def invoice(self, invoice_id: int) -> Invoice | None:
+        """Find an invoice."""
+        return self._invoices.get(invoice_id)
+
+    def invoice_page(self, page: str) -> Invoice | None:
+        """Find the invoice of a page."""
+        return next((invoice for invoice in self._invoices.values() if invoice.page == page), None)
+
+    def next_invoice_id(self) -> int:
+        """Return an id that no invoice has had; the shape of EPoint's is unknown."""
+        return max(self._invoices, default=1000) + 1
+
+    def add_invoice(self, invoice: Invoice) -> None:
+        """Write down a new invoice."""
+        while len(self._invoices) >= self._transactions_max:
+            del self._invoices[next(iter(self._invoices))]
+        self._invoices[invoice.id] = invoice
+        self.changed = True
+
+    def add_sent(self, sent: Sent) -> None:
+        """Write down what would have been sent."""
+        del self._sent[: -self._transactions_max + 1]
+        self._sent.append(sent)
+        self.changed = True
+
+    @property
+    def transfers(self) -> list[Transfer]:
+        """All transfers to businesses, the oldest first."""
+        return list(self._transfers.values())
+
+    def transfer(self, order_id: str) -> Transfer | None:
+        """Find a transfer."""
+        return self._transfers.get(order_id)
+
+    def add_transfer(self, transfer: Transfer) -> None:
+        """Write down a new transfer."""
+        while len(self._transfers) >= self._transactions_max:
+            del self._transfers[next(iter(self._transfers))]
+        self._transfers[transfer.order_id] = transfer
+        self.changed = True
+
     def add_card(self, card: Card) -> None:
         """Write down a new card."""
         while len(self._cards) >= self._cards_max:
@@ -170,7 +285,15 @@ class Books:
     def encode(self) -> bytes:
         """Return the whole books as JSON and take them as written."""
         self.changed = False
-        return _encoder.encode(_File(transactions=self.transactions, cards=self.cards))
+        return _encoder.encode(
+            _File(
+                transactions=self.transactions,
+                cards=self.cards,
+                transfers=self.transfers,
+                invoices=self.invoices,
+                sent=self.sent,
+            )
+        )
 
     def write(self, body: bytes) -> None:
         """Replace the file in one step, so that a crash leaves the old one or the new one."""
@@ -193,6 +316,12 @@ class Books:
             self.add(transaction)
         for card in file.cards:
             self.add_card(card)
+        for transfer in file.transfers:
+            self.add_transfer(transfer)
+        for invoice in file.invoices:
+            self.add_invoice(invoice)
+        for sent in file.sent:
+            self.add_sent(sent)
         self.changed = False
 
     def _forget(self, transaction: Transaction) -> None:

@@ -4,7 +4,7 @@ GET    /_control/books                               transactions, cards, callba
 GET    /_control/settings                            the switches and the general plan for callbacks
 PUT    /_control/settings                            change some: {"switches": {...}, "callback": {...}}
 PUT    /_control/merchants/{public_key}              change some of result_url, success_url, error_url, granted
-PUT    /_control/orders/{key}                        replace the plan of an order id, a transaction or a card id
+PUT    /_control/orders/{key}                        replace the plan of an order, transaction, card, e-mail or call
 DELETE /_control/orders/{key}                        the normal way again
 PUT    /_control/cards/{card_id}                     change some of {"state", "code", "silent"}
 POST   /_control/callbacks/{transaction}/resend      send the callback again: {} or {"callback": {...}}
@@ -13,6 +13,9 @@ POST   /_control/deliveries/{number}/drop            let a waiting callback get 
 POST   /_control/transactions/{transaction}/refund   a refund in EPoint's cabinet: {"amount": "1.00"} or {}
 POST   /_control/transactions/{transaction}/settle   the bank answers, as if a customer had paid: {"code": "000"};
                                                      with "amount", it took another one than was ordered
+GET    /_control/outbox                              the SMS and e-mails that EPoint would have sent
+POST   /_control/invoices/{id}/settle                what a person does in the cabinet: {"state": "canceled"}
+POST   /_control/transfers/{order_id}/settle         a transfer to a business goes on: {"state": "SUCCESS"}
 
 A transaction may be named by the card that it saves or by its order as well. `callback` names what differs from
 the plan, for this callback alone. What the console reads is in console/views.py and console/live.py.
@@ -34,7 +37,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gql_epoint.simulator.bank import CARD_HOLDER
-from gql_epoint.simulator.books import Card, Transaction
+from gql_epoint.simulator.books import Card, InvoiceState, Transaction, TransferState
 from gql_epoint.simulator.console.changes import Changes
 from gql_epoint.simulator.courier import Courier
 from gql_epoint.simulator.desk import give_back
@@ -43,6 +46,7 @@ from gql_epoint.simulator.facts import CALLBACK_FIELDS
 from gql_epoint.simulator.request import DeskError
 from gql_epoint.simulator.settings import CallbackPlan, OrderPlan, changed
 from gql_epoint.simulator.state import Delivery, State
+from gql_epoint.simulator.transfers import TransferBank
 
 _encoder = msgspec.json.Encoder(decimal_format="string")
 _decoder = msgspec.json.Decoder(dict[str, Any])
@@ -88,9 +92,17 @@ class _Settling(_Sending, frozen=True, kw_only=True, forbid_unknown_fields=True)
     amount: Decimal | None = None
 
 
-def control_routes(state: State, courier: Courier) -> list[Route]:
+class _InvoiceState(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    state: InvoiceState
+
+
+class _State(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    state: TransferState
+
+
+def control_routes(state: State, courier: Courier, bank: TransferBank) -> list[Route]:
     """Return the routes listed above."""
-    control = Control(state, courier)
+    control = Control(state, courier, bank)
     table: list[tuple[str, str, Callable[[Request], Awaitable[Any]]]] = [
         ("GET", "/books", control.books),
         ("GET", "/settings", control.settings),
@@ -104,6 +116,9 @@ def control_routes(state: State, courier: Courier) -> list[Route]:
         ("POST", "/deliveries/{number:int}/drop", control.drop),
         ("POST", "/transactions/{name}/refund", control.refund),
         ("POST", "/transactions/{name}/settle", control.settle),
+        ("POST", "/transfers/{name}/settle", control.settle_transfer),
+        ("GET", "/outbox", control.outbox),
+        ("POST", "/invoices/{name:int}/settle", control.settle_invoice),
     ]
     return [
         Route(f"/_control{path}", answered(act, state.changes if method != "GET" else None), methods=[method])
@@ -114,9 +129,10 @@ def control_routes(state: State, courier: Courier) -> list[Route]:
 class Control:
     """One method per route; what it returns is the body of the answer."""
 
-    def __init__(self, state: State, courier: Courier) -> None:
+    def __init__(self, state: State, courier: Courier, bank: TransferBank) -> None:
         self._state = state
         self._courier = courier
+        self._bank = bank
 
     async def books(self, request: Request) -> Any:
         """Return everything that happened."""
@@ -124,6 +140,8 @@ class Control:
         return {
             "transactions": state.books.transactions,
             "cards": state.books.cards,
+            "transfers": state.books.transfers,
+            "invoices": state.books.invoices,
             "callbacks": list(state.deliveries),
             "requests": dict(state.requests),
         }
@@ -236,6 +254,29 @@ class Control:
         if not (1 <= plan.copies <= _COPIES_MAX and 0 <= plan.delay_s <= _DELAY_MAX_S):
             raise msgspec.ValidationError(f"at most {_COPIES_MAX} copies, and {_DELAY_MAX_S} seconds of delay")
         return plan
+
+    async def outbox(self, request: Request) -> Any:
+        """Return what would have been sent, with the links."""
+        return self._state.books.sent
+
+    async def settle_invoice(self, request: Request) -> Any:
+        """Change the state of an invoice, as a person in the cabinet or a customer elsewhere does."""
+        state = msgspec.convert(await _body(request), _InvoiceState).state
+        invoice = self._state.books.invoice(request.path_params["name"])
+        if invoice is None:
+            raise MissingError
+        invoice.state = state
+        self._state.books.changed = True
+        return invoice
+
+    async def settle_transfer(self, request: Request) -> Any:
+        """Let a transfer to a business go to another state; its webhook tells of a decision."""
+        state = msgspec.convert(await _body(request), _State).state
+        transfer = self._state.books.transfer(request.path_params["name"])
+        if transfer is None:
+            raise MissingError
+        self._bank.settle(transfer, state)
+        return transfer
 
     def _find(self, request: Request) -> Transaction:
         transaction = self._state.find(request.path_params["name"])

@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from gql_epoint.epoint.b2b import BUSINESS_TRANSFER, BUSINESS_TRANSFER_STATUS
+from gql_epoint.epoint.heartbeat import HEARTBEAT, HEARTBEAT_VERSIONED
 from gql_epoint.epoint.operations import (
     APPLE_PAY,
     APPLE_SESSION,
@@ -31,6 +33,7 @@ from gql_epoint.simulator.bank import APPROVED, message_of
 from gql_epoint.simulator.books import Card, Refund, Transaction
 from gql_epoint.simulator.facts import charge_body, status_body
 from gql_epoint.simulator.grants import check_grant
+from gql_epoint.simulator.invoices import HANDLERS as INVOICES
 from gql_epoint.simulator.request import Call, DeskError, check, text_of
 from gql_epoint.simulator.state import State
 from gql_epoint.simulator.tokens import (
@@ -41,6 +44,7 @@ from gql_epoint.simulator.tokens import (
     open_widget,
     record_of,
 )
+from gql_epoint.simulator.transfers import order_transfer, transfer_status
 
 _NEVER_REFUNDABLE = {PAYOUT.name, SAVE_CARD.name}
 
@@ -66,7 +70,7 @@ def keys_of(state: State, fields: dict[str, Any]) -> tuple[str | None, ...]:
     if known is None:
         known = record_of(state, fields)
     order_id = text_of(fields, "order_id") or (known.order_id if known else None)
-    return (order_id, name, text_of(fields, "card_id"))
+    return (order_id, name, text_of(fields, "card_id"), text_of(fields, "email"))
 
 
 def _redirect(call: Call) -> Answer:
@@ -195,6 +199,10 @@ def _card_status(call: Call) -> Answer:
     return Answer(fields={**fields, "expired_date": card.expired_date, "description": card.description})
 
 
+def _answering(handler: Callable[[Call], dict[str, Any]]) -> Callable[[Call], Answer]:
+    return lambda call: Answer(fields=handler(call))
+
+
 HANDLERS: dict[str, Callable[[Call], Answer]] = {
     PAY.name: _redirect,
     PAY_WITH_SAVED_CARD.name: _charge,
@@ -213,6 +221,11 @@ HANDLERS: dict[str, Callable[[Call], Answer]] = {
     APPLE_SESSION.name: lambda call: Answer(fields=merchant_session(call)),
     APPLE_PAY.name: _charge_token,
     GOOGLE_PAY.name: _charge_token,
+    HEARTBEAT.name: lambda _: Answer(fields={"status": "ok"}),
+    HEARTBEAT_VERSIONED.name: lambda _: Answer(fields={"status": "ok"}),
+    **{name: _answering(handler) for name, handler in INVOICES.items()},
+    BUSINESS_TRANSFER.name: lambda call: Answer(fields=order_transfer(call)),
+    BUSINESS_TRANSFER_STATUS.name: lambda call: Answer(fields=transfer_status(call)),
 }
 
 

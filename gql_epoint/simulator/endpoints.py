@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -14,10 +15,16 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from gql_epoint.epoint.callback import read_envelope
+from gql_epoint.epoint.heartbeat import HEARTBEAT, HEARTBEAT_VERSIONED
 from gql_epoint.epoint.operations import OPERATIONS, Operation
 from gql_epoint.epoint.signing import Sealed, unseal
+from gql_epoint.epoint.wire import Sending
 from gql_epoint.errors import SignatureError, UnreadableError
+from gql_epoint.simulator.books import Image
 from gql_epoint.simulator.desk import HANDLERS, answer, keys_of
+from gql_epoint.simulator.invoices import BODY_BYTES_MAX as INVOICE_BYTES_MAX
+from gql_epoint.simulator.invoices import HANDLERS as INVOICES
+from gql_epoint.simulator.invoices import read_parts
 from gql_epoint.simulator.request import Call, DeskError
 from gql_epoint.simulator.settings import Merchant, Reply
 from gql_epoint.simulator.state import State
@@ -38,13 +45,20 @@ class TooLargeError(Exception):
 def api_routes(state: State, closing: asyncio.Event) -> list[Route]:
     """Return one route per operation, and the heartbeat."""
     routes = [
-        Route(operation.path, _endpoint(state, operation, closing), methods=["POST"])
+        Route(
+            operation.path,
+            _endpoint(state, operation, closing),
+            methods=["GET" if operation.sending is Sending.GET else "POST"],
+        )
         for operation in OPERATIONS.values()
         if operation.name in HANDLERS  # a test names the operation that is missing there
     ]
     # The first is documented; some clients ask the second.
-    heartbeats = [Route(path, _heartbeat, methods=["GET"]) for path in ("/api/heartbeat", "/api/1/heartbeat")]
-    return routes + heartbeats
+    heartbeats = [
+        Route(operation.path, _heartbeat(state, operation, closing), methods=["GET"])
+        for operation in (HEARTBEAT, HEARTBEAT_VERSIONED)
+    ]
+    return heartbeats + routes
 
 
 async def read_body(request: Request, bytes_max: int = BODY_BYTES_MAX) -> bytes:
@@ -62,20 +76,35 @@ def public_address(state: State, request: Request) -> str:
     return (state.settings.public_url or str(request.base_url)).rstrip("/")
 
 
-async def _heartbeat(request: Request) -> Response:
-    return _json({"status": "ok"})
+def _heartbeat(state: State, operation: Operation[Any, Any], closing: asyncio.Event) -> Any:
+    async def endpoint(request: Request) -> Response:
+        state.requests[operation.name] += 1
+        if operation.path not in state.switches.heartbeats:
+            return HTMLResponse("<h1>Not Found</h1>", 404)
+        reply = state.take_reply(operation, operation.name)
+        return _json({"status": "ok"}) if reply == "normal" else _faulty(state, reply, closing)
+
+    return endpoint
 
 
 def _endpoint(state: State, operation: Operation[Any, Any], closing: asyncio.Event) -> Any:
     async def endpoint(request: Request) -> Response:
         state.requests[operation.name] += 1
+        images: tuple[Image, ...] = ()
         try:
-            merchant, fields = _open(state, request.headers.get("content-type", ""), await read_body(request))
+            if operation.sending is Sending.GET:
+                # It names no merchant and proves nothing; what it asks stands in its path.
+                merchant, fields = next(iter(state.merchants.values())), dict(request.path_params)
+            else:
+                with_images = operation.name in INVOICES
+                raw = await read_body(request, INVOICE_BYTES_MAX if with_images else BODY_BYTES_MAX)
+                read = read_parts if with_images else _read_alone
+                merchant, fields, images = _open(state, read, request.headers.get("content-type", ""), raw)
         except TooLargeError:
             return _error(state, DeskError("error", "Invalid request parameters"), http_status=413)
         except DeskError as exc:
-            return _error(state, exc)
-        reply = state.take_reply(operation, *keys_of(state, fields))
+            return _error(state, exc, http_status=401 if operation.refuses_by_status else None)
+        reply = state.take_reply(operation, *keys_of(state, fields), operation.name)
         if reply.endswith("_before"):
             return _faulty(state, reply.removesuffix("_before"), closing)
         call = Call(
@@ -84,11 +113,12 @@ def _endpoint(state: State, operation: Operation[Any, Any], closing: asyncio.Eve
             merchant=merchant,
             fields=fields,
             pages=public_address(state, request),
+            images=images,
         )
         try:
             answered = answer(call)
         except DeskError as exc:
-            response = _error(state, exc)
+            response = _error(state, exc, http_status=422 if operation.refuses_by_status else None)
         else:
             if answered.silent:
                 return _faulty(state, "hang", closing)
@@ -98,13 +128,19 @@ def _endpoint(state: State, operation: Operation[Any, Any], closing: asyncio.Eve
     return endpoint
 
 
-def _open(state: State, content_type: str, raw: bytes) -> tuple[Merchant, dict[str, Any]]:
-    """Return the merchant and the fields of a request whose signature is right, else raise DeskError.
+def _read_alone(content_type: str, raw: bytes) -> tuple[Sealed, tuple[Image, ...]]:
+    return read_envelope(content_type, raw), ()
+
+
+def _open(
+    state: State, read: Callable[[str, bytes], tuple[Sealed, tuple[Image, ...]]], content_type: str, raw: bytes
+) -> tuple[Merchant, dict[str, Any], tuple[Image, ...]]:
+    """Return the merchant, the fields and the images of a request whose signature is right, else raise DeskError.
 
     EPoint looks the merchant up first, so an unknown merchant is told apart from a wrong signature.
     """
     try:
-        sealed = read_envelope(content_type, raw)
+        sealed, images = read(content_type, raw)
     except UnreadableError as exc:
         raise DeskError("error", "Invalid request parameters") from exc
     fields = _peek(sealed)
@@ -118,7 +154,7 @@ def _open(state: State, content_type: str, raw: bytes) -> tuple[Merchant, dict[s
         raise DeskError("server_error", "Signature did not match") from exc
     if fields.get("card_id") is None and "card_uid" in fields:
         fields["card_id"] = fields["card_uid"]  # its name in the documents of 2022
-    return merchant, fields
+    return merchant, fields, images
 
 
 def _peek(sealed: Sealed) -> dict[str, Any]:
@@ -138,7 +174,7 @@ def _reply(state: State, fields: dict[str, Any], http_status: int = 200) -> Resp
 
 def _error(state: State, error: DeskError, http_status: int | None = None) -> Response:
     fields = {"status": error.status, "message": error.message}
-    return _reply(state, fields, state.switches.error_http_status if http_status is None else http_status)
+    return _reply(state, fields, error.http_status or http_status or state.switches.error_http_status)
 
 
 def _json(fields: dict[str, Any], http_status: int = 200, headers: dict[str, str] | None = None) -> Response:

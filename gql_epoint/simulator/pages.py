@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from gql_epoint.simulator.bank import TEST_CARDS, message_of
-from gql_epoint.simulator.books import Transaction
+from gql_epoint.simulator.books import Invoice, Transaction
 
 # No form-action: browsers apply it to the redirect back to the shop, which is on another origin.
 CONTENT_SECURITY_POLICY = (
@@ -75,6 +75,34 @@ def finished_page(transaction: Transaction, back: str) -> str:
         words,
         f"""<section><h1 class="{"good" if paid else "bad"}">{words}</h1>{_summary(transaction)}
 <p>{escape(detail)}</p><p><a href="{escape(back)}">Go back to the shop</a></p></section>""",
+    )
+
+
+def invoice_page(invoice: Invoice, problem: str | None = None) -> str:
+    """Show an invoice, and ask for a card number while it waits."""
+    amount = f"{invoice.sum:.2f} AZN"
+    facts = {
+        "Invoice": str(invoice.id),
+        "For": invoice.description,
+        "Customer": invoice.name,
+        "From": invoice.period_from,
+        "To": invoice.period_to,
+    }
+    rows = "".join(f"<dt>{name}</dt><dd>{escape(value)}</dd>" for name, value in facts.items() if value)
+    head = f'<section><h1>Invoice</h1><p class="amount">{escape(amount)}</p><dl>{rows}</dl>'
+    if invoice.state != "waiting_for_payment":
+        good = "good" if invoice.state == "paid" else "bad"
+        return _page("Invoice", f'{head}<p class="{good}">This invoice is {escape(invoice.state)}.</p></section>')
+    alert = f'<p class="bad" role="alert">{escape(problem)}</p>' if problem else ""
+    return _page(
+        "Invoice",
+        f"""{head}</section>
+<section><form method="post">{alert}
+<label for="card_number">Card number</label>
+<input id="card_number" name="card_number" inputmode="numeric" autocomplete="off" maxlength="40" required autofocus
+ placeholder="4111 1111 1111 1111">
+<button type="submit">Pay {escape(amount)}</button>
+</form></section>""",
     )
 
 

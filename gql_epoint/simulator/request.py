@@ -14,7 +14,6 @@ from urllib.parse import urlsplit
 import msgspec
 
 from gql_epoint.epoint.operations import (
-    GET_STATUS,
     OPERATIONS,
     PAY,
     PAY_AND_SAVE_CARD,
@@ -24,6 +23,7 @@ from gql_epoint.epoint.operations import (
     Operation,
 )
 from gql_epoint.errors import GqlEpointError
+from gql_epoint.simulator.books import Image
 from gql_epoint.simulator.settings import Merchant
 from gql_epoint.simulator.state import State
 
@@ -38,12 +38,13 @@ _REQUIRED = {
 
 
 class DeskError(GqlEpointError):
-    """A request that EPoint answers with an error: its status word, and a sentence."""
+    """A request that EPoint answers with an error: its status word, a sentence, and perhaps an HTTP status."""
 
-    def __init__(self, status: str, message: str) -> None:
+    def __init__(self, status: str, message: str, http_status: int | None = None) -> None:
         super().__init__(status, message)
         self.status = status
         self.message = message
+        self.http_status = http_status
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,6 +55,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     merchant: Merchant
     fields: dict[str, Any]
     pages: str
+    images: tuple[Image, ...] = ()
 
     def text(self, name: str) -> str | None:
         """Return a field as text; blank and missing are the same."""
@@ -83,7 +85,7 @@ def check(call: Call) -> None:
     word = call.state.switches.malformed_charge_word if charge else "error"
     _check_presence(call, word)
     _check_values(call, word)
-    if call.knows("order_id") and call.operation is not GET_STATUS:
+    if call.knows("order_id") and call.knows("currency"):
         _check_order(call, word)
     if call.knows("split_user") and call.state.switches.check_split:
         _check_split(call, word)

@@ -31,7 +31,7 @@ class Merchant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     success_url: str | None = None
     error_url: str | None = None
     # Features that EPoint grants merchant by merchant: see grants.py.
-    granted: tuple[str, ...] = ("tokens",)
+    granted: tuple[str, ...] = ("tokens", "b2b", "invoices")
 
     def __repr__(self) -> str:
         return f"Merchant({self.public_key!r})"
@@ -121,6 +121,10 @@ class Switches(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     trace_id: bool = True
     amount_as_text: bool = False
     other_attr_as_given: bool = False
+    # v1.0.3 documents the first address, some clients ask at the second.
+    heartbeats: tuple[str, ...] = ("/api/heartbeat", "/api/1/heartbeat")
+    # How long a transfer to a business stays in each of its states; None lets it wait for the control API.
+    transfer_step_s: float | None = 0.5
     # Unknown: query parameters on the way back to the shop.
     redirect_query: bool = False
     # Disputed: a public SDK says that token/* calls nobody back, a sandbox and an app wait for it.

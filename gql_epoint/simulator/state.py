@@ -13,7 +13,7 @@ import msgspec
 
 from gql_epoint.epoint.operations import Kind, Operation
 from gql_epoint.simulator.bank import APPROVED
-from gql_epoint.simulator.books import Books, Transaction
+from gql_epoint.simulator.books import Books, Transaction, Transfer
 from gql_epoint.simulator.console.changes import Changes
 from gql_epoint.simulator.console.journal import Journal
 from gql_epoint.simulator.settings import CallbackPlan, OrderPlan, Reply, SimulatorSettings
@@ -65,6 +65,7 @@ class State:
         self.deliveries: deque[Delivery] = deque(maxlen=settings.callbacks_max)
         self.journal = Journal(settings.exchanges_max)
         self.changes = Changes()
+        self.on_transfer: Callable[[Transfer], None] = lambda _: None  # the bank, once there is one
         self._plans: dict[str, OrderPlan] = {}
         self._rng = rng
         self._deliveries_made = 0
@@ -140,6 +141,10 @@ class State:
         """Return the number of the next callback that goes out: 1, 2, 3 ..."""
         self._deliveries_made += 1
         return self._deliveries_made
+
+    def new_bulk_name(self) -> str:
+        """Return an id of a batch of transfers; its real shape is unknown."""
+        return self._digits(8)
 
     def new_trace_name(self) -> str:
         """Return an id for `trace_id` and X-Request-ID."""

@@ -15,7 +15,9 @@ from typing import Protocol, TypeVar
 
 import msgspec
 
+from gql_epoint.ledger.business_transfer import BusinessTransfer
 from gql_epoint.ledger.checkout import Checkout, CheckoutAttempt, ClientToken
+from gql_epoint.ledger.invoice import Invoice
 from gql_epoint.ledger.transaction import (
     CallbackRecord,
     Disposition,
@@ -85,6 +87,7 @@ class Backlog(msgspec.Struct, frozen=True, kw_only=True):
     unmatched_callbacks: int
     oldest_ask_at: datetime | None
     oldest_deadline: datetime | None
+    indeterminate_transfers: int = 0
 
     def ask_lag_s(self, now: datetime) -> float:
         """For how long the oldest question to EPoint is overdue, in seconds; 0 if none is."""
@@ -182,6 +185,25 @@ class Reader(Protocol):
     async def address_record(self, address: str, since: datetime) -> AddressRecord:
         """Count the attempts of an address that started after `since`."""
 
+    async def business_transfer(self, transfer_id: str) -> BusinessTransfer | None: ...
+
+    async def business_transfer_by_order(self, order_id: str) -> BusinessTransfer | None:
+        """The transfer of an order that is live or done, else its latest."""
+
+    async def business_transfer_by_gateway_order(self, gateway_order_id: str) -> BusinessTransfer | None: ...
+    async def business_transfer_by_webhook(self, digest: str) -> BusinessTransfer | None: ...
+    async def business_transfers(self, page: Page) -> Sequence[BusinessTransfer]:
+        """Newest first."""
+
+    async def invoice(self, invoice_id: str) -> Invoice | None: ...
+
+    async def invoice_by_order(self, order_id: str) -> Invoice | None:
+        """The latest invoice of an order."""
+
+    async def invoice_by_gateway_id(self, gateway_id: str) -> Invoice | None: ...
+    async def invoices(self, page: Page) -> Sequence[Invoice]:
+        """Newest first."""
+
     async def backlog(self) -> Backlog:
         """Count what an operator should know of."""
 
@@ -225,6 +247,24 @@ class Unit(Reader, Protocol):
 
     async def delete_expired_tokens(self, limit: int) -> int:
         """Forget client tokens whose time is over, the oldest first; return how many."""
+
+    async def insert_business_transfer(self, transfer: BusinessTransfer) -> None: ...
+    async def save_business_transfer(self, transfer: BusinessTransfer) -> None: ...
+
+    async def claim_business_transfers_to_ask(self, limit: int, lease: timedelta) -> Sequence[BusinessTransfer]:
+        """Take transfers whose status question is due; nobody else gets them until the lease is over."""
+
+    async def overdue_business_transfers(self, limit: int) -> Sequence[BusinessTransfer]:
+        """Transfers whose order was not answered by its deadline."""
+
+    async def insert_invoice(self, invoice: Invoice) -> None: ...
+    async def save_invoice(self, invoice: Invoice) -> None: ...
+
+    async def claim_invoices_to_ask(self, limit: int, lease: timedelta) -> Sequence[Invoice]:
+        """Take invoices whose question is due; nobody else gets them until the lease is over."""
+
+    async def overdue_invoices(self, limit: int) -> Sequence[Invoice]:
+        """Invoices whose creation was not answered by its deadline."""
 
     async def claim_transactions_to_ask(self, limit: int, lease: timedelta) -> Sequence[Transaction]:
         """Take transactions whose get-status is due; nobody else gets them until the lease is over."""

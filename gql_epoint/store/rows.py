@@ -140,8 +140,11 @@ def to_backlog(row: Mapping[str, Any]) -> Backlog:
         indeterminate_refunds=row["indeterminate_refunds"],
         transactions_in_review=row["transactions_in_review"],
         unmatched_callbacks=row["unmatched_callbacks"],
-        oldest_ask_at=oldest("transaction_ask_at", "card_ask_at"),
-        oldest_deadline=oldest("transaction_deadline", "refund_deadline", "card_deadline"),
+        oldest_ask_at=oldest("transaction_ask_at", "card_ask_at", "transfer_ask_at", "invoice_ask_at"),
+        oldest_deadline=oldest(
+            *("transaction_deadline", "refund_deadline", "card_deadline", "transfer_deadline", "invoice_deadline")
+        ),
+        indeterminate_transfers=row["indeterminate_transfers"],
     )
 
 

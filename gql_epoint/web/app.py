@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gql_epoint.cashier import Cashier
 from gql_epoint.cashier.attempts import AttemptLimits
+from gql_epoint.cashier.business_transfers import WEBHOOK_PATH as TRANSFERS_PATH
 from gql_epoint.cashier.desk import Books, Defaults
 from gql_epoint.gateway import Gateway, Merchant
 from gql_epoint.keys import DEVELOPMENT_KEY
@@ -46,6 +47,7 @@ from gql_epoint.web.single_connection import TOKEN_HEADER
 from gql_epoint.web.sockets import Sockets
 from gql_epoint.web.throttle import Throttle, TrafficLimits
 from gql_epoint.web.traffic import Traffic
+from gql_epoint.web.transfer_webhook import transfer_webhook
 from gql_epoint.web.visitors import Visitors
 from gql_epoint.web.webhook import webhook
 
@@ -146,6 +148,12 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
     )
     routes: list[BaseRoute] = [
         Route(WEBHOOK_PATH, webhook(cashier, settings.callback_bytes_max, metrics), methods=["POST"]),
+        Route(
+            f"{TRANSFERS_PATH}/{{token}}",
+            transfer_webhook(cashier, settings.callback_bytes_max, metrics),
+            # All of them, so that another method is no sign that there is something.
+            methods=["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"],
+        ),
         Route("/healthz", alive, methods=["GET"]),
         Route(
             "/readyz",
@@ -189,6 +197,7 @@ class _Background:
         assert self._reconciling is not None
         self._reconciling.cancel()
         await asyncio.wait({self._reconciling})
+        await self._cashier.pulse.close()
         # Each call ends within its own limit, so this does as well.
         await self._cashier.books.drain()
 
@@ -225,6 +234,7 @@ def _cashier(settings: Settings, store: Store, gateway: Gateway, live: Live, met
             window=timedelta(seconds=settings.address_window_s),
         ),
         on_held_up=metrics.confirmation_held_up,
+        public_url=settings.public_url,
     )
     return Cashier(books)
 

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gql_epoint.cashier import Cashier
+from gql_epoint.cashier.pulse import Beat
 from gql_epoint.errors import StoreUnavailableError
 from gql_epoint.store.protocol import Migrations, Reader
 from gql_epoint.web.replies import json_response
@@ -36,17 +37,19 @@ def ready(
             "key": None if cashier.books.private_key.strip() else "EPOINT_PRIVATE_KEY is empty",
             "accepting": None if not is_closing() else "the service is stopping",
         }
-        return _tell(problems)
+        return _tell(problems, cashier.pulse.last())
 
     return answer
 
 
-def _tell(problems: Mapping[str, str | None]) -> Response:
+def _tell(problems: Mapping[str, str | None], beat: Beat | None) -> Response:
     good = not any(problems.values())
     body = {
         "status": "ok" if good else "unavailable",
         "checks": {name: "failed" if problem else "ok" for name, problem in problems.items()},
         "problems": {name: problem for name, problem in problems.items() if problem},
+        # Told and no more: a node that is taken away because EPoint is could not take its callbacks either.
+        "gateway": "unknown" if beat is None else "ok" if beat.reachable else "failed",
     }
     return json_response(body, 200 if good else 503)
 

@@ -48,6 +48,7 @@ LABELS = {
     "gql_epoint_http_request_seconds": ("path", "method", "status"),
 }
 CALLBACK_FATES = (*(word.lower() for word in Disposition), "bad_signature", "unreadable", "postponed")
+HINT_FATES = ("hint", "unreadable_hint", "unknown_address")
 
 logger = logging.getLogger(__name__)
 
@@ -72,11 +73,12 @@ class Metrics:
         )
         self._callbacks = Counter(
             "gql_epoint_callbacks",
-            "Callbacks by what became of them. bad_signature: not from EPoint, or the private key is wrong.",
+            "Callbacks by what became of them. bad_signature: not from EPoint, or the private key is wrong. "
+            "hint: an unsigned webhook about a transfer.",
             LABELS["gql_epoint_callbacks"],
             registry=self.registry,
         )
-        for fate in CALLBACK_FATES:
+        for fate in (*CALLBACK_FATES, *HINT_FATES):
             self._callbacks.labels(fate)
         self._requests = Histogram(
             "gql_epoint_http_request_seconds",
@@ -107,7 +109,7 @@ class Metrics:
         self._series(self._calls, operation, outcome).observe(seconds)
 
     def callback_taken(self, fate: str) -> None:
-        """Count a callback by one of CALLBACK_FATES."""
+        """Count a callback by one of CALLBACK_FATES, or an unsigned webhook by one of HINT_FATES."""
         self._callbacks.labels(fate).inc()
 
     def confirmation_held_up(self) -> None:
@@ -152,6 +154,9 @@ class _BooksFigures:
                 "Transactions of which it is not known whether money moved.",
             ),
             "refunds": gauge("gql_epoint_indeterminate_refunds", "Refunds of which that is not known."),
+            "transfers": gauge(
+                "gql_epoint_indeterminate_transfers", "Transfers to businesses of which that is not known."
+            ),
             "review": gauge("gql_epoint_review_transactions", "Transactions that a person must decide."),
             "unmatched": gauge("gql_epoint_unmatched_callbacks", "Signed callbacks that fit nothing here."),
             "ask_lag": gauge(
@@ -174,6 +179,7 @@ class _BooksFigures:
         for name, value in (
             ("indeterminate", backlog.indeterminate_transactions),
             ("refunds", backlog.indeterminate_refunds),
+            ("transfers", backlog.indeterminate_transfers),
             ("review", backlog.transactions_in_review),
             ("unmatched", backlog.unmatched_callbacks),
             ("ask_lag", backlog.ask_lag_s(now)),

@@ -36,6 +36,7 @@ KNOWN = "an-order-that-exists"
 nodes = schemathesis.graphql.nodes
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 SCALARS: dict[str, Any] = {
+    "Date": st.one_of(st.dates().map(str), texts),
     "DateTime": st.one_of(st.datetimes().map(lambda moment: f"{moment.isoformat()}Z"), texts),
     "Decimal": st.one_of(st.decimals(0, 1000, places=2).map(str), texts),
     "IdempotencyKey": st.one_of(st.uuids().map(str), texts),

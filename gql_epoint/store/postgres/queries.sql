@@ -233,6 +233,63 @@ WITH over AS MATERIALIZED (
 )
 DELETE FROM client_tokens USING over WHERE client_tokens.digest = over.digest RETURNING client_tokens.digest;
 
+-- name: business_transfer
+SELECT * FROM business_transfers WHERE id = :id {lock};
+
+-- name: business_transfer_by_order
+SELECT * FROM business_transfers WHERE order_id = :order_id ORDER BY holds_order DESC, id DESC LIMIT 1 {lock};
+
+-- name: business_transfer_by_gateway_order
+SELECT * FROM business_transfers WHERE gateway_order_id = :gateway_order_id {lock};
+
+-- name: business_transfer_by_webhook
+SELECT * FROM business_transfers WHERE webhook_digest = :digest {lock};
+
+-- name: business_transfers
+SELECT * FROM business_transfers WHERE {between_ids}
+ORDER BY id DESC LIMIT :limit;
+
+-- name: business_transfers_backwards
+SELECT * FROM business_transfers WHERE {between_ids}
+ORDER BY id LIMIT :limit;
+
+-- name: claim_business_transfers_to_ask
+WITH due AS MATERIALIZED (
+  SELECT id FROM business_transfers WHERE ask_at <= :now ORDER BY ask_at LIMIT :limit
+  FOR NO KEY UPDATE SKIP LOCKED
+)
+UPDATE business_transfers SET ask_at = :until FROM due WHERE business_transfers.id = due.id
+RETURNING business_transfers.*;
+
+-- name: overdue_business_transfers
+SELECT * FROM business_transfers WHERE call_deadline <= :now ORDER BY call_deadline LIMIT :limit {lock_what_is_free};
+
+-- name: invoice
+SELECT * FROM invoices WHERE id = :id {lock};
+
+-- name: invoice_by_order
+SELECT * FROM invoices WHERE order_id = :order_id ORDER BY id DESC LIMIT 1 {lock};
+
+-- name: invoice_by_gateway_id
+SELECT * FROM invoices WHERE gateway_id = :gateway_id {lock};
+
+-- name: invoices
+SELECT * FROM invoices WHERE {between_ids}
+ORDER BY id DESC LIMIT :limit;
+
+-- name: invoices_backwards
+SELECT * FROM invoices WHERE {between_ids}
+ORDER BY id LIMIT :limit;
+
+-- name: claim_invoices_to_ask
+WITH due AS MATERIALIZED (
+  SELECT id FROM invoices WHERE ask_at <= :now ORDER BY ask_at LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED
+)
+UPDATE invoices SET ask_at = :until FROM due WHERE invoices.id = due.id RETURNING invoices.*;
+
+-- name: overdue_invoices
+SELECT * FROM invoices WHERE call_deadline <= :now ORDER BY call_deadline LIMIT :limit {lock_what_is_free};
+
 -- Numbers that are read often: each is in an index of its own.
 
 -- name: backlog
@@ -245,7 +302,12 @@ SELECT
   (SELECT min(ask_at) FROM saved_cards WHERE ask_at IS NOT NULL) AS card_ask_at,
   (SELECT min(call_deadline) FROM transactions WHERE call_deadline IS NOT NULL) AS transaction_deadline,
   (SELECT min(call_deadline) FROM refunds WHERE call_deadline IS NOT NULL) AS refund_deadline,
-  (SELECT min(call_deadline) FROM saved_cards WHERE call_deadline IS NOT NULL) AS card_deadline;
+  (SELECT min(call_deadline) FROM saved_cards WHERE call_deadline IS NOT NULL) AS card_deadline,
+  (SELECT count(*) FROM business_transfers WHERE status = 'INDETERMINATE') AS indeterminate_transfers,
+  (SELECT min(ask_at) FROM business_transfers WHERE ask_at IS NOT NULL) AS transfer_ask_at,
+  (SELECT min(call_deadline) FROM business_transfers WHERE call_deadline IS NOT NULL) AS transfer_deadline,
+  (SELECT min(ask_at) FROM invoices WHERE ask_at IS NOT NULL) AS invoice_ask_at,
+  (SELECT min(call_deadline) FROM invoices WHERE call_deadline IS NOT NULL) AS invoice_deadline;
 
 -- name: migrations_done
 SELECT max(number) AS done FROM migrations;

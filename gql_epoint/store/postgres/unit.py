@@ -9,7 +9,9 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from gql_epoint.ledger.business_transfer import BusinessTransfer
 from gql_epoint.ledger.checkout import Checkout, CheckoutAttempt, ClientToken
+from gql_epoint.ledger.invoice import Invoice
 from gql_epoint.ledger.transaction import (
     CallbackRecord,
     Disposition,
@@ -48,6 +50,8 @@ IDEMPOTENCY = RowCodec(IdempotencyRecord)
 CHECKOUT = RowCodec(Checkout)
 CLIENT_TOKEN = RowCodec(ClientToken)
 ATTEMPT = RowCodec(CheckoutAttempt)
+BUSINESS_TRANSFER = RowCodec(BusinessTransfer)
+INVOICE = RowCodec(Invoice)
 
 _INSERT_TRANSACTION = statement(TRANSACTION.insert("transactions"))
 _SAVE_TRANSACTION = statement(TRANSACTION.update("transactions"))
@@ -60,6 +64,9 @@ _INSERT_IDEMPOTENCY = statement(IDEMPOTENCY.insert("idempotency"))
 _INSERT_CHECKOUT, _SAVE_CHECKOUT = statement(CHECKOUT.insert("checkouts")), statement(CHECKOUT.update("checkouts"))
 _INSERT_CLIENT_TOKEN = statement(CLIENT_TOKEN.insert("client_tokens"))
 _INSERT_ATTEMPT = statement(ATTEMPT.insert("checkout_attempts"))
+_INSERT_BUSINESS_TRANSFER = statement(BUSINESS_TRANSFER.insert("business_transfers"))
+_SAVE_BUSINESS_TRANSFER = statement(BUSINESS_TRANSFER.update("business_transfers"))
+_INSERT_INVOICE, _SAVE_INVOICE = statement(INVOICE.insert("invoices")), statement(INVOICE.update("invoices"))
 
 
 class PostgresUnit:
@@ -260,6 +267,64 @@ class PostgresUnit:
 
     async def insert_client_token(self, token: ClientToken) -> None:
         await self._write("client_tokens", _INSERT_CLIENT_TOKEN, CLIENT_TOKEN.to_row(token))
+
+    # -- transfers to businesses ---------------------------------------------------------------------------
+
+    async def business_transfer(self, transfer_id: str) -> BusinessTransfer | None:
+        return await self._one(BUSINESS_TRANSFER, "business_transfer", id=transfer_id)
+
+    async def business_transfer_by_order(self, order_id: str) -> BusinessTransfer | None:
+        return await self._one(BUSINESS_TRANSFER, "business_transfer_by_order", order_id=order_id)
+
+    async def business_transfer_by_gateway_order(self, gateway_order_id: str) -> BusinessTransfer | None:
+        return await self._one(
+            BUSINESS_TRANSFER, "business_transfer_by_gateway_order", gateway_order_id=gateway_order_id
+        )
+
+    async def business_transfer_by_webhook(self, digest: str) -> BusinessTransfer | None:
+        return await self._one(BUSINESS_TRANSFER, "business_transfer_by_webhook", digest=digest)
+
+    async def business_transfers(self, page: Page) -> Sequence[BusinessTransfer]:
+        return await self._page(BUSINESS_TRANSFER, "business_transfers", page, after=page.after, before=page.before)
+
+    async def insert_business_transfer(self, transfer: BusinessTransfer) -> None:
+        await self._write("business_transfers", _INSERT_BUSINESS_TRANSFER, BUSINESS_TRANSFER.to_row(transfer))
+
+    async def save_business_transfer(self, transfer: BusinessTransfer) -> None:
+        await self._write("business_transfers", _SAVE_BUSINESS_TRANSFER, BUSINESS_TRANSFER.to_row(transfer))
+
+    async def claim_business_transfers_to_ask(self, limit: int, lease: timedelta) -> Sequence[BusinessTransfer]:
+        return await self._many(BUSINESS_TRANSFER, "claim_business_transfers_to_ask", **self._claim(limit, lease))
+
+    async def overdue_business_transfers(self, limit: int) -> Sequence[BusinessTransfer]:
+        now = to_microseconds(self.now)
+        return await self._many(BUSINESS_TRANSFER, "overdue_business_transfers", now=now, limit=limit)
+
+    # -- invoices -----------------------------------------------------------------------------------------
+
+    async def invoice(self, invoice_id: str) -> Invoice | None:
+        return await self._one(INVOICE, "invoice", id=invoice_id)
+
+    async def invoice_by_order(self, order_id: str) -> Invoice | None:
+        return await self._one(INVOICE, "invoice_by_order", order_id=order_id)
+
+    async def invoice_by_gateway_id(self, gateway_id: str) -> Invoice | None:
+        return await self._one(INVOICE, "invoice_by_gateway_id", gateway_id=gateway_id)
+
+    async def invoices(self, page: Page) -> Sequence[Invoice]:
+        return await self._page(INVOICE, "invoices", page, after=page.after, before=page.before)
+
+    async def insert_invoice(self, invoice: Invoice) -> None:
+        await self._write("invoices", _INSERT_INVOICE, INVOICE.to_row(invoice))
+
+    async def save_invoice(self, invoice: Invoice) -> None:
+        await self._write("invoices", _SAVE_INVOICE, INVOICE.to_row(invoice))
+
+    async def claim_invoices_to_ask(self, limit: int, lease: timedelta) -> Sequence[Invoice]:
+        return await self._many(INVOICE, "claim_invoices_to_ask", **self._claim(limit, lease))
+
+    async def overdue_invoices(self, limit: int) -> Sequence[Invoice]:
+        return await self._many(INVOICE, "overdue_invoices", now=to_microseconds(self.now), limit=limit)
 
     # -- attempts by address ------------------------------------------------------------------------------
 

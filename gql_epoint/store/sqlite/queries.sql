@@ -190,6 +190,59 @@ DELETE FROM client_tokens WHERE digest IN (
   SELECT digest FROM client_tokens WHERE expires_at <= :now ORDER BY expires_at LIMIT :limit
 ) RETURNING digest;
 
+-- name: business_transfer
+SELECT * FROM business_transfers WHERE id = :id;
+
+-- name: business_transfer_by_order
+SELECT * FROM business_transfers WHERE order_id = :order_id ORDER BY holds_order DESC, id DESC LIMIT 1;
+
+-- name: business_transfer_by_gateway_order
+SELECT * FROM business_transfers WHERE gateway_order_id = :gateway_order_id;
+
+-- name: business_transfer_by_webhook
+SELECT * FROM business_transfers WHERE webhook_digest = :digest;
+
+-- name: business_transfers
+SELECT * FROM business_transfers WHERE {between_ids}
+ORDER BY id DESC LIMIT :limit;
+
+-- name: business_transfers_backwards
+SELECT * FROM business_transfers WHERE {between_ids}
+ORDER BY id LIMIT :limit;
+
+-- name: claim_business_transfers_to_ask
+UPDATE business_transfers SET ask_at = :until WHERE id IN (
+  SELECT id FROM business_transfers WHERE ask_at <= :now ORDER BY ask_at LIMIT :limit
+) RETURNING *;
+
+-- name: overdue_business_transfers
+SELECT * FROM business_transfers WHERE call_deadline <= :now ORDER BY call_deadline LIMIT :limit;
+
+-- name: invoice
+SELECT * FROM invoices WHERE id = :id;
+
+-- name: invoice_by_order
+SELECT * FROM invoices WHERE order_id = :order_id ORDER BY id DESC LIMIT 1;
+
+-- name: invoice_by_gateway_id
+SELECT * FROM invoices WHERE gateway_id = :gateway_id;
+
+-- name: invoices
+SELECT * FROM invoices WHERE {between_ids}
+ORDER BY id DESC LIMIT :limit;
+
+-- name: invoices_backwards
+SELECT * FROM invoices WHERE {between_ids}
+ORDER BY id LIMIT :limit;
+
+-- name: claim_invoices_to_ask
+UPDATE invoices SET ask_at = :until WHERE id IN (
+  SELECT id FROM invoices WHERE ask_at <= :now ORDER BY ask_at LIMIT :limit
+) RETURNING *;
+
+-- name: overdue_invoices
+SELECT * FROM invoices WHERE call_deadline <= :now ORDER BY call_deadline LIMIT :limit;
+
 -- Numbers that are read often: each is in an index of its own.
 
 -- name: backlog
@@ -202,4 +255,9 @@ SELECT
   (SELECT min(ask_at) FROM saved_cards WHERE ask_at IS NOT NULL) AS card_ask_at,
   (SELECT min(call_deadline) FROM transactions WHERE call_deadline IS NOT NULL) AS transaction_deadline,
   (SELECT min(call_deadline) FROM refunds WHERE call_deadline IS NOT NULL) AS refund_deadline,
-  (SELECT min(call_deadline) FROM saved_cards WHERE call_deadline IS NOT NULL) AS card_deadline;
+  (SELECT min(call_deadline) FROM saved_cards WHERE call_deadline IS NOT NULL) AS card_deadline,
+  (SELECT count(*) FROM business_transfers WHERE status = 'INDETERMINATE') AS indeterminate_transfers,
+  (SELECT min(ask_at) FROM business_transfers WHERE ask_at IS NOT NULL) AS transfer_ask_at,
+  (SELECT min(call_deadline) FROM business_transfers WHERE call_deadline IS NOT NULL) AS transfer_deadline,
+  (SELECT min(ask_at) FROM invoices WHERE ask_at IS NOT NULL) AS invoice_ask_at,
+  (SELECT min(call_deadline) FROM invoices WHERE call_deadline IS NOT NULL) AS invoice_deadline;

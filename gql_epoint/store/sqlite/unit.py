@@ -12,7 +12,9 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from gql_epoint.ledger.business_transfer import BusinessTransfer
 from gql_epoint.ledger.checkout import Checkout, CheckoutAttempt, ClientToken
+from gql_epoint.ledger.invoice import Invoice
 from gql_epoint.ledger.transaction import (
     CallbackRecord,
     Disposition,
@@ -48,6 +50,8 @@ IDEMPOTENCY = RowCodec(IdempotencyRecord)
 CHECKOUT = RowCodec(Checkout)
 CLIENT_TOKEN = RowCodec(ClientToken)
 ATTEMPT = RowCodec(CheckoutAttempt)
+BUSINESS_TRANSFER = RowCodec(BusinessTransfer)
+INVOICE = RowCodec(Invoice)
 
 _CODECS: dict[str, RowCodec[Any]] = {
     "transactions": TRANSACTION,
@@ -59,6 +63,8 @@ _CODECS: dict[str, RowCodec[Any]] = {
     "checkouts": CHECKOUT,
     "client_tokens": CLIENT_TOKEN,
     "checkout_attempts": ATTEMPT,
+    "business_transfers": BUSINESS_TRANSFER,
+    "invoices": INVOICE,
 }
 _INSERTS = {
     table: f"INSERT INTO {table} ({', '.join(codec.columns)}) VALUES ({', '.join('?' * len(codec.columns))})"
@@ -267,6 +273,62 @@ class SqliteUnit:
 
     async def insert_client_token(self, token: ClientToken) -> None:
         self._insert("client_tokens", token)
+
+    # -- transfers to businesses ---------------------------------------------------------------------------
+
+    async def business_transfer(self, transfer_id: str) -> BusinessTransfer | None:
+        return self._one(BUSINESS_TRANSFER, "business_transfer", id=transfer_id)
+
+    async def business_transfer_by_order(self, order_id: str) -> BusinessTransfer | None:
+        return self._one(BUSINESS_TRANSFER, "business_transfer_by_order", order_id=order_id)
+
+    async def business_transfer_by_gateway_order(self, gateway_order_id: str) -> BusinessTransfer | None:
+        return self._one(BUSINESS_TRANSFER, "business_transfer_by_gateway_order", gateway_order_id=gateway_order_id)
+
+    async def business_transfer_by_webhook(self, digest: str) -> BusinessTransfer | None:
+        return self._one(BUSINESS_TRANSFER, "business_transfer_by_webhook", digest=digest)
+
+    async def business_transfers(self, page: Page) -> Sequence[BusinessTransfer]:
+        return self._page(BUSINESS_TRANSFER, "business_transfers", page, after=page.after, before=page.before)
+
+    async def insert_business_transfer(self, transfer: BusinessTransfer) -> None:
+        self._insert("business_transfers", transfer)
+
+    async def save_business_transfer(self, transfer: BusinessTransfer) -> None:
+        self._save("business_transfers", transfer)
+
+    async def claim_business_transfers_to_ask(self, limit: int, lease: timedelta) -> Sequence[BusinessTransfer]:
+        return self._many(BUSINESS_TRANSFER, "claim_business_transfers_to_ask", **self._claim(limit, lease))
+
+    async def overdue_business_transfers(self, limit: int) -> Sequence[BusinessTransfer]:
+        now = to_microseconds(self.now)
+        return self._many(BUSINESS_TRANSFER, "overdue_business_transfers", now=now, limit=limit)
+
+    # -- invoices -----------------------------------------------------------------------------------------
+
+    async def invoice(self, invoice_id: str) -> Invoice | None:
+        return self._one(INVOICE, "invoice", id=invoice_id)
+
+    async def invoice_by_order(self, order_id: str) -> Invoice | None:
+        return self._one(INVOICE, "invoice_by_order", order_id=order_id)
+
+    async def invoice_by_gateway_id(self, gateway_id: str) -> Invoice | None:
+        return self._one(INVOICE, "invoice_by_gateway_id", gateway_id=gateway_id)
+
+    async def invoices(self, page: Page) -> Sequence[Invoice]:
+        return self._page(INVOICE, "invoices", page, after=page.after, before=page.before)
+
+    async def insert_invoice(self, invoice: Invoice) -> None:
+        self._insert("invoices", invoice)
+
+    async def save_invoice(self, invoice: Invoice) -> None:
+        self._save("invoices", invoice)
+
+    async def claim_invoices_to_ask(self, limit: int, lease: timedelta) -> Sequence[Invoice]:
+        return self._many(INVOICE, "claim_invoices_to_ask", **self._claim(limit, lease))
+
+    async def overdue_invoices(self, limit: int) -> Sequence[Invoice]:
+        return self._many(INVOICE, "overdue_invoices", now=to_microseconds(self.now), limit=limit)
 
     # -- attempts by address ------------------------------------------------------------------------------
 

@@ -1,0 +1,75 @@
+"""The shape of what EPoint takes and says: the bases of all wire structs, and of a row in the operations table."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Generic, TypeVar
+
+import msgspec
+
+RequestT = TypeVar("RequestT", bound="Request")
+ReplyT = TypeVar("ReplyT", bound="Reply")
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Fields that a caller chooses; the gateway client puts the merchant's `public_key` before them."""
+
+
+class Reply(msgspec.Struct, frozen=True, kw_only=True):
+    """What every EPoint reply may hold. `status` is EPoint's own word, an open vocabulary."""
+
+    status: str | None = None
+    message: str | None = None
+    trace_id: str | None = None
+
+
+class Kind(Enum):
+    """How an operation's final result arrives."""
+
+    REDIRECT = "redirect"  # the customer acts on EPoint's page; the result comes by callback
+    CHARGE = "charge"  # the reply is the result, and money has moved if it says so
+    WRITE = "write"  # the reply is the result; no money moves, and yet it must not be done twice
+    LOOKUP = "lookup"  # a question that changes nothing
+
+
+class Sending(Enum):
+    """How a request travels."""
+
+    FORM = "form"  # POST with data and signature, urlencoded
+    JSON = "json"  # POST with data and signature in a JSON object
+    GET = "get"  # GET without a signature; fields of the request stand in the path, as `{order_id}`
+
+
+class Upload(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that goes beside the envelope, which makes the body multipart. EPoint does not sign it."""
+
+    name: str
+    file_name: str
+    content_type: str
+    content: bytes
+
+
+class Operation(msgspec.Struct, Generic[RequestT, ReplyT], frozen=True, kw_only=True):
+    """One row: how an operation is called and answered. `grant` names what EPoint must grant a merchant for it."""
+
+    name: str
+    path: str
+    request: type[RequestT]
+    reply: type[ReplyT]
+    kind: Kind
+    grant: str | None = None
+    # Sources disagree whether a callback follows. One that comes is taken, and get-status is asked anyway.
+    callback_disputed: bool = False
+    sending: Sending = Sending.FORM
+    # Whether EPoint answers errors with real HTTP statuses: 4xx with a JSON object is then a refusal.
+    refuses_by_status: bool = False
+
+    @property
+    def has_callback(self) -> bool:
+        """Whether EPoint surely sends a signed callback with the final result."""
+        return self.kind is Kind.REDIRECT and not self.callback_disputed
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether sending it twice does no harm."""
+        return self.kind is Kind.LOOKUP
