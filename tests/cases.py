@@ -51,6 +51,16 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
         states = [update async for update in self.client.subscribe(WATCH_TRANSACTION, id=opened["id"])]
         return states[-1]["data"]["transactionUpdated"]["transaction"]
 
+    async def held(self) -> Any:
+        """Have an amount held as a customer would, and return the transaction in AUTHORIZED."""
+        opened = await self.run("preauthorize", "transaction", await CASES["preauthorize"].input(self))
+        await self.service.simulator.pay(opened["nextAction"]["url"])
+        async for update in self.client.subscribe(WATCH_TRANSACTION, id=opened["id"]):
+            found = update["data"]["transactionUpdated"]["transaction"]
+            if found["status"] == "AUTHORIZED":
+                return found
+        raise AssertionError("the transaction was never held")
+
 
 class Case(msgspec.Struct, frozen=True, kw_only=True):
     """How one operation is run through GraphQL; `events` are the states of its history in order."""
@@ -83,6 +93,7 @@ AMOUNT = {"amount": "12.34", "currency": "AZN"}
 SPLIT = {"user": "i000000002", "amount": "2.30"}
 _REDIRECT = ("NEW", "REQUIRES_ACTION", "SUCCESS")
 _CHARGE = ("NEW", "SUCCESS")
+_HELD = ("NEW", "REQUIRES_ACTION", "AUTHORIZED")
 
 
 async def _order(world: World, **more: Any) -> Input:
@@ -120,6 +131,11 @@ async def _refund(world: World) -> Input:
     return {"idempotencyKey": world.key("refund"), "transaction": {"id": paid["id"]}, "reason": "Returned"}
 
 
+async def _capture(world: World) -> Input:
+    held = await world.held()
+    return {"idempotencyKey": world.key("capture"), "transaction": {"id": held["id"]}}
+
+
 CASES = {
     "pay": Case(mutation="pay", field="transaction", input=_pay, events=_REDIRECT, customer_acts=True),
     "pay_with_saved_card": Case(mutation="payWithSavedCard", field="transaction", input=_charge, events=_CHARGE),
@@ -142,6 +158,12 @@ CASES = {
         field="refund",
         input=_refund,
         events=(*_REDIRECT, "PROCESSING", "SUCCESS", "RETURNED"),
+    ),
+    "preauthorize": Case(
+        mutation="preauthorize", field="transaction", input=_pay, events=_HELD, customer_acts=True
+    ),
+    "capture": Case(
+        mutation="capture", field="transaction", input=_capture, events=(*_HELD, "PROCESSING", "SUCCESS", "SUCCESS")
     ),
 }
 

@@ -75,6 +75,17 @@ ROOTS: dict[str, tuple[str, Scope | None]] = {
     ),
     "Mutation.payout": (f"mutation {{ payout({WITH_CARD}) {{ replayed }} }}", Scope.PAYOUTS_WRITE),
     "Mutation.refund": (f"mutation {{ refund({REFUND}) {{ replayed }} }}", Scope.REFUNDS_WRITE),
+    "Mutation.preauthorize": (f"mutation {{ preauthorize({PAY}) {{ replayed }} }}", Scope.PAYMENTS_WRITE),
+    "Mutation.capture": (f"mutation {{ capture({REFUND}) {{ replayed }} }}", Scope.PAYMENTS_WRITE),
+    "Mutation.cancelPreauthorization": (
+        f"mutation {{ cancelPreauthorization({REFUND}) {{ replayed }} }}",
+        Scope.PAYMENTS_WRITE,
+    ),
+    "Mutation.resolveHold": (
+        f'mutation {{ resolveHold(input: {{{INPUT}, finding: HELD, note: "none", transactionId: "tr_1"}}) '
+        "{ replayed } }",
+        Scope.LEDGER_RESOLVE,
+    ),
     "Mutation.refreshTransaction": (
         f"mutation {{ refreshTransaction({BY}) {{ replayed }} }}",
         Scope.PAYMENTS_WRITE,
@@ -340,6 +351,7 @@ MONEY = {name.removeprefix("Mutation.") for name in DOCUMENTS if name.startswith
     "refreshTransaction",
     "resolveTransaction",
     "resolveRefund",
+    "resolveHold",
     "createCheckout",
     "createClientToken",
     "cancelCheckout",

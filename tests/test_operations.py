@@ -35,6 +35,8 @@ PATHS = {
     "split_pay_and_save_card": "/api/1/split-card-registration-with-pay",
     "payout": "/api/1/refund-request",
     "refund": "/api/1/reverse",
+    "preauthorize": "/api/1/pre-auth-request",
+    "capture": "/api/1/pre-auth-complete",
     "get_status": "/api/1/get-status",
     "card_status": "/api/1/get-status-card",
 }

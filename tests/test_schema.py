@@ -28,7 +28,8 @@ from gql_epoint import errors
 from gql_epoint.epoint.bank_codes import FailureCategory
 from gql_epoint.ledger import checkout
 from gql_epoint.ledger import transaction as ledger
-from gql_epoint.schema import build_schema, enums, schema_text
+from gql_epoint.ledger.holds import HoldFinding
+from gql_epoint.schema import build_schema, enums, hold_types, schema_text
 from gql_epoint.schema.access import READ, Scope
 from gql_epoint.schema.canonical import input_hash
 from gql_epoint.schema.connections import BY_ID, Cursors, load, read_page
@@ -72,6 +73,10 @@ MUTATIONS = {
     "splitPayAndSaveCard",
     "payout",
     "refund",
+    "preauthorize",
+    "capture",
+    "cancelPreauthorization",
+    "resolveHold",
     "refreshTransaction",
     "resolveTransaction",
     "resolveRefund",
@@ -162,6 +167,9 @@ def test_nothing_is_a_float() -> None:
     ("ours", "theirs"),
     [
         (enums.TransactionOperation, ledger.TransactionOperation),
+        (hold_types.HoldRequestKind, ledger.HoldRequestKind),
+        (hold_types.HoldRequestStatus, ledger.HoldRequestStatus),
+        (hold_types.HoldFinding, HoldFinding),
         (enums.TransactionStatus, ledger.Status),
         (enums.FailureCategory, FailureCategory),
         (enums.RefundStatus, ledger.RefundStatus),
@@ -464,6 +472,9 @@ def test_sensitive_fields_need_the_scope_to_read() -> None:
             "refundedAmount",
             "refundPendingAmount",
             "refundableAmount",
+            "authorizedAmount",
+            "capturedAmount",
+            "holdRequest",
             "split",
             "metadata",
             "gateway",

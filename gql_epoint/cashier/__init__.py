@@ -11,6 +11,7 @@ from gql_epoint.cashier.callbacks import CallbackDesk
 from gql_epoint.cashier.cards import CardDesk
 from gql_epoint.cashier.checkouts import CheckoutDesk
 from gql_epoint.cashier.desk import Books
+from gql_epoint.cashier.holds import HoldDesk
 from gql_epoint.cashier.lookup import Lookup
 from gql_epoint.cashier.payments import PaymentDesk
 from gql_epoint.cashier.reconciler import Reconciler
@@ -29,6 +30,7 @@ class Cashier:
         self.payments = PaymentDesk(books, self.cards)
         self.checkouts = CheckoutDesk(books, self.payments, self.cards)
         self.refunds = RefundDesk(books, self.lookup)
+        self.holds = HoldDesk(books)
         self.resolutions = ResolutionDesk(books)
         self.callbacks = CallbackDesk(books)
         self.watching = Watching(books)

@@ -89,6 +89,14 @@ class RefundOrder(msgspec.Struct, frozen=True, kw_only=True):
     language: str | None = None
 
 
+class CaptureOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """A capture as the merchant orders it; without an amount, of all that is held."""
+
+    transaction: TransactionBy
+    amount: Decimal | None = None
+    currency: str | None = None
+
+
 class Result(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     """The object as it is now. `error` comes beside it, never instead of it: GATEWAY_REFUSED or _UNAVAILABLE."""
 

@@ -14,6 +14,7 @@ from gql_epoint.errors import ErrorCode, GatewayError, RefusedError, StoreUnavai
 from gql_epoint.gateway import Gateway
 from gql_epoint.ledger import ids
 from gql_epoint.ledger.cards import CardNews, apply_card, open_card
+from gql_epoint.ledger.holds import apply_to_hold
 from gql_epoint.ledger.transaction import (
     EventSource,
     Fact,
@@ -146,7 +147,8 @@ async def tell(unit: Unit, transaction: Transaction, heard: Heard, what: Said, b
     if owner is not None and owner.id != transaction.id and transaction.gateway.transaction_id is None:
         change = apply_stolen_reference(transaction, by)
     else:
-        change = apply(
+        follow = apply_to_hold if transaction.is_hold else apply
+        change = follow(
             transaction,
             heard,
             what,
@@ -183,12 +185,19 @@ async def _tell_card(unit: Unit, change: Change, heard: Heard, what: Said, by: P
         await unit.insert_event(event)
 
 
-def gateway_said_no(what: Said, operation: str) -> RefusedError:
-    """The error beside an object that EPoint refused to make."""
+def gateway_said_no(what: Said, operation: str, grant: str | None = None) -> RefusedError:
+    """The error beside an object that EPoint refused to make; `grant` is what a merchant must be granted for it.
+
+    How EPoint words that a merchant lacks a grant is not documented, so every refusal of such an operation says so.
+    """
     if is_misconfigured(what):
         message = "EPoint does not accept this service's keys. Check EPOINT_PUBLIC_KEY and EPOINT_PRIVATE_KEY."
     else:
         message = what.message or f"EPoint refused {operation} and gave no reason."
+        if grant is not None:
+            message = (
+                f"{message.rstrip('. ')}. {grant} must be granted to a merchant by EPoint: ask it if that was done."
+            )
     return RefusedError(ErrorCode.GATEWAY_REFUSED, message)
 
 
@@ -217,3 +226,8 @@ def by_gateway(unit: Reader, actor: str | None = None) -> Provenance:
 def by_reconciler(unit: Reader) -> Provenance:
     """News that the reconciler found."""
     return Provenance(now=unit.now, source=EventSource.RECONCILER)
+
+
+def by_operator(unit: Reader, actor: str, note: str) -> Provenance:
+    """A person's decision."""
+    return Provenance(now=unit.now, source=EventSource.OPERATOR, actor=actor, note=note)

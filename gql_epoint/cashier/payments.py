@@ -229,4 +229,5 @@ def _error_beside(change: Change, reply: Reply) -> RefusedError | None:
     """A decline is data; a refusal to even open the payment, or of our keys, is an error beside it."""
     what = said(reply)
     refused = Fact.DECLINED in change.new_facts and change.transaction.operation.redirects
-    return gateway_said_no(what, "this payment") if refused or is_misconfigured(what) else None
+    grant = change.transaction.operation.wire.grant
+    return gateway_said_no(what, "this payment", grant) if refused or is_misconfigured(what) else None

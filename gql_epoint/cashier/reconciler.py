@@ -14,6 +14,7 @@ import msgspec
 from gql_epoint import correlation
 from gql_epoint.cashier.cards import settle_lost_card, tell_card
 from gql_epoint.cashier.desk import Books, by_reconciler, record, tell
+from gql_epoint.cashier.holds import settle_lost_hold_request
 from gql_epoint.cashier.lookup import status_request
 from gql_epoint.cashier.payments import settle_lost
 from gql_epoint.cashier.refunds import settle_lost_refund
@@ -105,13 +106,16 @@ class Reconciler:
             transactions = await unit.overdue_transactions(BATCH)
             for transaction in transactions:
                 await settle_lost(unit, transaction)
+            holds = await unit.overdue_holds(BATCH)
+            for transaction in holds:
+                await settle_lost_hold_request(unit, transaction)
             refunds = await unit.overdue_refunds(BATCH)
             for refund in refunds:
                 await settle_lost_refund(unit, refund)
             cards = await unit.overdue_cards(BATCH)
             for card in cards:
                 await settle_lost_card(unit, card)
-            settled = len(transactions) + len(refunds) + len(cards)
+            settled = len(transactions) + len(holds) + len(refunds) + len(cards)
             if settled:
                 reached("sweep.settling")
             return settled

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from gql_epoint.cashier.commands import Call, PaymentOrder, RefundOrder, SaveCardOrder
+from gql_epoint.cashier.commands import Call, CaptureOrder, PaymentOrder, RefundOrder, SaveCardOrder
 from gql_epoint.errors import ErrorCode, RefusedError
 from gql_epoint.ledger.transaction import CURRENCY_PLACES, TransactionOperation
 
@@ -30,6 +30,7 @@ _AZN_ONLY = frozenset(
         TransactionOperation.SPLIT_PAY_WITH_SAVED_CARD,
         TransactionOperation.SPLIT_PAY_AND_SAVE_CARD,
         TransactionOperation.PAYOUT,
+        TransactionOperation.PREAUTHORIZE,
     }
 )
 # EPoint lists the description as optional and refuses these without one.
@@ -106,6 +107,18 @@ def checked_refund(order: RefundOrder) -> RefundOrder:
         return order
     amount = _amount(order.amount, order.currency or "AZN", "amount", "amount")
     return msgspec.structs.replace(order, amount=amount)
+
+
+def checked_capture(order: CaptureOrder) -> CaptureOrder:
+    """Return the capture with an exact amount, or refuse it."""
+    if order.amount is None:
+        return order
+    return msgspec.structs.replace(order, amount=checked_amount(order.amount, order.currency or "AZN"))
+
+
+def checked_amount(amount: Decimal, currency: str) -> Decimal:
+    """Return the amount of an input field `amount` in its one right form, or refuse it."""
+    return _amount(amount, currency, "amount", "amount")
 
 
 def check_note(note: str) -> None:

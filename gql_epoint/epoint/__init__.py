@@ -15,6 +15,7 @@ call EPoint, give a row of the operations table and its request to `gql_epoint.g
 from gql_epoint.epoint.bank_codes import BANK_CODES, BankCode, FailureCategory, look_up
 from gql_epoint.epoint.callback import Callback, read_callback
 from gql_epoint.epoint.operations import (
+    CAPTURE,
     CARD_STATUS,
     GET_STATUS,
     OPERATIONS,
@@ -22,11 +23,14 @@ from gql_epoint.epoint.operations import (
     PAY_AND_SAVE_CARD,
     PAY_WITH_SAVED_CARD,
     PAYOUT,
+    PREAUTHORIZE,
     REFUND,
     SAVE_CARD,
     SPLIT_PAY,
     SPLIT_PAY_AND_SAVE_CARD,
     SPLIT_PAY_WITH_SAVED_CARD,
+    CaptureReply,
+    CaptureRequest,
     CardStatusReply,
     CardStatusRequest,
     ChargeReply,
@@ -35,6 +39,7 @@ from gql_epoint.epoint.operations import (
     PayAndSaveCardRequest,
     PayoutRequest,
     PayRequest,
+    PreauthorizeRequest,
     RedirectReply,
     RefundReply,
     RefundRequest,
@@ -53,6 +58,7 @@ from gql_epoint.epoint.signing import Sealed, seal, sign, unseal
 
 __all__ = [
     "BANK_CODES",
+    "CAPTURE",
     "CARD_STATUS",
     "GET_STATUS",
     "OPERATIONS",
@@ -60,6 +66,7 @@ __all__ = [
     "PAYOUT",
     "PAY_AND_SAVE_CARD",
     "PAY_WITH_SAVED_CARD",
+    "PREAUTHORIZE",
     "REFUND",
     "SAVE_CARD",
     "SPLIT_PAY",
@@ -67,6 +74,8 @@ __all__ = [
     "SPLIT_PAY_WITH_SAVED_CARD",
     "BankCode",
     "Callback",
+    "CaptureReply",
+    "CaptureRequest",
     "CardStatusReply",
     "CardStatusRequest",
     "ChargeReply",
@@ -76,6 +85,7 @@ __all__ = [
     "PayAndSaveCardRequest",
     "PayRequest",
     "PayoutRequest",
+    "PreauthorizeRequest",
     "RedirectReply",
     "RefundReply",
     "RefundRequest",

@@ -113,6 +113,19 @@ class SplitPayAndSaveCardRequest(PayAndSaveCardRequest, frozen=True, kw_only=Tru
     split_amount: Decimal
 
 
+class PreauthorizeRequest(_Redirecting, frozen=True, kw_only=True):
+    """A hosted page that holds the amount on the customer's card and takes nothing."""
+
+    other_attr: Any = None
+
+
+class CaptureRequest(Request, frozen=True, kw_only=True):
+    """The taking of a hold, or of a part of it. Neither language nor currency is among its documented fields."""
+
+    amount: Decimal
+    transaction: str
+
+
 class StatusRequest(Request, frozen=True, kw_only=True):
     """A question about a payment, by EPoint's transaction id or by the order id that EPoint was given."""
 
@@ -160,6 +173,13 @@ class RefundReply(Reply, frozen=True, kw_only=True):
     code: str | None = None
 
 
+class CaptureReply(Reply, frozen=True, kw_only=True):
+    """The final result of a capture. v1.0.3 documents no reply; the portal lists these fields."""
+
+    code: str | None = None
+    transaction: str | None = None
+
+
 class StatusReply(ChargeReply, frozen=True, kw_only=True):
     """What EPoint knows about a payment."""
 
@@ -193,13 +213,14 @@ class Kind(Enum):
 
 
 class Operation(msgspec.Struct, Generic[RequestT, ReplyT], frozen=True, kw_only=True):
-    """One row: how an operation is called and answered."""
+    """One row: how an operation is called and answered. `grant` names what EPoint must grant a merchant for it."""
 
     name: str
     path: str
     request: type[RequestT]
     reply: type[ReplyT]
     kind: Kind
+    grant: str | None = None
 
     @property
     def has_callback(self) -> bool:
@@ -259,6 +280,22 @@ PAYOUT = Operation(
     name="payout", path="/api/1/refund-request", request=PayoutRequest, reply=ChargeReply, kind=Kind.CHARGE
 )
 REFUND = Operation(name="refund", path="/api/1/reverse", request=RefundRequest, reply=RefundReply, kind=Kind.CHARGE)
+PREAUTHORIZE = Operation(
+    name="preauthorize",
+    path="/api/1/pre-auth-request",
+    request=PreauthorizeRequest,
+    reply=RedirectReply,
+    kind=Kind.REDIRECT,
+    grant="Pre-authorisation",
+)
+CAPTURE = Operation(
+    name="capture",
+    path="/api/1/pre-auth-complete",
+    request=CaptureRequest,
+    reply=CaptureReply,
+    kind=Kind.CHARGE,
+    grant="Pre-authorisation",
+)
 GET_STATUS = Operation(
     name="get_status", path="/api/1/get-status", request=StatusRequest, reply=StatusReply, kind=Kind.LOOKUP
 )
@@ -282,6 +319,8 @@ OPERATIONS: dict[str, Operation[Any, Any]] = {
         SPLIT_PAY_AND_SAVE_CARD,
         PAYOUT,
         REFUND,
+        PREAUTHORIZE,
+        CAPTURE,
         GET_STATUS,
         CARD_STATUS,
     )

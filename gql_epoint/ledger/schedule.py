@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from gql_epoint.ledger.transaction import Fact, Status, Transaction
+from gql_epoint.ledger.transaction import Fact, HoldRequestStatus, Status, Transaction
 
 WAIT_LIMIT = timedelta(hours=24)
 # Longer than EPoint keeps anything open; a payment about which nothing was ever proved needs a person.
@@ -15,15 +15,32 @@ ASK_DELAYS_S = (5, 15, 60, 300, 900, 3600)
 # A wait is this much longer at the most, so that what stopped together does not come back together.
 JITTER_MAX = 0.1
 JITTER_BYTES = 4
+# A hold that nobody captures is looked at now and then, for a bank may let go of it without telling anyone. How
+# long EPoint keeps one is not documented; after this time nobody looks, and it can still be captured or canceled.
+HOLD_WATCH_LIMIT = timedelta(days=35)
+HOLD_DELAY_S = 86_400
 
 
+APPROVED = frozenset({Fact.PAID, Fact.HELD})
 AGAINST_PAID = frozenset({Fact.DECLINED, Fact.TIMED_OUT, Fact.NOT_SENT})
 _VERDICTS = frozenset({Fact.VERDICT_PAID, Fact.VERDICT_OTHER})
 
 
 def is_contradictory(facts: frozenset[Fact]) -> bool:
     """Whether the facts say both paid and not paid, and nobody has decided which."""
-    return Fact.PAID in facts and bool(facts & AGAINST_PAID) and not facts & _VERDICTS
+    return bool(facts & APPROVED) and bool(facts & AGAINST_PAID) and not facts & _VERDICTS
+
+
+def waiting_since(transaction: Transaction) -> datetime:
+    """Return when what is waited for began: the payment, or the capture or cancellation whose answer is lost."""
+    request = transaction.hold_request
+    lost = request is not None and request.status is HoldRequestStatus.INDETERMINATE
+    return request.requested_at if request is not None and lost else transaction.created_at
+
+
+def is_quiet(transaction: Transaction) -> bool:
+    """Whether the amount is held and nothing is open but whether the shop will take it."""
+    return transaction.status is Status.AUTHORIZED and not is_contradictory(transaction.facts)
 
 
 def after_ask(transaction: Transaction, now: datetime, *, unsettled_refunds: bool) -> Transaction:
@@ -32,7 +49,10 @@ def after_ask(transaction: Transaction, now: datetime, *, unsettled_refunds: boo
     Each wait starts with the short delays, however old the transaction is. A question that was asked about a
     final state (a callback proved nothing) is repeated a few times until EPoint answers.
     """
-    age = now - transaction.created_at
+    age = now - waiting_since(transaction)
+    if is_quiet(transaction):
+        ask_at = now + timedelta(seconds=HOLD_DELAY_S) if age < HOLD_WATCH_LIMIT else None
+        return msgspec.structs.replace(transaction, asks=0, ask_at=ask_at)
     quick = transaction.asks + 1 < len(ASK_DELAYS_S)
     open_question = not transaction.status.is_final or is_contradictory(transaction.facts) or unsettled_refunds
     unanswered = transaction.gateway.last_confirmed_at != now and quick

@@ -25,7 +25,8 @@ from gql_epoint.schema.errors import UserError
 from gql_epoint.schema.running import ERRORS, REPLAYED, argument, attempt, mutation, run
 
 
-def _described(root: Any) -> str:
+def described(root: Any) -> str:
+    """Return the description of a root, for the one that extends it."""
     description: str = root.__strawberry_definition__.description
     return description
 
@@ -81,7 +82,7 @@ class CheckoutUpdate:
     checkout: Checkout = strawberry.field(description="The checkout as it is now.")
 
 
-@strawberry.type(description=_described(queries.Query))
+@strawberry.type(description=described(queries.Query))
 class Query(queries.Query):
     """What can be asked."""
 
@@ -94,7 +95,7 @@ class Query(queries.Query):
         return await find_checkout(info, _own_checkout(info))
 
 
-@strawberry.type(description=_described(mutations.Mutation))
+@strawberry.type(description=described(mutations.Mutation))
 class Mutation(mutations.Mutation):
     """What changes something."""
 
@@ -179,7 +180,7 @@ class Mutation(mutations.Mutation):
         )
 
 
-@strawberry.type(description=_described(subscriptions.Subscription))
+@strawberry.type(description=described(subscriptions.Subscription))
 class Subscription(subscriptions.Subscription):
     """What is sent when something changes."""
 

@@ -59,6 +59,9 @@ class TransactionOperation(Enum):
         description="A split payment that also saves the card: mutation `splitPayAndSaveCard`.",
     )
     PAYOUT = value("PAYOUT", description="Money from the merchant to a saved card: mutation `payout`.")
+    PREAUTHORIZE = value(
+        "PREAUTHORIZE", description="A hold that is captured or let go later: mutation `preauthorize`."
+    )
     UNKNOWN = value("UNKNOWN", description="Made elsewhere and adopted from EPoint, which does not say how.")
 
 
@@ -75,7 +78,13 @@ class TransactionStatus(Enum):
     REQUIRES_ACTION = value(
         "REQUIRES_ACTION", description="EPoint waits for the customer: follow `Transaction.nextAction`."
     )
-    AUTHORIZED = value("AUTHORIZED", description="The amount is held on the card and not taken yet.")
+    AUTHORIZED = value(
+        "AUTHORIZED",
+        description=(
+            "The amount is held on the card and nothing is taken: `capture` or `cancelPreauthorization` comes "
+            "next. Subscriptions go on, to tell of those."
+        ),
+    )
     SUCCESS = value("SUCCESS", description="Paid (for a payout: paid out). Final, though refunds may follow.")
     FAILED = value("FAILED", description="Declined or refused, no money moved: see `Transaction.failure`. Final.")
     RETURNED = value("RETURNED", description="All of it was refunded. Final.")
@@ -85,12 +94,15 @@ class TransactionStatus(Enum):
         "INDETERMINATE",
         description=(
             "The answer from EPoint was lost: money may or may not have moved. This service keeps asking; do not "
-            "start another payment meanwhile."
+            "start another payment meanwhile. For a hold, see `Transaction.holdRequest`."
         ),
     )
     REQUIRES_REVIEW = value(
         "REQUIRES_REVIEW",
-        description="The evidence contradicts the order: a person must decide, `resolveTransaction`.",
+        description=(
+            "The evidence contradicts the order: a person must decide, `resolveTransaction` or, for a hold, "
+            "`resolveHold`."
+        ),
     )
 
 
@@ -149,7 +161,9 @@ class EventSource(Enum):
     GATEWAY_RESPONSE = value("GATEWAY_RESPONSE", description="EPoint's answer to a call.")
     GATEWAY_CALLBACK = value("GATEWAY_CALLBACK", description="A signed callback from EPoint.")
     RECONCILER = value("RECONCILER", description="This service asked EPoint on its own account, or time ran out.")
-    OPERATOR = value("OPERATOR", description="A person decided, with `resolveTransaction` or `resolveRefund`.")
+    OPERATOR = value(
+        "OPERATOR", description="A person decided, with `resolveTransaction`, `resolveRefund` or `resolveHold`."
+    )
 
 
 @strawberry.enum(description="What became of a callback.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 import strawberry
@@ -12,6 +13,7 @@ from gql_epoint.ledger import transaction as ledger
 from gql_epoint.schema.connections import BY_NUMBER, Cursors
 from gql_epoint.schema.context import Info
 from gql_epoint.schema.enums import EventSource, RefundStatus, SavedCardStatus, TransactionStatus
+from gql_epoint.schema.hold_types import HoldRequestKind, HoldRequestStatus
 from gql_epoint.schema.types import (
     Callback,
     Refund,
@@ -112,7 +114,22 @@ class SavedCardChanged(Event):
         return await find_callback(info, self.record.callback_id)
 
 
-EVENT_TYPES = (StatusChanged, RefundChanged, SavedCardChanged)
+@strawberry.type(description="A capture or a cancellation of a hold began, or got an end.")
+class HoldChanged(Event):
+    """A capture or a cancellation of a hold began, or got an end."""
+
+    hold_request_kind: HoldRequestKind = strawberry.field(description="What was asked of EPoint.")
+    previous_hold_status: HoldRequestStatus | None = strawberry.field(
+        description="The request's status before; null for its first event."
+    )
+    hold_status: HoldRequestStatus = strawberry.field(description="The request's status after.")
+    note: str | None = strawberry.field(description="What the person who decided wrote.")
+    amount: Decimal | None = strawberry.field(
+        description="How much a capture takes, in the transaction's currency; null for a cancellation."
+    )
+
+
+EVENT_TYPES = (StatusChanged, RefundChanged, SavedCardChanged, HoldChanged)
 
 
 def to_event(known: ledger.Event) -> Event:
@@ -138,6 +155,16 @@ def to_event(known: ledger.Event) -> Event:
             previous_refund_status=RefundStatus(known.previous) if known.previous else None,
             refund_status=RefundStatus(known.current),
             note=known.note,
+        )
+    if known.kind is ledger.EventKind.HOLD:
+        assert known.hold_request is not None
+        return HoldChanged(
+            **common,
+            hold_request_kind=HoldRequestKind(known.hold_request.value),
+            previous_hold_status=HoldRequestStatus(known.previous) if known.previous else None,
+            hold_status=HoldRequestStatus(known.current),
+            note=known.note,
+            amount=known.amount,
         )
     return SavedCardChanged(
         **common,

@@ -328,3 +328,9 @@ def _presentation(order: Any) -> dict[str, str | None]:
 def _name(value: str | None) -> str | None:
     chosen = given(value)
     return None if chosen is None else plain_text(chosen)
+
+
+# For the inputs of payments that have modules of their own.
+Order = _Order
+KEY, ORDER, AMOUNT, DESCRIPTION = _KEY, _ORDER, _AMOUNT, _DESCRIPTION
+LANGUAGE, URLS, METADATA = _LANGUAGE, _URLS, _METADATA

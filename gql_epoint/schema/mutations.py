@@ -267,3 +267,7 @@ def _refund(result: Result[ledger.Refund] | None, errors: list[UserError]) -> Re
         replayed=result.replayed if result else False,
         errors=errors,
     )
+
+
+# For the mutations that have modules of their own.
+pay_for, transaction_payload = _pay, _transaction

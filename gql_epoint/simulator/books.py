@@ -40,6 +40,9 @@ class Transaction(msgspec.Struct, kw_only=True):
     split_user: str | None = None
     split_amount: Decimal | None = None
     card_id: str | None = None
+    # A pre-authorisation that the bank approved: where its hold stands, and what was taken of it.
+    hold: Literal["held", "captured", "released"] | None = None
+    captured_amount: Decimal | None = None
 
     status: Literal["new", "success", "failed"] = "new"
     code: str | None = None
@@ -61,9 +64,16 @@ class Transaction(msgspec.Struct, kw_only=True):
         return sum((refund.amount for refund in self.refunds), Decimal(0))
 
     @property
+    def paid_amount(self) -> Decimal:
+        """What the customer pays: the amount, or what was taken of a hold."""
+        if self.hold is not None:
+            return self.captured_amount or Decimal(0)
+        return self.amount or Decimal(0)
+
+    @property
     def refundable(self) -> Decimal:
         """What is left to refund."""
-        return (self.amount or Decimal(0)) - self.refunded
+        return self.paid_amount - self.refunded
 
 
 class Card(msgspec.Struct, kw_only=True):

@@ -3,12 +3,15 @@
 GET    /_control/books                               transactions, cards, callbacks with attempts, request counts
 GET    /_control/settings                            the switches and the general plan for callbacks
 PUT    /_control/settings                            change some: {"switches": {...}, "callback": {...}}
-PUT    /_control/merchants/{public_key}              change some of {"result_url", "success_url", "error_url"}
+PUT    /_control/merchants/{public_key}              change some of {"result_url", "success_url", "error_url",
+                                                     "not_granted": ["pre-auth"]}: features.py names them
 PUT    /_control/orders/{key}                        replace the plan of an order id, a transaction or a card id
 DELETE /_control/orders/{key}                        the normal way again
 PUT    /_control/cards/{card_id}                     change some of {"state", "code", "silent"}
 POST   /_control/callbacks/{transaction}/resend      send the callback again
-POST   /_control/transactions/{transaction}/refund   a refund in EPoint's cabinet: {"amount": "1.00"} or {}
+POST   /_control/transactions/{transaction}/refund   a refund in EPoint's cabinet: {"amount": "1.00"} or {};
+                                                     of something that is held, its release
+POST   /_control/transactions/{transaction}/capture  a capture in EPoint's cabinet: {"amount": "1.00"} or {}
 POST   /_control/transactions/{transaction}/settle   the bank answers late: {"code": "000"}
 
 It has no key: a simulator moves no money. Bodies are JSON; errors are 400 or 404 with {"error": "..."}.
@@ -31,6 +34,8 @@ from gql_epoint.simulator.courier import Courier
 from gql_epoint.simulator.desk import give_back
 from gql_epoint.simulator.endpoints import TooLargeError, read_body
 from gql_epoint.simulator.facts import CALLBACK_FIELDS
+from gql_epoint.simulator.features import NAMES
+from gql_epoint.simulator.holds import capture, release
 from gql_epoint.simulator.request import DeskError
 from gql_epoint.simulator.settings import OrderPlan, changed
 from gql_epoint.simulator.state import State
@@ -48,6 +53,7 @@ class _Addresses(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     result_url: str | None = None
     success_url: str | None = None
     error_url: str | None = None
+    not_granted: tuple[str, ...] = ()
 
 
 class _CardChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -77,6 +83,7 @@ def control_routes(state: State, courier: Courier) -> list[Route]:
         ("PUT", "/cards/{name}", control.change_card),
         ("POST", "/callbacks/{name}/resend", control.resend),
         ("POST", "/transactions/{name}/refund", control.refund),
+        ("POST", "/transactions/{name}/capture", control.capture),
         ("POST", "/transactions/{name}/settle", control.settle),
     ]
     return [Route(f"/_control{path}", _answered(act), methods=[method]) for method, path, act in table]
@@ -119,9 +126,14 @@ class Control:
         if merchant is None:
             raise _MissingError
         old = _Addresses(
-            result_url=merchant.result_url, success_url=merchant.success_url, error_url=merchant.error_url
+            result_url=merchant.result_url,
+            success_url=merchant.success_url,
+            error_url=merchant.error_url,
+            not_granted=merchant.not_granted,
         )
         new = changed(old, await _body(request))
+        if unknown := set(new.not_granted) - NAMES:
+            raise msgspec.ValidationError(f"no such feature: {', '.join(sorted(unknown))}")
         self._state.merchants[merchant.public_key] = msgspec.structs.replace(merchant, **msgspec.to_builtins(new))
         return new
 
@@ -163,7 +175,17 @@ class Control:
         """Refund as a person would in EPoint's cabinet: no callback tells of it."""
         amount = msgspec.convert(await _body(request), _Amount).amount
         transaction = self._find(request)
-        give_back(self._state, transaction, amount, "cabinet")
+        if transaction.hold == "held":
+            release(self._state, transaction, amount)
+        else:
+            give_back(self._state, transaction, amount, "cabinet")
+        return transaction
+
+    async def capture(self, request: Request) -> Any:
+        """Take what is held, or a part of it, as a person would in EPoint's cabinet."""
+        amount = msgspec.convert(await _body(request), _Amount).amount
+        transaction = self._find(request)
+        capture(self._state, transaction, transaction.amount if amount is None else amount)
         return transaction
 
     async def settle(self, request: Request) -> Any:

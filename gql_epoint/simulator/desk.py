@@ -9,12 +9,14 @@ from typing import Any, Literal
 import msgspec
 
 from gql_epoint.epoint.operations import (
+    CAPTURE,
     CARD_STATUS,
     GET_STATUS,
     PAY,
     PAY_AND_SAVE_CARD,
     PAY_WITH_SAVED_CARD,
     PAYOUT,
+    PREAUTHORIZE,
     REFUND,
     SAVE_CARD,
     SPLIT_PAY,
@@ -24,6 +26,8 @@ from gql_epoint.epoint.operations import (
 from gql_epoint.simulator.bank import APPROVED, message_of
 from gql_epoint.simulator.books import Card, Refund, Transaction
 from gql_epoint.simulator.facts import charge_body, status_body
+from gql_epoint.simulator.features import FEATURES
+from gql_epoint.simulator.holds import capture, release, status_word
 from gql_epoint.simulator.request import Call, DeskError, check, text_of
 from gql_epoint.simulator.state import State
 
@@ -39,6 +43,9 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 def answer(call: Call) -> Answer:
     """Do what a request asks for. Raises DeskError, before anything has happened."""
+    switches, feature = call.state.switches, FEATURES.get(call.operation.name)
+    if feature is not None and feature in call.merchant.not_granted:
+        raise DeskError(switches.not_granted_status, switches.not_granted_message, switches.not_granted_http_status)
     check(call)
     return HANDLERS[call.operation.name](call)
 
@@ -117,8 +124,25 @@ def _refund(call: Call) -> Answer:
         message = message_of(code, call.text("language"))
         extra = {"code": code} if state.switches.code_in_charge_reply else {}
         return Answer(fields={"status": "failed", "message": message, **extra})
+    if transaction.hold in ("held", "released"):
+        release(state, transaction, call.amount("amount"))
+        return Answer(fields={"status": "success", "message": message_of(APPROVED, call.text("language"))})
     give_back(state, transaction, call.amount("amount"), "api", currency=call.text("currency"))
     return Answer(fields={"status": "success", "message": message_of(APPROVED, call.text("language"))})
+
+
+def _capture(call: Call) -> Answer:
+    """Take what a pre-authorisation holds, or a part of it."""
+    state = call.state
+    transaction = _own_transaction(call, "failed")
+    code = state.plan_of(transaction).bank_code or APPROVED
+    if code != APPROVED:
+        extra = {"code": code} if state.switches.code_in_charge_reply else {}
+        return Answer(fields={"status": "failed", "message": message_of(code, transaction.language), **extra})
+    capture(state, transaction, call.amount("amount"))
+    # A public fixture has this sentence; the portal lists the transaction as well.
+    message = "Pre-auth payment completed successfully"
+    return Answer(fields={"status": "success", "message": message, "transaction": transaction.transaction})
 
 
 def give_back(
@@ -133,7 +157,7 @@ def give_back(
     split = transaction.split_user is not None
     if transaction.operation in _NEVER_REFUNDABLE or (split and not state.switches.split_refundable):
         raise DeskError("failed", "Transaction cannot be reversed")
-    if transaction.status != "success":
+    if transaction.status != "success" or transaction.hold in ("held", "released"):
         raise DeskError("failed", "Transaction is not paid")
     # The portal knows AZN only here. Payments in other currencies exist, so the payment's own is what counts.
     if currency is not None and currency != transaction.currency:
@@ -147,7 +171,9 @@ def give_back(
 
 def _get_status(call: Call) -> Answer:
     """Say what is known about a payment, by EPoint's id or by the order's latest transaction."""
-    return Answer(fields=status_body(_own_transaction(call, "error"), call.state.switches))
+    transaction = _own_transaction(call, "error")
+    word = status_word(call.state, transaction)
+    return Answer(fields=status_body(transaction, call.state.switches, word=word))
 
 
 def _card_status(call: Call) -> Answer:
@@ -169,6 +195,8 @@ HANDLERS: dict[str, Callable[[Call], Answer]] = {
     SPLIT_PAY_AND_SAVE_CARD.name: _redirect,
     PAYOUT.name: _charge,
     REFUND.name: _refund,
+    PREAUTHORIZE.name: _redirect,
+    CAPTURE.name: _capture,
     GET_STATUS.name: _get_status,
     CARD_STATUS.name: _card_status,
 }

@@ -138,7 +138,8 @@ def _reply(state: State, fields: dict[str, Any], http_status: int = 200) -> Resp
 
 def _error(state: State, error: DeskError, http_status: int | None = None) -> Response:
     fields = {"status": error.status, "message": error.message}
-    return _reply(state, fields, state.switches.error_http_status if http_status is None else http_status)
+    chosen = http_status or error.http_status or state.switches.error_http_status
+    return _reply(state, fields, chosen)
 
 
 def _json(fields: dict[str, Any], http_status: int = 200, headers: dict[str, str] | None = None) -> Response:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from html import escape
 
+from gql_epoint.epoint.operations import PREAUTHORIZE
 from gql_epoint.simulator.bank import TEST_CARDS, message_of
 from gql_epoint.simulator.books import Transaction
 
@@ -15,7 +16,12 @@ CONTENT_SECURITY_POLICY = "default-src 'none'; style-src 'self'; base-uri 'none'
 def card_page(transaction: Transaction, problem: str | None = None) -> str:
     """Ask for a card number; the test cards below it are buttons of a form of their own."""
     saves_only = transaction.amount is None
-    verb = "Save card" if saves_only else f"Pay {_money(transaction)}"
+    holds = transaction.operation == PREAUTHORIZE.name
+    verb = "Save card" if saves_only else f"{'Hold' if holds else 'Pay'} {_money(transaction)}"
+    title = "Save a card" if saves_only else "Hold an amount on your card" if holds else "Pay by card"
+    note = (
+        '<p class="soft">Nothing is taken now. The shop takes the amount later, or lets it go.</p>' if holds else ""
+    )
     alert = f'<p class="bad" role="alert">{escape(problem)}</p>' if problem else ""
     buttons = "".join(
         f'<button class="card quiet" name="card_number" value="{escape(card.number)}">'
@@ -24,7 +30,7 @@ def card_page(transaction: Transaction, problem: str | None = None) -> str:
     )
     return _page(
         "Card details",
-        f"""<section><h1>{"Save a card" if saves_only else "Pay by card"}</h1>{_summary(transaction)}</section>
+        f"""<section><h1>{title}</h1>{_summary(transaction)}{note}</section>
 <section>
 <form method="post">{alert}
 <label for="card_number">Card number</label>
@@ -68,7 +74,7 @@ def silent_page(transaction: Transaction) -> str:
 def finished_page(transaction: Transaction, back: str) -> str:
     """Say how it went, to a customer who opens the page again."""
     paid = transaction.status == "success"
-    words = "Done" if paid else "Declined"
+    words = "Held" if paid and transaction.hold else "Done" if paid else "Declined"
     detail = message_of(transaction.code or "", transaction.language)
     return _page(
         words,
@@ -108,7 +114,10 @@ def index_page(transactions: Iterable[Transaction], merchants: Iterable[str]) ->
 def _row(transaction: Transaction) -> str:
     page = escape(f"/pay/{transaction.page}")
     name = escape(transaction.transaction)
-    status = "returned" if transaction.refunds and transaction.refundable == 0 else transaction.status
+    status: str = "returned" if transaction.refunds and transaction.refundable == 0 else transaction.status
+    if transaction.hold is not None and status == "success":
+        taken = f" {transaction.captured_amount}" if transaction.captured_amount is not None else ""
+        status = f"{transaction.hold}{taken}"
     cells = (
         escape(format(transaction.at, "%Y-%m-%d %H:%M:%S")),
         name if transaction.page is None else f'<a href="{page}">{name}</a>',

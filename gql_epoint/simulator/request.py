@@ -34,10 +34,11 @@ _LANGUAGES = ("az", "en", "ru")
 class DeskError(GqlEpointError):
     """A request that EPoint answers with an error: its status word, and a sentence."""
 
-    def __init__(self, status: str, message: str) -> None:
+    def __init__(self, status: str, message: str, http_status: int | None = None) -> None:
         super().__init__(status, message)
         self.status = status
         self.message = message
+        self.http_status = http_status  # None: as for every error
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):

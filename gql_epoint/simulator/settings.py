@@ -30,6 +30,7 @@ class Merchant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     result_url: str | None = None
     success_url: str | None = None
     error_url: str | None = None
+    not_granted: tuple[str, ...] = ()  # features that EPoint has not granted to it: see features.py
 
     def __repr__(self) -> str:
         return f"Merchant({self.public_key!r})"
@@ -123,6 +124,21 @@ class Switches(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     redirect_query: bool = False
     # Unknown; `session_expired` exists as the state of a card.
     page_lifetime_s: float = 24 * 3600.0
+    # Unknown: what is said to a merchant who lacks the grant for a feature. A sandbox answers HTTP 403.
+    not_granted_status: str = "error"
+    not_granted_message: str = "This service is not available"
+    not_granted_http_status: int = 200
+
+    # Holds. Unknown: what get-status says while an amount is held. `success` is the word that says least.
+    held_word: str = "success"
+    # Unknown: what it says after a hold was let go; `returned` is documented for refunds.
+    released_word: str = "returned"
+    # Unknown: whether its amount after a capture of a part is that part.
+    captured_amount_in_status: bool = True
+    # Unknown: whether a part can be captured at all; the amount is a parameter of the call.
+    capture_part: bool = True
+    # Unknown: how long a hold lasts.
+    hold_lifetime_s: float = 30 * 24 * 3600.0
 
 
 class SimulatorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

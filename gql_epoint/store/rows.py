@@ -115,7 +115,7 @@ def to_backlog(row: Mapping[str, Any]) -> Backlog:
         transactions_in_review=row["transactions_in_review"],
         unmatched_callbacks=row["unmatched_callbacks"],
         oldest_ask_at=oldest("transaction_ask_at", "card_ask_at"),
-        oldest_deadline=oldest("transaction_deadline", "refund_deadline", "card_deadline"),
+        oldest_deadline=oldest("transaction_deadline", "hold_deadline", "refund_deadline", "card_deadline"),
     )
 
 

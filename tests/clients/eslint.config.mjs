@@ -33,8 +33,8 @@ export default [
         exceptions: {
           suffixes: ['Connection', 'Edge', 'Error', 'Payload', 'Update'],
           types: [
-            'CardDetails', 'ClientToken', 'EventMessage', 'Failure', 'GatewayReference', 'GatewayStatusResult', 'Money',
-            'PageInfo', 'RedirectAction', 'Split', 'Viewer',
+            'CardDetails', 'ClientToken', 'EventMessage', 'Failure', 'GatewayReference', 'GatewayStatusResult',
+            'HoldRequest', 'Money', 'PageInfo', 'RedirectAction', 'Split', 'Viewer',
           ],
         },
       }],

@@ -72,6 +72,10 @@ UPDATE transactions SET ask_at = :until WHERE id IN (
 -- name: overdue_transactions
 SELECT * FROM transactions WHERE call_deadline <= :now ORDER BY call_deadline LIMIT :limit;
 
+-- name: overdue_holds
+SELECT * FROM transactions WHERE hold_request_call_deadline <= :now
+ORDER BY hold_request_call_deadline LIMIT :limit;
+
 -- name: refund
 SELECT * FROM refunds WHERE id = :id;
 
@@ -114,6 +118,7 @@ SELECT * FROM saved_cards WHERE call_deadline <= :now ORDER BY call_deadline LIM
 -- name: oldest_due
 SELECT min(ask_at) AS due FROM transactions WHERE ask_at <= :now
 UNION ALL SELECT min(call_deadline) FROM transactions WHERE call_deadline <= :now
+UNION ALL SELECT min(hold_request_call_deadline) FROM transactions WHERE hold_request_call_deadline <= :now
 UNION ALL SELECT min(call_deadline) FROM refunds WHERE call_deadline <= :now
 UNION ALL SELECT min(ask_at) FROM saved_cards WHERE ask_at <= :now
 UNION ALL SELECT min(call_deadline) FROM saved_cards WHERE call_deadline <= :now;
@@ -175,5 +180,7 @@ SELECT
   (SELECT min(ask_at) FROM transactions WHERE ask_at IS NOT NULL) AS transaction_ask_at,
   (SELECT min(ask_at) FROM saved_cards WHERE ask_at IS NOT NULL) AS card_ask_at,
   (SELECT min(call_deadline) FROM transactions WHERE call_deadline IS NOT NULL) AS transaction_deadline,
+  (SELECT min(hold_request_call_deadline) FROM transactions WHERE hold_request_call_deadline IS NOT NULL)
+    AS hold_deadline,
   (SELECT min(call_deadline) FROM refunds WHERE call_deadline IS NOT NULL) AS refund_deadline,
   (SELECT min(call_deadline) FROM saved_cards WHERE call_deadline IS NOT NULL) AS card_deadline;

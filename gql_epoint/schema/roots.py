@@ -1,0 +1,14 @@
+"""The roots of the contract: what each part of it adds, put together."""
+
+from __future__ import annotations
+
+import strawberry
+
+from gql_epoint.schema import checkouts
+from gql_epoint.schema.checkouts import described
+from gql_epoint.schema.holds import HoldMutations
+
+
+@strawberry.type(description=described(checkouts.Mutation))
+class Mutation(checkouts.Mutation, HoldMutations):
+    """What changes something."""

@@ -1,0 +1,16 @@
+"""What EPoint grants to a merchant one by one, and which operations need it.
+
+A merchant of the simulator has everything; `not_granted` takes features away.
+"""
+
+from __future__ import annotations
+
+from gql_epoint.epoint.operations import CAPTURE, PREAUTHORIZE
+
+FEATURES: dict[str, str] = {
+    PREAUTHORIZE.name: "pre-auth",
+    CAPTURE.name: "pre-auth",
+}
+"""Names of operations and the feature that each needs; the others are everybody's."""
+
+NAMES = frozenset(FEATURES.values())
