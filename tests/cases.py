@@ -89,6 +89,9 @@ WATCH_CARD = (
     "subscription ($id: ID!) { savedCardUpdated(by: {id: $id}) { kind savedCard { " + FIELDS["savedCard"] + " } } }"
 )
 
+PLANS = """query ($order: String!) {
+  installmentPlans(orderId: $order, amount: {amount: "12.34"}) { cardId name months }
+}"""
 AMOUNT = {"amount": "12.34", "currency": "AZN"}
 SPLIT = {"user": "i000000002", "amount": "2.30"}
 _REDIRECT = ("NEW", "REQUIRES_ACTION", "SUCCESS")
@@ -131,6 +134,11 @@ async def _refund(world: World) -> Input:
     return {"idempotencyKey": world.key("refund"), "transaction": {"id": paid["id"]}, "reason": "Returned"}
 
 
+async def _installments(world: World) -> Input:
+    plan = (await world.client.data(PLANS, order=world.order_id))["installmentPlans"][1]
+    return await _order(world, cardId=plan["cardId"], months=plan["months"][-1])
+
+
 async def _capture(world: World) -> Input:
     held = await world.held()
     return {"idempotencyKey": world.key("capture"), "transaction": {"id": held["id"]}}
@@ -162,10 +170,13 @@ CASES = {
     "preauthorize": Case(
         mutation="preauthorize", field="transaction", input=_pay, events=_HELD, customer_acts=True
     ),
+    "pay_in_installments": Case(
+        mutation="payInInstallments", field="transaction", input=_installments, events=_REDIRECT, customer_acts=True
+    ),
     "capture": Case(
         mutation="capture", field="transaction", input=_capture, events=(*_HELD, "PROCESSING", "SUCCESS", "SUCCESS")
     ),
 }
 
 # Questions have no input object of their own; test_journeys.py runs each of them by name.
-LOOKUPS = {"get_status": "refreshTransaction", "card_status": "savedCard"}
+LOOKUPS = {"get_status": "refreshTransaction", "card_status": "savedCard", "installment_plans": "installmentPlans"}

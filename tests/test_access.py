@@ -44,6 +44,7 @@ SPLIT_DESCRIBED = SPLIT.replace('orderId: "A"', 'orderId: "A", description: "A"'
 CARD = 'card: {id: "card_1"}'
 WITH_CARD = f'input: {{{INPUT}, {CARD}, orderId: "A", amount: {{amount: "1.00"}}}}'
 SPLIT_CARD = SPLIT.replace("input: {", f"input: {{{CARD}, ")
+INSTALLMENTS = PAY.replace('orderId: "A"', 'orderId: "A", cardId: "1", months: 3')
 REFUND = f'input: {{{INPUT}, transaction: {{id: "tr_1"}}}}'
 RESOLVE = f'{INPUT}, resolution: FAILED, note: "none"'
 
@@ -57,6 +58,14 @@ ROOTS: dict[str, tuple[str, Scope | None]] = {
     "Query.events": ("{ events { pageInfo { endCursor } } }", Scope.PAYMENTS_READ),
     "Query.node": ('{ node(id: "tr_1") { id } }', Scope.PAYMENTS_READ),
     "Query.gatewayStatus": ('{ gatewayStatus(transactionId: "te1") { status } }', Scope.PAYMENTS_READ),
+    "Query.installmentPlans": (
+        '{ installmentPlans(orderId: "A", amount: {amount: "1.00"}) { months } }',
+        Scope.PAYMENTS_READ,
+    ),
+    "Mutation.payInInstallments": (
+        f"mutation {{ payInInstallments({INSTALLMENTS}) {{ replayed }} }}",
+        Scope.PAYMENTS_WRITE,
+    ),
     "Mutation.pay": (f"mutation {{ pay({PAY}) {{ replayed }} }}", Scope.PAYMENTS_WRITE),
     "Mutation.payWithSavedCard": (
         f"mutation {{ payWithSavedCard({WITH_CARD}) {{ replayed }} }}",

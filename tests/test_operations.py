@@ -37,6 +37,8 @@ PATHS = {
     "refund": "/api/1/reverse",
     "preauthorize": "/api/1/pre-auth-request",
     "capture": "/api/1/pre-auth-complete",
+    "installment_plans": "/api/1/get-installment-request",
+    "pay_in_installments": "/api/1/installment-request",
     "get_status": "/api/1/get-status",
     "card_status": "/api/1/get-status-card",
 }
@@ -77,7 +79,7 @@ def test_what_can_be_repeated_has_no_callback(operation: Operation[Any, Any]) ->
     """Only questions may be sent twice; only redirects end in a callback."""
     assert (operation.kind is Kind.LOOKUP) is operation.repeatable
     assert (operation.kind is Kind.REDIRECT) is operation.has_callback
-    assert operation.repeatable is (operation.name in {"get_status", "card_status"})
+    assert operation.repeatable is (operation.name in {"get_status", "card_status", "installment_plans"})
 
 
 class _DocumentedPayment(Request, frozen=True, kw_only=True):

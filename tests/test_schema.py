@@ -61,6 +61,7 @@ QUERIES = {
     "events",
     "node",
     "gatewayStatus",
+    "installmentPlans",
     "checkout",
 }
 MUTATIONS = {
@@ -75,6 +76,7 @@ MUTATIONS = {
     "refund",
     "preauthorize",
     "capture",
+    "payInInstallments",
     "cancelPreauthorization",
     "resolveHold",
     "refreshTransaction",

@@ -13,6 +13,7 @@ from gql_epoint.cashier.checkouts import CheckoutDesk
 from gql_epoint.cashier.desk import Books
 from gql_epoint.cashier.holds import HoldDesk
 from gql_epoint.cashier.lookup import Lookup
+from gql_epoint.cashier.offers import OfferDesk
 from gql_epoint.cashier.payments import PaymentDesk
 from gql_epoint.cashier.reconciler import Reconciler
 from gql_epoint.cashier.refunds import RefundDesk
@@ -31,6 +32,7 @@ class Cashier:
         self.checkouts = CheckoutDesk(books, self.payments, self.cards)
         self.refunds = RefundDesk(books, self.lookup)
         self.holds = HoldDesk(books)
+        self.offers = OfferDesk(books)
         self.resolutions = ResolutionDesk(books)
         self.callbacks = CallbackDesk(books)
         self.watching = Watching(books)

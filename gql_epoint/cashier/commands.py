@@ -66,6 +66,8 @@ class PaymentOrder(msgspec.Struct, frozen=True, kw_only=True):
     split_amount: Decimal | None = None
     card: CardBy | None = None
     checkout_id: str | None = None
+    installment_card_id: str | None = None
+    installment_months: int | None = None
 
 
 class SaveCardOrder(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,6 +88,15 @@ class RefundOrder(msgspec.Struct, frozen=True, kw_only=True):
     amount: Decimal | None = None
     currency: str | None = None
     reason: str | None = None
+    language: str | None = None
+
+
+class InstallmentQuestion(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be paid in instalments."""
+
+    order_id: str
+    amount: Decimal
+    currency: str
     language: str | None = None
 
 

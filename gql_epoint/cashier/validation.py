@@ -17,6 +17,8 @@ DESCRIPTION_MAX = 1000
 NOTE_MAX = 1000
 URL_MAX = 2048
 METADATA_BYTES_MAX = 4096
+CHOICE_MAX = 64
+MONTHS_MAX = 120
 # EPoint documents no maximum; this one keeps every sum in 64 bits and refuses slips of the finger.
 AMOUNT_MAX = Decimal("9999999.99")
 
@@ -65,6 +67,9 @@ def checked_payment(order: PaymentOrder, *, pages: ReturnPages) -> PaymentOrder:
     _text(order.description, DESCRIPTION_MAX, "description", _CONTROL_BUT_LINES)
     _urls(order.success_url, order.error_url, pages)
     check_metadata(order.metadata)
+    check_choice(order.installment_card_id, "cardId")
+    if order.installment_months is not None and not 0 < order.installment_months <= MONTHS_MAX:
+        raise invalid(f"must be 1 to {MONTHS_MAX}", "months")
     split_amount = order.split_amount
     if split_amount is not None:
         if not (order.split_user or "").strip():
@@ -81,6 +86,15 @@ def check_order_id(order_id: str) -> None:
     if not order_id.strip():
         raise invalid("must not be blank", "orderId")
     _text(order_id, ORDER_ID_MAX, "orderId", _CONTROL)
+
+
+def check_choice(value: str | None, field: str) -> None:
+    """Refuse a name from one of EPoint's lists that cannot be on it."""
+    if value is None:
+        return
+    if not value.strip():
+        raise invalid("must not be blank", field)
+    _text(value, CHOICE_MAX, field, _CONTROL)
 
 
 def check_metadata(metadata: str | None) -> None:

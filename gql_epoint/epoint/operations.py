@@ -9,11 +9,14 @@ Source: EPoint's API documents v1.0.3 and 2022, and the field tables of its deve
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
 from enum import Enum
 from typing import Any, Generic, TypeVar
 
 import msgspec
+
+from gql_epoint.epoint.listings import wrap_installment_plans
 
 RequestT = TypeVar("RequestT", bound="Request")
 ReplyT = TypeVar("ReplyT", bound="Reply")
@@ -126,6 +129,22 @@ class CaptureRequest(Request, frozen=True, kw_only=True):
     transaction: str
 
 
+class InstallmentPlansRequest(Request, frozen=True, kw_only=True):
+    """A question about the ways to pay an amount in instalments."""
+
+    currency: str
+    language: str
+    order_id: str
+    amount: Decimal | None = None
+
+
+class PayInInstallmentsRequest(_Redirecting, frozen=True, kw_only=True):
+    """A payment on the hosted page in so many months, with the card of one bank."""
+
+    installment_card_id: str
+    installment_month: int
+
+
 class StatusRequest(Request, frozen=True, kw_only=True):
     """A question about a payment, by EPoint's transaction id or by the order id that EPoint was given."""
 
@@ -180,6 +199,12 @@ class CaptureReply(Reply, frozen=True, kw_only=True):
     transaction: str | None = None
 
 
+class InstallmentPlansReply(Reply, frozen=True, kw_only=True):
+    """The ways to pay in instalments, as EPoint lists them: see listings.py."""
+
+    plans: Any = None
+
+
 class StatusReply(ChargeReply, frozen=True, kw_only=True):
     """What EPoint knows about a payment."""
 
@@ -213,7 +238,10 @@ class Kind(Enum):
 
 
 class Operation(msgspec.Struct, Generic[RequestT, ReplyT], frozen=True, kw_only=True):
-    """One row: how an operation is called and answered. `grant` names what EPoint must grant a merchant for it."""
+    """One row: how an operation is called and answered.
+
+    `grant` names what EPoint must grant a merchant for it. `wrap` makes an object of a reply that is none.
+    """
 
     name: str
     path: str
@@ -221,6 +249,7 @@ class Operation(msgspec.Struct, Generic[RequestT, ReplyT], frozen=True, kw_only=
     reply: type[ReplyT]
     kind: Kind
     grant: str | None = None
+    wrap: Callable[[Any], Any] | None = None
 
     @property
     def has_callback(self) -> bool:
@@ -296,6 +325,23 @@ CAPTURE = Operation(
     kind=Kind.CHARGE,
     grant="Pre-authorisation",
 )
+INSTALLMENT_PLANS = Operation(
+    name="installment_plans",
+    path="/api/1/get-installment-request",
+    request=InstallmentPlansRequest,
+    reply=InstallmentPlansReply,
+    kind=Kind.LOOKUP,
+    grant="Payment in instalments",
+    wrap=wrap_installment_plans,
+)
+PAY_IN_INSTALLMENTS = Operation(
+    name="pay_in_installments",
+    path="/api/1/installment-request",
+    request=PayInInstallmentsRequest,
+    reply=RedirectReply,
+    kind=Kind.REDIRECT,
+    grant="Payment in instalments",
+)
 GET_STATUS = Operation(
     name="get_status", path="/api/1/get-status", request=StatusRequest, reply=StatusReply, kind=Kind.LOOKUP
 )
@@ -321,6 +367,8 @@ OPERATIONS: dict[str, Operation[Any, Any]] = {
         REFUND,
         PREAUTHORIZE,
         CAPTURE,
+        INSTALLMENT_PLANS,
+        PAY_IN_INSTALLMENTS,
         GET_STATUS,
         CARD_STATUS,
     )

@@ -17,13 +17,13 @@ from gql_epoint.schema.access import (
     Requirements,
     read_requirements,
 )
-from gql_epoint.schema.checkouts import Query, Subscription
+from gql_epoint.schema.checkouts import Subscription
 from gql_epoint.schema.errors import ERROR_TYPES
 from gql_epoint.schema.events import EVENT_TYPES
 from gql_epoint.schema.guards import GuardExtension, Known, money_fields
 from gql_epoint.schema.limits import check_text
 from gql_epoint.schema.masking import MaskingExtension, mask_result
-from gql_epoint.schema.roots import Mutation
+from gql_epoint.schema.roots import Mutation, Query
 from gql_epoint.schema.scalars import SCALARS
 from gql_epoint.schema.tracing import TracingExtension
 

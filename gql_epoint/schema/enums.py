@@ -62,6 +62,9 @@ class TransactionOperation(Enum):
     PREAUTHORIZE = value(
         "PREAUTHORIZE", description="A hold that is captured or let go later: mutation `preauthorize`."
     )
+    PAY_IN_INSTALLMENTS = value(
+        "PAY_IN_INSTALLMENTS", description="A payment by a bank's instalment card: mutation `payInInstallments`."
+    )
     UNKNOWN = value("UNKNOWN", description="Made elsewhere and adopted from EPoint, which does not say how.")
 
 

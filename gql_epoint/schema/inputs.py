@@ -144,8 +144,8 @@ class _Order:
     order_id: str
     amount: MoneyInput
 
-    def to_order(self, operation: ledger.TransactionOperation) -> commands.PaymentOrder:
-        """Return the order as the cashier takes it."""
+    def to_order(self, operation: ledger.TransactionOperation, **more: Any) -> commands.PaymentOrder:
+        """Return the order as the cashier takes it; `more` are fields of an operation of its own."""
         card: SavedCardBy | None = getattr(self, "card", None)
         split: SplitInput | None = getattr(self, "split", None)
         metadata: Json | None = given(getattr(self, "metadata", None))
@@ -160,6 +160,7 @@ class _Order:
             split_amount=split.amount if split else None,
             card=card.to_name() if card else None,
             **_presentation(self),
+            **more,
         )
 
 
@@ -314,7 +315,7 @@ class ResolveRefundInput:
     note: str = required("How it was found, for the history: at most 1000 characters.")
 
 
-def _presentation(order: Any) -> dict[str, str | None]:
+def _presentation(order: Any) -> dict[str, Any]:
     urls: ReturnUrls | None = given(getattr(order, "return_urls", None))
     language: Language | None = given(order.language)
     return {

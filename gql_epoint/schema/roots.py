@@ -7,8 +7,14 @@ import strawberry
 from gql_epoint.schema import checkouts
 from gql_epoint.schema.checkouts import described
 from gql_epoint.schema.holds import HoldMutations
+from gql_epoint.schema.installments import InstallmentMutations, InstallmentQueries
+
+
+@strawberry.type(description=described(checkouts.Query))
+class Query(checkouts.Query, InstallmentQueries):
+    """What can be asked."""
 
 
 @strawberry.type(description=described(checkouts.Mutation))
-class Mutation(checkouts.Mutation, HoldMutations):
+class Mutation(checkouts.Mutation, HoldMutations, InstallmentMutations):
     """What changes something."""

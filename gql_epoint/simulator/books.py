@@ -43,6 +43,10 @@ class Transaction(msgspec.Struct, kw_only=True):
     # A pre-authorisation that the bank approved: where its hold stands, and what was taken of it.
     hold: Literal["held", "captured", "released"] | None = None
     captured_amount: Decimal | None = None
+    # Whether the page offers instalments, and what was chosen, there or by the request.
+    asks_installment: bool = False
+    installment_card: str | None = None
+    installment_month: int | None = None
 
     status: Literal["new", "success", "failed"] = "new"
     code: str | None = None

@@ -12,8 +12,10 @@ from gql_epoint.epoint.operations import (
     CAPTURE,
     CARD_STATUS,
     GET_STATUS,
+    INSTALLMENT_PLANS,
     PAY,
     PAY_AND_SAVE_CARD,
+    PAY_IN_INSTALLMENTS,
     PAY_WITH_SAVED_CARD,
     PAYOUT,
     PREAUTHORIZE,
@@ -28,6 +30,7 @@ from gql_epoint.simulator.books import Card, Refund, Transaction
 from gql_epoint.simulator.facts import charge_body, status_body
 from gql_epoint.simulator.features import FEATURES
 from gql_epoint.simulator.holds import capture, release, status_word
+from gql_epoint.simulator.installments import choose, offers
 from gql_epoint.simulator.request import Call, DeskError, check, text_of
 from gql_epoint.simulator.state import State
 
@@ -35,10 +38,11 @@ _NEVER_REFUNDABLE = {PAYOUT.name, SAVE_CARD.name}
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """The fields of a reply; `silent` means that it is never sent."""
+    """The fields of a reply; `silent` means that it is never sent, `listed` is the reply where it has no fields."""
 
     fields: dict[str, Any]
     silent: bool = False
+    listed: Any = None
 
 
 def answer(call: Call) -> Answer:
@@ -63,6 +67,8 @@ def _redirect(call: Call) -> Answer:
     state = call.state
     saves_card = call.operation in (SAVE_CARD, PAY_AND_SAVE_CARD, SPLIT_PAY_AND_SAVE_CARD)
     transaction = _transaction(call)
+    if call.operation is PAY_IN_INSTALLMENTS:
+        choose(call, transaction)
     transaction.page = state.new_page_name()
     if saves_card:
         transaction.card_id = state.new_card_name()
@@ -176,6 +182,11 @@ def _get_status(call: Call) -> Answer:
     return Answer(fields=status_body(transaction, call.state.switches, word=word))
 
 
+def _installment_plans(call: Call) -> Answer:
+    """List the cards that pay in instalments."""
+    return Answer(fields={}, listed=offers(call.state.switches))
+
+
 def _card_status(call: Call) -> Answer:
     """Say what is known about a saved card; `status` is its state."""
     card = call.state.books.card(call.text("card_id") or "")
@@ -197,6 +208,8 @@ HANDLERS: dict[str, Callable[[Call], Answer]] = {
     REFUND.name: _refund,
     PREAUTHORIZE.name: _redirect,
     CAPTURE.name: _capture,
+    INSTALLMENT_PLANS.name: _installment_plans,
+    PAY_IN_INSTALLMENTS.name: _redirect,
     GET_STATUS.name: _get_status,
     CARD_STATUS.name: _card_status,
 }
@@ -229,6 +242,7 @@ def _transaction(call: Call) -> Transaction:
         currency=call.text("currency"),
         description=call.text("description"),
         other_attr=fields.get("other_attr"),
+        asks_installment=call.text("is_installment") == "1",
         split_user=call.text("split_user"),
         split_amount=call.amount("split_amount"),
         success_redirect_url=call.text("success_redirect_url"),

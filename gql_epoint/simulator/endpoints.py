@@ -92,7 +92,7 @@ def _endpoint(state: State, operation: Operation[Any, Any], closing: asyncio.Eve
         else:
             if answered.silent:
                 return _faulty(state, "hang", closing)
-            response = _reply(state, answered.fields)
+            response = _reply(state, answered.fields) if answered.listed is None else _json(answered.listed)
         return response if reply == "normal" else _faulty(state, reply, closing)
 
     return endpoint
@@ -142,7 +142,7 @@ def _error(state: State, error: DeskError, http_status: int | None = None) -> Re
     return _reply(state, fields, chosen)
 
 
-def _json(fields: dict[str, Any], http_status: int = 200, headers: dict[str, str] | None = None) -> Response:
+def _json(fields: Any, http_status: int = 200, headers: dict[str, str] | None = None) -> Response:
     return Response(_encoder.encode(fields), http_status, headers, media_type="application/json")
 
 

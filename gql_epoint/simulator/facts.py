@@ -11,6 +11,7 @@ import msgspec
 from gql_epoint.epoint.operations import (
     PAY,
     PAY_AND_SAVE_CARD,
+    PAY_IN_INSTALLMENTS,
     PAY_WITH_SAVED_CARD,
     PAYOUT,
     PREAUTHORIZE,
@@ -41,6 +42,7 @@ CALLBACK_FIELDS: dict[str, tuple[str, ...]] = {
     SPLIT_PAY.name: (*_PAYMENT, "split_amount"),
     SPLIT_PAY_AND_SAVE_CARD.name: (*_PAYMENT_AND_CARD, "split_amount"),
     PREAUTHORIZE.name: _PAYMENT,
+    PAY_IN_INSTALLMENTS.name: _PAYMENT,
 }
 CHARGE_FIELDS: dict[str, tuple[str, ...]] = {
     PAY_WITH_SAVED_CARD.name: _CHARGE,
@@ -56,6 +58,7 @@ _OPERATION_CODES = {
     PAY.name: "100",
     SPLIT_PAY.name: "100",
     PREAUTHORIZE.name: "100",
+    PAY_IN_INSTALLMENTS.name: "100",
     PAY_AND_SAVE_CARD.name: "200",
     SPLIT_PAY_AND_SAVE_CARD.name: "200",
 }

@@ -5,11 +5,13 @@ A merchant of the simulator has everything; `not_granted` takes features away.
 
 from __future__ import annotations
 
-from gql_epoint.epoint.operations import CAPTURE, PREAUTHORIZE
+from gql_epoint.epoint.operations import CAPTURE, INSTALLMENT_PLANS, PAY_IN_INSTALLMENTS, PREAUTHORIZE
 
 FEATURES: dict[str, str] = {
     PREAUTHORIZE.name: "pre-auth",
     CAPTURE.name: "pre-auth",
+    INSTALLMENT_PLANS.name: "installments",
+    PAY_IN_INSTALLMENTS.name: "installments",
 }
 """Names of operations and the feature that each needs; the others are everybody's."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from html import escape
 
 from gql_epoint.epoint.operations import PREAUTHORIZE
@@ -13,8 +13,11 @@ from gql_epoint.simulator.books import Transaction
 CONTENT_SECURITY_POLICY = "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'"
 
 
-def card_page(transaction: Transaction, problem: str | None = None) -> str:
-    """Ask for a card number; the test cards below it are buttons of a form of their own."""
+def card_page(transaction: Transaction, problem: str | None = None, *, months: Sequence[int] = ()) -> str:
+    """Ask for a card number; the test cards below it are buttons of a form of their own.
+
+    With `months` the customer may choose to pay in so many instalments.
+    """
     saves_only = transaction.amount is None
     holds = transaction.operation == PREAUTHORIZE.name
     verb = "Save card" if saves_only else f"{'Hold' if holds else 'Pay'} {_money(transaction)}"
@@ -36,7 +39,7 @@ def card_page(transaction: Transaction, problem: str | None = None) -> str:
 <label for="card_number">Card number</label>
 <input id="card_number" name="card_number" inputmode="numeric" autocomplete="off" maxlength="40" required autofocus
  placeholder="4111 1111 1111 1111">
-<button type="submit">{escape(verb)}</button>
+{_choice(months)}<button type="submit">{escape(verb)}</button>
 </form>
 </section>
 <section><h2>Test cards</h2>
@@ -139,9 +142,26 @@ def _summary(transaction: Transaction) -> str:
         "Order": transaction.order_id,
         "For": transaction.description,
         "Card": transaction.card_mask,
+        "Instalments": _installments(transaction),
     }
     rows = "".join(f"<dt>{name}</dt><dd>{escape(value)}</dd>" for name, value in facts.items() if value)
     return "".join(parts) + f"<dl>{rows}</dl>"
+
+
+def _choice(months: Sequence[int]) -> str:
+    if not months:
+        return ""
+    options = "".join(f'<option value="{month}">in {month} months</option>' for month in months)
+    return f"""<label for="installment_month">Pay</label>
+<select id="installment_month" name="installment_month"><option value="">at once</option>{options}</select>
+"""
+
+
+def _installments(transaction: Transaction) -> str | None:
+    if transaction.installment_month is None:
+        return None
+    bank = f", {transaction.installment_card}" if transaction.installment_card else ""
+    return f"{transaction.installment_month} months{bank}"
 
 
 def _money(transaction: Transaction) -> str:

@@ -82,6 +82,14 @@ class OrderPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     callback: CallbackPlan | None = None  # None: the general one
 
 
+class InstallmentOffer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A bank's card that pays in instalments."""
+
+    card_id: str
+    name: str
+    months: tuple[int, ...]
+
+
 class Switches(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Answers to what EPoint's documents leave open or disagree about; each default is our best guess."""
 
@@ -137,6 +145,12 @@ class Switches(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     captured_amount_in_status: bool = True
     # Unknown: whether a part can be captured at all; the amount is a parameter of the call.
     capture_part: bool = True
+    # What get-installment-request lists, and whether it writes months as numbers, which is not documented.
+    installment_offers: tuple[InstallmentOffer, ...] = (
+        InstallmentOffer(card_id="1", name="First Test Bank", months=(2, 3, 6, 12)),
+        InstallmentOffer(card_id="2", name="Second Test Bank", months=(3, 18)),
+    )
+    installment_months_as_text: bool = False
     # Unknown: how long a hold lasts.
     hold_lifetime_s: float = 30 * 24 * 3600.0
 

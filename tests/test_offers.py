@@ -1,0 +1,171 @@
+"""What customers can choose from, over real HTTP: asked of EPoint, refused by it, chosen and paid."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from tests.cases import PLANS, WATCH_TRANSACTION, World
+from tests.service import PUBLIC_KEY, Client, Service
+from tests.test_journeys import watch
+
+# Numbers of its own: the service is shared with the other journeys.
+_numbers = itertools.count(60_001)
+
+
+@pytest.fixture
+def world(service: Service, client: Client) -> World:
+    return World(service=service, client=client, number=next(_numbers))
+
+
+@pytest.fixture
+async def ungranted(world: World) -> AsyncIterator[World]:
+    """A merchant to whom EPoint has granted nothing that it can refuse."""
+    merchant, everything = f"/merchants/{PUBLIC_KEY}", ["pre-auth", "installments"]
+    await world.service.simulator.control("PUT", merchant, {"not_granted": everything})
+    yield world
+    await world.service.simulator.control("PUT", merchant, {"not_granted": []})
+
+
+async def page(world: World, url: str, **form: str) -> str:
+    """Open a hosted page, or press its button, and return what it shows."""
+    session = world.client.session
+    asking = session.post(url, data=form, allow_redirects=False) if form else session.get(url)
+    async with asking as answer:
+        assert answer.status < 400
+        return await answer.text()
+
+
+async def at_epoint(world: World) -> dict[str, Any]:
+    """Return what EPoint's books have of this journey's order."""
+    books = await world.service.simulator.control("GET", "/books")
+    (found,) = [row for row in books["transactions"] if row["order_id"] == world.order_id]
+    return dict(found)
+
+
+def order(world: World, **more: Any) -> dict[str, Any]:
+    base = {"idempotencyKey": world.key("main"), "orderId": world.order_id, "amount": {"amount": "12.34"}}
+    return base | more
+
+
+# Instalments --------------------------------------------------------------------------------------------------
+
+
+async def test_plans_are_listed(world: World) -> None:
+    """Each bank's card with its months; asking makes nothing at EPoint or here."""
+    plans = (await world.client.data(PLANS, order=world.order_id))["installmentPlans"]
+    books = await world.service.simulator.control("GET", "/books")
+
+    assert plans == [
+        {"cardId": "1", "name": "First Test Bank", "months": [2, 3, 6, 12]},
+        {"cardId": "2", "name": "Second Test Bank", "months": [3, 18]},
+    ]
+    assert [row for row in books["transactions"] if row["order_id"] == world.order_id] == []
+
+
+async def test_payment_in_instalments_shows_what_was_chosen(world: World) -> None:
+    """The page names the bank and the months, and EPoint has them."""
+    opened = await world.run("payInInstallments", "transaction", order(world, cardId="2", months=18))
+    shown = await page(world, opened["nextAction"]["url"])
+
+    assert "18 months, Second Test Bank" in shown
+    found = await at_epoint(world)
+    assert (found["operation"], found["installment_month"]) == ("pay_in_installments", 18)
+
+
+@pytest.mark.parametrize(("card_id", "months"), [("1", 18), ("9", 3)])
+async def test_what_is_not_offered_is_refused_by_epoint(world: World, card_id: str, months: int) -> None:
+    """The transaction is recorded as FAILED, with EPoint's words beside it."""
+    document = """mutation ($input: PayInInstallmentsInput!) { payInInstallments(input: $input) {
+      errors { code message } transaction { status } } }"""
+    answer = await world.client.data(document, input=order(world, cardId=card_id, months=months))
+    payload = answer["payInInstallments"]
+
+    assert payload["transaction"] == {"status": "FAILED"}
+    assert payload["errors"][0]["code"] == "GATEWAY_REFUSED"
+    assert "field is invalid. Payment in instalments must be granted" in payload["errors"][0]["message"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "path"),
+    [
+        ({"cardId": " "}, "cardId"),
+        ({"cardId": "1" * 65}, "cardId"),
+        ({"months": 0}, "months"),
+        ({"months": 121}, "months"),
+    ],
+)
+async def test_impossible_choice_is_refused_here(world: World, fields: dict[str, Any], path: str) -> None:
+    """Nothing is recorded, and the path names the field."""
+    document = """mutation ($input: PayInInstallmentsInput!) { payInInstallments(input: $input) {
+      errors { code path } transaction { status } } }"""
+    answer = await world.client.data(document, input=order(world, cardId="1", months=3) | fields)
+
+    assert answer["payInInstallments"] == {
+        "transaction": None,
+        "errors": [{"code": "INVALID_INPUT", "path": ["input", path]}],
+    }
+
+
+@pytest.mark.parametrize(("installment", "sent"), [(True, True), (False, False), (None, False)])
+async def test_pay_can_leave_the_choice_to_the_page(world: World, installment: bool | None, sent: bool) -> None:
+    """`installment: true` lets the page offer months; what the customer picks there is EPoint's matter."""
+    opened = await world.run("pay", "transaction", order(world, installment=installment))
+    url = opened["nextAction"]["url"]
+    watching = asyncio.create_task(watch(world, WATCH_TRANSACTION, "transactionUpdated", opened["id"]))
+    shown = await page(world, url)
+    await page(world, url, card_number="4111111111111111", installment_month="6")
+    final = (await watching)[-1]["transaction"]
+
+    assert ("in 6 months" in shown) is sent
+    assert final["status"] == "SUCCESS"
+    assert (await at_epoint(world))["installment_month"] == (6 if sent else None)
+
+
+# Grants -------------------------------------------------------------------------------------------------------
+
+WITHOUT_GRANT = {
+    "payInInstallments": ({"cardId": "1", "months": 3}, "Payment in instalments"),
+}
+
+
+@pytest.mark.parametrize("mutation", WITHOUT_GRANT)
+async def test_payment_without_the_grant(ungranted: World, mutation: str) -> None:
+    """FAILED, and the error says that EPoint has to grant it."""
+    more, feature = WITHOUT_GRANT[mutation]
+    name = mutation[0].upper() + mutation[1:]
+    document = f"""mutation ($input: {name}Input!) {{ {mutation}(input: $input) {{
+      errors {{ code message }} transaction {{ status }} }} }}"""
+    payload = (await ungranted.client.data(document, input=order(ungranted, **more)))[mutation]
+
+    assert payload["transaction"] == {"status": "FAILED"}
+    assert [error["code"] for error in payload["errors"]] == ["GATEWAY_REFUSED"]
+    assert f"{feature} must be granted to a merchant by EPoint" in payload["errors"][0]["message"]
+
+
+@pytest.mark.parametrize(
+    ("field", "feature"),
+    [('installmentPlans(orderId: "A", amount: {amount: "1.00"}) { months }', "Payment in instalments")],
+)
+async def test_question_without_the_grant(ungranted: World, field: str, feature: str) -> None:
+    """An error of the query with a code, and no empty list that would look like an answer."""
+    answer = await ungranted.client.execute(f"{{ {field} }}")
+
+    assert answer["data"] is None
+    (error,) = answer["errors"]
+    assert error["extensions"] == {"code": "GATEWAY_REFUSED"}
+    assert f"{feature} must be granted to a merchant by EPoint" in error["message"]
+
+
+async def test_question_that_epoint_does_not_answer(world: World) -> None:
+    """GATEWAY_UNAVAILABLE, as for every question to EPoint."""
+    await world.service.simulator.control(
+        "PUT", f"/orders/{world.order_id}", {"reply": "http_500", "reply_to": ["installment_plans"]}
+    )
+    answer = await world.client.execute(PLANS, order=world.order_id)
+
+    assert (answer["data"], answer["errors"][0]["extensions"]["code"]) == (None, "GATEWAY_UNAVAILABLE")
