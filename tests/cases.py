@@ -139,6 +139,11 @@ async def _installments(world: World) -> Input:
     return await _order(world, cardId=plan["cardId"], months=plan["months"][-1])
 
 
+async def _wallet(world: World) -> Input:
+    wallets = (await world.client.data("{ wallets { walletId name } }"))["wallets"]
+    return await _order(world, walletId=wallets[1]["walletId"])
+
+
 async def _capture(world: World) -> Input:
     held = await world.held()
     return {"idempotencyKey": world.key("capture"), "transaction": {"id": held["id"]}}
@@ -173,10 +178,18 @@ CASES = {
     "pay_in_installments": Case(
         mutation="payInInstallments", field="transaction", input=_installments, events=_REDIRECT, customer_acts=True
     ),
+    "pay_with_wallet": Case(
+        mutation="payWithWallet", field="transaction", input=_wallet, events=_REDIRECT, customer_acts=True
+    ),
     "capture": Case(
         mutation="capture", field="transaction", input=_capture, events=(*_HELD, "PROCESSING", "SUCCESS", "SUCCESS")
     ),
 }
 
 # Questions have no input object of their own; test_journeys.py runs each of them by name.
-LOOKUPS = {"get_status": "refreshTransaction", "card_status": "savedCard", "installment_plans": "installmentPlans"}
+LOOKUPS = {
+    "get_status": "refreshTransaction",
+    "card_status": "savedCard",
+    "installment_plans": "installmentPlans",
+    "wallets": "wallets",
+}

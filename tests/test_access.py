@@ -45,6 +45,7 @@ CARD = 'card: {id: "card_1"}'
 WITH_CARD = f'input: {{{INPUT}, {CARD}, orderId: "A", amount: {{amount: "1.00"}}}}'
 SPLIT_CARD = SPLIT.replace("input: {", f"input: {{{CARD}, ")
 INSTALLMENTS = PAY.replace('orderId: "A"', 'orderId: "A", cardId: "1", months: 3')
+WALLET = PAY.replace('orderId: "A"', 'orderId: "A", walletId: "9"')
 REFUND = f'input: {{{INPUT}, transaction: {{id: "tr_1"}}}}'
 RESOLVE = f'{INPUT}, resolution: FAILED, note: "none"'
 
@@ -66,6 +67,8 @@ ROOTS: dict[str, tuple[str, Scope | None]] = {
         f"mutation {{ payInInstallments({INSTALLMENTS}) {{ replayed }} }}",
         Scope.PAYMENTS_WRITE,
     ),
+    "Query.wallets": ("{ wallets { name } }", Scope.PAYMENTS_READ),
+    "Mutation.payWithWallet": (f"mutation {{ payWithWallet({WALLET}) {{ replayed }} }}", Scope.PAYMENTS_WRITE),
     "Mutation.pay": (f"mutation {{ pay({PAY}) {{ replayed }} }}", Scope.PAYMENTS_WRITE),
     "Mutation.payWithSavedCard": (
         f"mutation {{ payWithSavedCard({WITH_CARD}) {{ replayed }} }}",

@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from gql_epoint.epoint.listings import InstallmentPlan, read_installment_plans
-from gql_epoint.epoint.operations import INSTALLMENT_PLANS, InstallmentPlansReply
+from gql_epoint.epoint.listings import InstallmentPlan, read_installment_plans, read_wallets
+from gql_epoint.epoint.operations import INSTALLMENT_PLANS, PAY, PAY_WITH_WALLET, WALLETS, InstallmentPlansReply
 from gql_epoint.epoint.reading import read
 from gql_epoint.errors import UnreadableError
 
@@ -38,6 +38,54 @@ BIRK = InstallmentPlan(card_id="4", name="Bank", months=(3, 6))
 def test_installment_plans(body: str, expected: tuple[InstallmentPlan, ...]) -> None:
     """Ids and months as numbers or text; what lacks either is left out, and the rest is still there."""
     assert read_installment_plans(installment_plans(body).plans) == expected
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        # Recorded live.
+        ('{"8":"Portmanat","9":"M10","10":"BirBank"}', [("8", "Portmanat"), ("9", "M10"), ("10", "BirBank")]),
+        # What a public SDK's tests expect.
+        ('{"status":"success","wallets":[{"id":"9","name":"M10"}]}', [("9", "M10")]),
+        ('{"wallets":[{"id":9,"name":"M10"},{"id":10},{"name":"?"},7,null]}', [("9", "M10")]),
+        ('{"status":"success","wallets":{"9":"M10"}}', [("9", "M10")]),
+        ('{"9":"M10","status":"success","trace_id":"t","message":""}', [("9", "M10")]),
+        ('[{"id":9,"name":"M10"}]', [("9", "M10")]),
+        ('{"9":null,"10":"BirBank"}', [("10", "BirBank")]),
+        ("[]", []),
+        ("{}", []),
+    ],
+)
+def test_wallets(body: str, expected: list[tuple[str, str]]) -> None:
+    """Every shape that was seen, and those that PHP makes of an empty one."""
+    reply = read(body.encode(), WALLETS.reply, WALLETS.wrap)
+
+    assert [(wallet.id, wallet.name) for wallet in read_wallets(reply.wallets)] == expected
+
+
+def test_refusal_to_list_wallets_is_no_empty_list() -> None:
+    """An object with a status and nothing else is an error."""
+    reply = read(b'{"status":"error","message":"No"}', WALLETS.reply, WALLETS.wrap)
+
+    assert (reply.wallets, reply.status, reply.message) == (None, "error", "No")
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ('{"redirect_url":"https://epoint.az/w"}', "success"),
+        ('{"status":null,"redirect_url":"https://epoint.az/w"}', "success"),
+        ('{"status":"","redirect_url":"https://epoint.az/w"}', "success"),
+        ('{"status":"error","redirect_url":"https://epoint.az/w"}', "error"),
+        ('{"redirect_url":""}', None),
+        ('{"redirect_url":null}', None),
+        ("{}", None),
+    ],
+)
+def test_page_of_a_wallet_without_a_status_is_open(body: str, status: str | None) -> None:
+    """Seen in the wild; but a status that is there counts, and without an address nothing is open."""
+    assert read(body.encode(), PAY_WITH_WALLET.reply, PAY_WITH_WALLET.wrap).status == status
+    assert read(body.encode(), PAY.reply, PAY.wrap).status == ("error" if status == "error" else None)
 
 
 def test_refusal_is_no_empty_list() -> None:

@@ -25,7 +25,7 @@ def world(service: Service, client: Client) -> World:
 @pytest.fixture
 async def ungranted(world: World) -> AsyncIterator[World]:
     """A merchant to whom EPoint has granted nothing that it can refuse."""
-    merchant, everything = f"/merchants/{PUBLIC_KEY}", ["pre-auth", "installments"]
+    merchant, everything = f"/merchants/{PUBLIC_KEY}", ["pre-auth", "installments", "wallets"]
     await world.service.simulator.control("PUT", merchant, {"not_granted": everything})
     yield world
     await world.service.simulator.control("PUT", merchant, {"not_granted": []})
@@ -126,9 +126,70 @@ async def test_pay_can_leave_the_choice_to_the_page(world: World, installment: b
     assert (await at_epoint(world))["installment_month"] == (6 if sent else None)
 
 
+# Wallets ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "switches",
+    [{}, {"wallets_as_list": True}, {"wallet_payment_status": False}],
+    ids=lambda switches: "".join(switches),
+)
+async def test_wallet_is_listed_chosen_and_paid_with(world: World, switches: dict[str, Any]) -> None:
+    """In both shapes of the list, and where the reply that opens its page has no status."""
+    await world.service.simulator.control("PUT", "/settings", {"switches": switches})
+    try:
+        wallets = (await world.client.data("{ wallets { walletId name } }"))["wallets"]
+        opened = await world.run("payWithWallet", "transaction", order(world, walletId=wallets[1]["walletId"]))
+    finally:
+        defaults = {"wallets_as_list": False, "wallet_payment_status": True}
+        await world.service.simulator.control("PUT", "/settings", {"switches": defaults})
+    watching = asyncio.create_task(watch(world, WATCH_TRANSACTION, "transactionUpdated", opened["id"]))
+    shown = await page(world, opened["nextAction"]["url"])
+    await page(world, opened["nextAction"]["url"], decision="confirm")
+
+    assert [(wallet["walletId"], wallet["name"]) for wallet in wallets] == [
+        ("8", "Portmanat"),
+        ("9", "M10"),
+        ("10", "BirBank"),
+    ]
+    assert "Pay 12.34 AZN with M10" in shown
+    assert (await watching)[-1]["transaction"]["status"] == "SUCCESS"
+    assert (await at_epoint(world))["wallet"] == "M10"
+
+
+@pytest.mark.parametrize(("decision", "category"), [("poor", "INSUFFICIENT_FUNDS"), ("fail", "DO_NOT_HONOR")])
+async def test_wallet_that_is_not_paid_with(world: World, decision: str, category: str) -> None:
+    """A decline in the wallet is data, as from a card."""
+    opened = await world.run("payWithWallet", "transaction", order(world, walletId="9"))
+    watching = asyncio.create_task(watch(world, WATCH_TRANSACTION, "transactionUpdated", opened["id"]))
+    await page(world, opened["nextAction"]["url"], decision=decision)
+    failed = (await watching)[-1]["transaction"]
+
+    assert (failed["status"], failed["failure"]["category"]) == ("FAILED", category)
+
+
+async def test_wallet_takes_manat_only_and_only_its_own_names(world: World) -> None:
+    """What EPoint could not take is refused here; what it does not offer, by EPoint."""
+    document = """mutation ($input: PayWithWalletInput!) { payWithWallet(input: $input) {
+      errors { code } transaction { status } } }"""
+    dollars = {"amount": {"amount": "1.00", "currency": "USD"}}
+    answers = [
+        (await world.client.data(document, input=order(world, walletId="9") | more))["payWithWallet"]
+        for more in (dollars, {"walletId": ""}, {"walletId": "99", "idempotencyKey": world.key("other")})
+    ]
+
+    assert [answer["errors"][0]["code"] for answer in answers] == [
+        "CURRENCY_NOT_SUPPORTED",
+        "INVALID_INPUT",
+        "GATEWAY_REFUSED",
+    ]
+    assert [answer["transaction"] for answer in answers] == [None, None, {"status": "FAILED"}]
+
+
 # Grants -------------------------------------------------------------------------------------------------------
 
 WITHOUT_GRANT = {
+    "payWithWallet": ({"walletId": "9"}, "Payment by wallet"),
     "payInInstallments": ({"cardId": "1", "months": 3}, "Payment in instalments"),
 }
 
@@ -149,7 +210,10 @@ async def test_payment_without_the_grant(ungranted: World, mutation: str) -> Non
 
 @pytest.mark.parametrize(
     ("field", "feature"),
-    [('installmentPlans(orderId: "A", amount: {amount: "1.00"}) { months }', "Payment in instalments")],
+    [
+        ('installmentPlans(orderId: "A", amount: {amount: "1.00"}) { months }', "Payment in instalments"),
+        ("wallets { name }", "Payment by wallet"),
+    ],
 )
 async def test_question_without_the_grant(ungranted: World, field: str, feature: str) -> None:
     """An error of the query with a code, and no empty list that would look like an answer."""

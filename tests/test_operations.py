@@ -39,6 +39,8 @@ PATHS = {
     "capture": "/api/1/pre-auth-complete",
     "installment_plans": "/api/1/get-installment-request",
     "pay_in_installments": "/api/1/installment-request",
+    "wallets": "/api/1/wallet/status",
+    "pay_with_wallet": "/api/1/wallet/payment",
     "get_status": "/api/1/get-status",
     "card_status": "/api/1/get-status-card",
 }
@@ -79,7 +81,7 @@ def test_what_can_be_repeated_has_no_callback(operation: Operation[Any, Any]) ->
     """Only questions may be sent twice; only redirects end in a callback."""
     assert (operation.kind is Kind.LOOKUP) is operation.repeatable
     assert (operation.kind is Kind.REDIRECT) is operation.has_callback
-    assert operation.repeatable is (operation.name in {"get_status", "card_status", "installment_plans"})
+    assert operation.repeatable is (operation.name in {"get_status", "card_status", "installment_plans", "wallets"})
 
 
 class _DocumentedPayment(Request, frozen=True, kw_only=True):

@@ -43,7 +43,7 @@ def test_python_of_the_readme_runs(capsys: pytest.CaptureFixture[str]) -> None:
 def test_operations_table_is_complete() -> None:
     """Each path of EPoint that the service speaks has its row, with the right word about callbacks."""
     rows = re.findall(
-        r"^\| (.+?) \| `(/api/1/[a-z-]+)` \| (.+?) \|$", README.read_text(encoding="utf-8"), re.MULTILINE
+        r"^\| (.+?) \| `(/api/1/[a-z/-]+)` \| (.+?) \|$", README.read_text(encoding="utf-8"), re.MULTILINE
     )
     told = {path: "callback follows" in result for _, path, result in rows}
 

@@ -62,6 +62,7 @@ QUERIES = {
     "node",
     "gatewayStatus",
     "installmentPlans",
+    "wallets",
     "checkout",
 }
 MUTATIONS = {
@@ -77,6 +78,7 @@ MUTATIONS = {
     "preauthorize",
     "capture",
     "payInInstallments",
+    "payWithWallet",
     "cancelPreauthorization",
     "resolveHold",
     "refreshTransaction",

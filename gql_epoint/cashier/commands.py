@@ -68,6 +68,7 @@ class PaymentOrder(msgspec.Struct, frozen=True, kw_only=True):
     checkout_id: str | None = None
     installment_card_id: str | None = None
     installment_months: int | None = None
+    wallet_id: str | None = None
 
 
 class SaveCardOrder(msgspec.Struct, frozen=True, kw_only=True):

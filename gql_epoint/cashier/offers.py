@@ -7,8 +7,14 @@ from collections.abc import Sequence
 from gql_epoint.cashier.commands import InstallmentQuestion
 from gql_epoint.cashier.desk import Books, gateway_said_no
 from gql_epoint.cashier.validation import check_order_id, checked_amount
-from gql_epoint.epoint.listings import InstallmentPlan, read_installment_plans
-from gql_epoint.epoint.operations import INSTALLMENT_PLANS, InstallmentPlansRequest, Reply
+from gql_epoint.epoint.listings import InstallmentPlan, Wallet, read_installment_plans, read_wallets
+from gql_epoint.epoint.operations import (
+    INSTALLMENT_PLANS,
+    WALLETS,
+    InstallmentPlansRequest,
+    Reply,
+    WalletsRequest,
+)
 from gql_epoint.ledger.words import said
 
 
@@ -31,6 +37,13 @@ class OfferDesk:
         if reply.plans is None:
             raise _refusal(reply, INSTALLMENT_PLANS.grant)
         return read_installment_plans(reply.plans)
+
+    async def wallets(self) -> Sequence[Wallet]:
+        """Return the wallets that a customer can pay with."""
+        reply = await self._books.gateway.call(WALLETS, WalletsRequest())
+        if reply.wallets is None:
+            raise _refusal(reply, WALLETS.grant)
+        return read_wallets(reply.wallets)
 
 
 def _refusal(reply: Reply, grant: str | None) -> Exception:

@@ -31,6 +31,7 @@ def payment_request(
         "split_amount": order.split_amount,
         "installment_card_id": order.installment_card_id,
         "installment_month": order.installment_months,
+        "wallet_id": order.wallet_id,
     }
     shape = transaction.operation.wire.request
     request: Request = shape(**{name: available[name] for name in shape.__struct_fields__})

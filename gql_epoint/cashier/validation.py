@@ -33,6 +33,7 @@ _AZN_ONLY = frozenset(
         TransactionOperation.SPLIT_PAY_AND_SAVE_CARD,
         TransactionOperation.PAYOUT,
         TransactionOperation.PREAUTHORIZE,
+        TransactionOperation.PAY_WITH_WALLET,
     }
 )
 # EPoint lists the description as optional and refuses these without one.
@@ -68,6 +69,7 @@ def checked_payment(order: PaymentOrder, *, pages: ReturnPages) -> PaymentOrder:
     _urls(order.success_url, order.error_url, pages)
     check_metadata(order.metadata)
     check_choice(order.installment_card_id, "cardId")
+    check_choice(order.wallet_id, "walletId")
     if order.installment_months is not None and not 0 < order.installment_months <= MONTHS_MAX:
         raise invalid(f"must be 1 to {MONTHS_MAX}", "months")
     split_amount = order.split_amount

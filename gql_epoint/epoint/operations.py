@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from gql_epoint.epoint.listings import wrap_installment_plans
+from gql_epoint.epoint.listings import wrap_installment_plans, wrap_wallet_payment, wrap_wallets
 
 RequestT = TypeVar("RequestT", bound="Request")
 ReplyT = TypeVar("ReplyT", bound="Reply")
@@ -145,6 +145,19 @@ class PayInInstallmentsRequest(_Redirecting, frozen=True, kw_only=True):
     installment_month: int
 
 
+class WalletsRequest(Request, frozen=True, kw_only=True):
+    """A question about the wallets that a customer can pay with.
+
+    v1.0.3 sends the public key alone. Signed like everything else it was answered when somebody recorded it live.
+    """
+
+
+class PayWithWalletRequest(_Ordered, frozen=True, kw_only=True):
+    """A payment on a wallet's page. It has no addresses to return to: the dashboard's are used."""
+
+    wallet_id: str
+
+
 class StatusRequest(Request, frozen=True, kw_only=True):
     """A question about a payment, by EPoint's transaction id or by the order id that EPoint was given."""
 
@@ -203,6 +216,12 @@ class InstallmentPlansReply(Reply, frozen=True, kw_only=True):
     """The ways to pay in instalments, as EPoint lists them: see listings.py."""
 
     plans: Any = None
+
+
+class WalletsReply(Reply, frozen=True, kw_only=True):
+    """The wallets, as EPoint lists them: see listings.py."""
+
+    wallets: Any = None
 
 
 class StatusReply(ChargeReply, frozen=True, kw_only=True):
@@ -342,6 +361,24 @@ PAY_IN_INSTALLMENTS = Operation(
     kind=Kind.REDIRECT,
     grant="Payment in instalments",
 )
+WALLETS = Operation(
+    name="wallets",
+    path="/api/1/wallet/status",
+    request=WalletsRequest,
+    reply=WalletsReply,
+    kind=Kind.LOOKUP,
+    grant="Payment by wallet",
+    wrap=wrap_wallets,
+)
+PAY_WITH_WALLET = Operation(
+    name="pay_with_wallet",
+    path="/api/1/wallet/payment",
+    request=PayWithWalletRequest,
+    reply=RedirectReply,
+    kind=Kind.REDIRECT,
+    grant="Payment by wallet",
+    wrap=wrap_wallet_payment,
+)
 GET_STATUS = Operation(
     name="get_status", path="/api/1/get-status", request=StatusRequest, reply=StatusReply, kind=Kind.LOOKUP
 )
@@ -369,6 +406,8 @@ OPERATIONS: dict[str, Operation[Any, Any]] = {
         CAPTURE,
         INSTALLMENT_PLANS,
         PAY_IN_INSTALLMENTS,
+        WALLETS,
+        PAY_WITH_WALLET,
         GET_STATUS,
         CARD_STATUS,
     )

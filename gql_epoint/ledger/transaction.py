@@ -30,6 +30,7 @@ class TransactionOperation(StrEnum):
     PAYOUT = "PAYOUT"
     PREAUTHORIZE = "PREAUTHORIZE"
     PAY_IN_INSTALLMENTS = "PAY_IN_INSTALLMENTS"
+    PAY_WITH_WALLET = "PAY_WITH_WALLET"
     UNKNOWN = "UNKNOWN"
 
     @property

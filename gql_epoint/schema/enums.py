@@ -65,6 +65,9 @@ class TransactionOperation(Enum):
     PAY_IN_INSTALLMENTS = value(
         "PAY_IN_INSTALLMENTS", description="A payment by a bank's instalment card: mutation `payInInstallments`."
     )
+    PAY_WITH_WALLET = value(
+        "PAY_WITH_WALLET", description="A payment on the page of a wallet: mutation `payWithWallet`."
+    )
     UNKNOWN = value("UNKNOWN", description="Made elsewhere and adopted from EPoint, which does not say how.")
 
 

@@ -47,6 +47,7 @@ class Transaction(msgspec.Struct, kw_only=True):
     asks_installment: bool = False
     installment_card: str | None = None
     installment_month: int | None = None
+    wallet: str | None = None
 
     status: Literal["new", "success", "failed"] = "new"
     code: str | None = None
@@ -58,7 +59,7 @@ class Transaction(msgspec.Struct, kw_only=True):
 
     # The hosted page. `step` says what it shows while the status is new.
     page: str | None = None
-    step: Literal["card", "secure", "silent"] = "card"
+    step: Literal["card", "secure", "silent", "wallet"] = "card"
     success_redirect_url: str | None = None
     error_redirect_url: str | None = None
 

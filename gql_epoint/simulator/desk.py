@@ -17,6 +17,7 @@ from gql_epoint.epoint.operations import (
     PAY_AND_SAVE_CARD,
     PAY_IN_INSTALLMENTS,
     PAY_WITH_SAVED_CARD,
+    PAY_WITH_WALLET,
     PAYOUT,
     PREAUTHORIZE,
     REFUND,
@@ -24,13 +25,14 @@ from gql_epoint.epoint.operations import (
     SPLIT_PAY,
     SPLIT_PAY_AND_SAVE_CARD,
     SPLIT_PAY_WITH_SAVED_CARD,
+    WALLETS,
 )
+from gql_epoint.simulator import installments, wallets
 from gql_epoint.simulator.bank import APPROVED, message_of
 from gql_epoint.simulator.books import Card, Refund, Transaction
 from gql_epoint.simulator.facts import charge_body, status_body
 from gql_epoint.simulator.features import FEATURES
 from gql_epoint.simulator.holds import capture, release, status_word
-from gql_epoint.simulator.installments import choose, offers
 from gql_epoint.simulator.request import Call, DeskError, check, text_of
 from gql_epoint.simulator.state import State
 
@@ -68,7 +70,9 @@ def _redirect(call: Call) -> Answer:
     saves_card = call.operation in (SAVE_CARD, PAY_AND_SAVE_CARD, SPLIT_PAY_AND_SAVE_CARD)
     transaction = _transaction(call)
     if call.operation is PAY_IN_INSTALLMENTS:
-        choose(call, transaction)
+        installments.choose(call, transaction)
+    elif call.operation is PAY_WITH_WALLET:
+        wallets.choose(call, transaction)
     transaction.page = state.new_page_name()
     if saves_card:
         transaction.card_id = state.new_card_name()
@@ -89,6 +93,8 @@ def _redirect(call: Call) -> Answer:
     fields["redirect_url"] = f"{call.pages}/pay/{transaction.page}"
     if saves_card:
         fields["card_id"] = transaction.card_id
+    if call.operation is PAY_WITH_WALLET and not state.switches.wallet_payment_status:
+        del fields["status"]
     return Answer(fields=fields)
 
 
@@ -184,7 +190,12 @@ def _get_status(call: Call) -> Answer:
 
 def _installment_plans(call: Call) -> Answer:
     """List the cards that pay in instalments."""
-    return Answer(fields={}, listed=offers(call.state.switches))
+    return Answer(fields={}, listed=installments.offers(call.state.switches))
+
+
+def _wallets(call: Call) -> Answer:
+    """List the wallets that a customer can pay with."""
+    return Answer(fields={}, listed=wallets.offers(call.state.switches))
 
 
 def _card_status(call: Call) -> Answer:
@@ -210,6 +221,8 @@ HANDLERS: dict[str, Callable[[Call], Answer]] = {
     CAPTURE.name: _capture,
     INSTALLMENT_PLANS.name: _installment_plans,
     PAY_IN_INSTALLMENTS.name: _redirect,
+    WALLETS.name: _wallets,
+    PAY_WITH_WALLET.name: _redirect,
     GET_STATUS.name: _get_status,
     CARD_STATUS.name: _card_status,
 }

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import binascii
 from typing import Any
+from urllib.parse import parse_qsl
 
 import msgspec
 from starlette.requests import Request
@@ -14,7 +15,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from gql_epoint.epoint.callback import read_envelope
-from gql_epoint.epoint.operations import OPERATIONS, Operation
+from gql_epoint.epoint.operations import OPERATIONS, WALLETS, Operation
 from gql_epoint.epoint.signing import Sealed, unseal
 from gql_epoint.errors import SignatureError, UnreadableError
 from gql_epoint.simulator.desk import HANDLERS, answer, keys_of
@@ -70,7 +71,9 @@ def _endpoint(state: State, operation: Operation[Any, Any], closing: asyncio.Eve
     async def endpoint(request: Request) -> Response:
         state.requests[operation.name] += 1
         try:
-            merchant, fields = _open(state, request.headers.get("content-type", ""), await read_body(request))
+            content_type, raw = request.headers.get("content-type", ""), await read_body(request)
+            alone = _unsigned(state, content_type, raw) if operation is WALLETS else None
+            merchant, fields = alone or _open(state, content_type, raw)
         except TooLargeError:
             return _error(state, DeskError("error", "Invalid request parameters"), http_status=413)
         except DeskError as exc:
@@ -119,6 +122,19 @@ def _open(state: State, content_type: str, raw: bytes) -> tuple[Merchant, dict[s
     if fields.get("card_id") is None and "card_uid" in fields:
         fields["card_id"] = fields["card_uid"]  # its name in the documents of 2022
     return merchant, fields
+
+
+def _unsigned(state: State, content_type: str, raw: bytes) -> tuple[Merchant, dict[str, Any]] | None:
+    """Return the merchant of a body that holds a public key and no signature, as v1.0.3 asks for the wallets."""
+    try:
+        if content_type.startswith("application/json"):
+            fields = _decoder.decode(raw) if raw.startswith(b"{") else {}
+        else:
+            fields = dict(parse_qsl(raw.decode("latin-1"), max_num_fields=10))
+    except (msgspec.DecodeError, ValueError):
+        return None
+    merchant = state.merchants.get(str(fields.get("public_key")))
+    return None if merchant is None or "signature" in fields else (merchant, fields)
 
 
 def _peek(sealed: Sealed) -> dict[str, Any]:

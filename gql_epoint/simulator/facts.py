@@ -13,6 +13,7 @@ from gql_epoint.epoint.operations import (
     PAY_AND_SAVE_CARD,
     PAY_IN_INSTALLMENTS,
     PAY_WITH_SAVED_CARD,
+    PAY_WITH_WALLET,
     PAYOUT,
     PREAUTHORIZE,
     SAVE_CARD,
@@ -43,6 +44,7 @@ CALLBACK_FIELDS: dict[str, tuple[str, ...]] = {
     SPLIT_PAY_AND_SAVE_CARD.name: (*_PAYMENT_AND_CARD, "split_amount"),
     PREAUTHORIZE.name: _PAYMENT,
     PAY_IN_INSTALLMENTS.name: _PAYMENT,
+    PAY_WITH_WALLET.name: _PAYMENT,
 }
 CHARGE_FIELDS: dict[str, tuple[str, ...]] = {
     PAY_WITH_SAVED_CARD.name: _CHARGE,
@@ -59,6 +61,7 @@ _OPERATION_CODES = {
     SPLIT_PAY.name: "100",
     PREAUTHORIZE.name: "100",
     PAY_IN_INSTALLMENTS.name: "100",
+    PAY_WITH_WALLET.name: "100",
     PAY_AND_SAVE_CARD.name: "200",
     SPLIT_PAY_AND_SAVE_CARD.name: "200",
 }

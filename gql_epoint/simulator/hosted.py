@@ -10,7 +10,14 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from gql_epoint.simulator.bank import APPROVED, CARD_HOLDER, THREE_D_SECURE_FAILED, outcome_of
+from gql_epoint.simulator.bank import (
+    APPROVED,
+    CARD_HOLDER,
+    NO_COMMENT,
+    NO_FUNDS,
+    THREE_D_SECURE_FAILED,
+    outcome_of,
+)
 from gql_epoint.simulator.books import Transaction
 from gql_epoint.simulator.courier import Courier
 from gql_epoint.simulator.endpoints import TooLargeError, public_address, read_body
@@ -23,6 +30,7 @@ from gql_epoint.simulator.pages import (
     notice_page,
     secure_page,
     silent_page,
+    wallet_page,
 )
 from gql_epoint.simulator.state import State
 
@@ -92,6 +100,8 @@ class HostedPages:
                 return self._take_card(request, transaction, form.get("card_number", [""])[0])
             case "secure":
                 return self._take_decision(request, transaction, form.get("decision", [""])[0])
+            case "wallet":
+                return self._take_wallet(request, transaction, form.get("decision", [""])[0])
             case _:
                 return self._shown(request, transaction)
 
@@ -122,6 +132,12 @@ class HostedPages:
             return _html(secure_page(transaction), 422)
         return self._finish(request, transaction, APPROVED if decision == "confirm" else THREE_D_SECURE_FAILED)
 
+    def _take_wallet(self, request: Request, transaction: Transaction, decision: str) -> Response:
+        codes = {"confirm": APPROVED, "poor": NO_FUNDS, "fail": NO_COMMENT}
+        if decision not in codes:
+            return _html(wallet_page(transaction), 422)
+        return self._finish(request, transaction, codes[decision])
+
     def _finish(self, request: Request, transaction: Transaction, code: str) -> Response:
         """Settle, send the callback in the background, and let the customer go: in no promised order.
 
@@ -136,7 +152,7 @@ class HostedPages:
             return _html(finished_page(transaction, self._address_back(request, transaction)))
         if transaction.step == "card":
             return _html(card_page(transaction, months=self._months(transaction)))
-        show = {"secure": secure_page, "silent": silent_page}[transaction.step]
+        show = {"wallet": wallet_page, "secure": secure_page, "silent": silent_page}[transaction.step]
         return _html(show(transaction))
 
     def _months(self, transaction: Transaction) -> list[int]:

@@ -63,6 +63,21 @@ def secure_page(transaction: Transaction) -> str:
     )
 
 
+def wallet_page(transaction: Transaction) -> str:
+    """Stand in for a wallet: the customer confirms in it, or does not."""
+    name = escape(transaction.wallet or "")
+    return _page(
+        transaction.wallet or "Wallet",
+        f"""<section class="wallet"><h1>{name}</h1>{_summary(transaction)}
+<p class="soft">Your wallet would ask you to confirm in its own app now. Here you decide.</p>
+<form method="post">
+<button name="decision" value="confirm">Pay {escape(_money(transaction))} with {name}</button>
+<button name="decision" value="poor" class="quiet">Decline: not enough money in the wallet</button>
+<button name="decision" value="fail" class="quiet">Cancel</button>
+</form></section>""",
+    )
+
+
 def silent_page(transaction: Transaction) -> str:
     """Say that the bank has not answered; with this card it never will."""
     return _page(

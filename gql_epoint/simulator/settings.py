@@ -90,6 +90,13 @@ class InstallmentOffer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     months: tuple[int, ...]
 
 
+class WalletOffer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A wallet that a customer can pay with."""
+
+    wallet_id: str
+    name: str
+
+
 class Switches(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Answers to what EPoint's documents leave open or disagree about; each default is our best guess."""
 
@@ -151,6 +158,15 @@ class Switches(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         InstallmentOffer(card_id="2", name="Second Test Bank", months=(3, 18)),
     )
     installment_months_as_text: bool = False
+    # Those of a recorded live answer, which was a map from id to name; one SDK's tests expect `wallets`, a list.
+    wallet_offers: tuple[WalletOffer, ...] = (
+        WalletOffer(wallet_id="8", name="Portmanat"),
+        WalletOffer(wallet_id="9", name="M10"),
+        WalletOffer(wallet_id="10", name="BirBank"),
+    )
+    wallets_as_list: bool = False
+    # A client's author has seen a wallet payment's reply without a status.
+    wallet_payment_status: bool = True
     # Unknown: how long a hold lasts.
     hold_lifetime_s: float = 30 * 24 * 3600.0
 
