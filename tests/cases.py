@@ -144,6 +144,10 @@ async def _wallet(world: World) -> Input:
     return await _order(world, walletId=wallets[1]["walletId"])
 
 
+async def _payment_request(world: World) -> Input:
+    return await _order(world, endpoint="PAYMENT_REQUEST", installment=True, metadata={"cart": 1})
+
+
 async def _capture(world: World) -> Input:
     held = await world.held()
     return {"idempotencyKey": world.key("capture"), "transaction": {"id": held["id"]}}
@@ -180,6 +184,12 @@ CASES = {
     ),
     "pay_with_wallet": Case(
         mutation="payWithWallet", field="transaction", input=_wallet, events=_REDIRECT, customer_acts=True
+    ),
+    "payment_request": Case(
+        mutation="pay", field="transaction", input=_payment_request, events=_REDIRECT, customer_acts=True
+    ),
+    "pay_with_amex": Case(
+        mutation="payWithAmex", field="transaction", input=_order, events=_REDIRECT, customer_acts=True
     ),
     "capture": Case(
         mutation="capture", field="transaction", input=_capture, events=(*_HELD, "PROCESSING", "SUCCESS", "SUCCESS")

@@ -69,6 +69,7 @@ ROOTS: dict[str, tuple[str, Scope | None]] = {
     ),
     "Query.wallets": ("{ wallets { name } }", Scope.PAYMENTS_READ),
     "Mutation.payWithWallet": (f"mutation {{ payWithWallet({WALLET}) {{ replayed }} }}", Scope.PAYMENTS_WRITE),
+    "Mutation.payWithAmex": (f"mutation {{ payWithAmex({PAY}) {{ replayed }} }}", Scope.PAYMENTS_WRITE),
     "Mutation.pay": (f"mutation {{ pay({PAY}) {{ replayed }} }}", Scope.PAYMENTS_WRITE),
     "Mutation.payWithSavedCard": (
         f"mutation {{ payWithSavedCard({WITH_CARD}) {{ replayed }} }}",

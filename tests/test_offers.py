@@ -25,7 +25,7 @@ def world(service: Service, client: Client) -> World:
 @pytest.fixture
 async def ungranted(world: World) -> AsyncIterator[World]:
     """A merchant to whom EPoint has granted nothing that it can refuse."""
-    merchant, everything = f"/merchants/{PUBLIC_KEY}", ["pre-auth", "installments", "wallets"]
+    merchant, everything = f"/merchants/{PUBLIC_KEY}", ["amex", "pre-auth", "installments", "wallets"]
     await world.service.simulator.control("PUT", merchant, {"not_granted": everything})
     yield world
     await world.service.simulator.control("PUT", merchant, {"not_granted": []})
@@ -186,10 +186,47 @@ async def test_wallet_takes_manat_only_and_only_its_own_names(world: World) -> N
     assert [answer["transaction"] for answer in answers] == [None, None, {"status": "FAILED"}]
 
 
+# Other pages --------------------------------------------------------------------------------------------------
+
+
+async def test_amex_has_a_page_that_says_so(world: World) -> None:
+    """The customer reads for which card it is."""
+    opened = await world.run("payWithAmex", "transaction", order(world))
+
+    assert "Pay by American Express" in await page(world, opened["nextAction"]["url"])
+    assert (await at_epoint(world))["operation"] == "pay_with_amex"
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "operation"),
+    [("PAYMENT_REQUEST", "payment_request"), ("REQUEST", "pay"), (None, "pay")],
+)
+async def test_pay_by_the_path_that_is_chosen(world: World, endpoint: str | None, operation: str) -> None:
+    """The same page for the same fields, instalments and metadata included; left out, the documented path."""
+    more = {"endpoint": endpoint, "installment": True, "metadata": {"cart": 1}}
+    opened = await world.run("pay", "transaction", order(world, **more))
+    found = await at_epoint(world)
+
+    assert (found["operation"], found["other_attr"], found["asks_installment"]) == (operation, {"cart": 1}, True)
+    document = "query ($id: ID!) { transaction(by: {id: $id}) { operation } }"
+    assert (await world.client.data(document, id=opened["id"]))["transaction"]["operation"] == operation.upper()
+
+
+async def test_key_is_for_one_path(world: World) -> None:
+    """Another path under the same key is another input."""
+    await world.run("pay", "transaction", order(world))
+    document = "mutation ($input: PayInput!) { pay(input: $input) { errors { code } } }"
+    answer = await world.client.data(document, input=order(world, endpoint="PAYMENT_REQUEST"))
+
+    assert answer["pay"]["errors"] == [{"code": "IDEMPOTENCY_KEY_REUSED"}]
+
+
 # Grants -------------------------------------------------------------------------------------------------------
 
 WITHOUT_GRANT = {
     "payWithWallet": ({"walletId": "9"}, "Payment by wallet"),
+    "payWithAmex": ({}, "American Express"),
+    "preauthorize": ({}, "Pre-authorisation"),
     "payInInstallments": ({"cardId": "1", "months": 3}, "Payment in instalments"),
 }
 

@@ -35,6 +35,8 @@ PATHS = {
     "split_pay_and_save_card": "/api/1/split-card-registration-with-pay",
     "payout": "/api/1/refund-request",
     "refund": "/api/1/reverse",
+    "payment_request": "/api/1/payment-request",
+    "pay_with_amex": "/api/1/amex-request",
     "preauthorize": "/api/1/pre-auth-request",
     "capture": "/api/1/pre-auth-complete",
     "installment_plans": "/api/1/get-installment-request",

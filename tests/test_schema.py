@@ -78,6 +78,7 @@ MUTATIONS = {
     "preauthorize",
     "capture",
     "payInInstallments",
+    "payWithAmex",
     "payWithWallet",
     "cancelPreauthorization",
     "resolveHold",

@@ -116,6 +116,10 @@ class SplitPayAndSaveCardRequest(PayAndSaveCardRequest, frozen=True, kw_only=Tru
     split_amount: Decimal
 
 
+class PayWithAmexRequest(_Redirecting, frozen=True, kw_only=True):
+    """A payment on the hosted page by an American Express card."""
+
+
 class PreauthorizeRequest(_Redirecting, frozen=True, kw_only=True):
     """A hosted page that holds the amount on the customer's card and takes nothing."""
 
@@ -328,6 +332,22 @@ PAYOUT = Operation(
     name="payout", path="/api/1/refund-request", request=PayoutRequest, reply=ChargeReply, kind=Kind.CHARGE
 )
 REFUND = Operation(name="refund", path="/api/1/reverse", request=RefundRequest, reply=RefundReply, kind=Kind.CHARGE)
+# The same fields and the same page by another path, which EPoint's plugins for web shops use.
+PAYMENT_REQUEST = Operation(
+    name="payment_request",
+    path="/api/1/payment-request",
+    request=PayRequest,
+    reply=RedirectReply,
+    kind=Kind.REDIRECT,
+)
+PAY_WITH_AMEX = Operation(
+    name="pay_with_amex",
+    path="/api/1/amex-request",
+    request=PayWithAmexRequest,
+    reply=RedirectReply,
+    kind=Kind.REDIRECT,
+    grant="American Express",
+)
 PREAUTHORIZE = Operation(
     name="preauthorize",
     path="/api/1/pre-auth-request",
@@ -402,6 +422,8 @@ OPERATIONS: dict[str, Operation[Any, Any]] = {
         SPLIT_PAY_AND_SAVE_CARD,
         PAYOUT,
         REFUND,
+        PAYMENT_REQUEST,
+        PAY_WITH_AMEX,
         PREAUTHORIZE,
         CAPTURE,
         INSTALLMENT_PLANS,

@@ -59,6 +59,13 @@ class TransactionOperation(Enum):
         description="A split payment that also saves the card: mutation `splitPayAndSaveCard`.",
     )
     PAYOUT = value("PAYOUT", description="Money from the merchant to a saved card: mutation `payout`.")
+    PAYMENT_REQUEST = value(
+        "PAYMENT_REQUEST",
+        description="A payment on EPoint's page: mutation `pay` with `endpoint: PAYMENT_REQUEST`.",
+    )
+    PAY_WITH_AMEX = value(
+        "PAY_WITH_AMEX", description="A payment by an American Express card: mutation `payWithAmex`."
+    )
     PREAUTHORIZE = value(
         "PREAUTHORIZE", description="A hold that is captured or let go later: mutation `preauthorize`."
     )
@@ -109,6 +116,17 @@ class TransactionStatus(Enum):
             "The evidence contradicts the order: a person must decide, `resolveTransaction` or, for a hold, "
             "`resolveHold`."
         ),
+    )
+
+
+@strawberry.enum(description="By which of its paths EPoint opens the same page for the same payment.")
+class PayEndpoint(Enum):
+    """By which path EPoint opens its page."""
+
+    REQUEST = value("REQUEST", description="`/api/1/request`, which EPoint documents for everybody.")
+    PAYMENT_REQUEST = value(
+        "PAYMENT_REQUEST",
+        description="`/api/1/payment-request`, which its plugins for web shops use. Only if EPoint tells you to.",
     )
 
 

@@ -16,7 +16,14 @@ from gql_epoint.cashier import commands
 from gql_epoint.ledger import transaction as ledger
 from gql_epoint.schema.access import Pii
 from gql_epoint.schema.context import plain_text
-from gql_epoint.schema.enums import Currency, Language, Resolution, TransactionOperation, TransactionStatus
+from gql_epoint.schema.enums import (
+    Currency,
+    Language,
+    PayEndpoint,
+    Resolution,
+    TransactionOperation,
+    TransactionStatus,
+)
 from gql_epoint.schema.scalars import IdempotencyKey, Json, Url, encode_json
 from gql_epoint.store import protocol
 
@@ -176,6 +183,7 @@ class PayInput(_Order):
     return_urls: ReturnUrls | None = optional(_URLS)
     metadata: Json | None = optional(_METADATA)
     installment: bool | None = optional("Whether to offer paying in instalments; left out, EPoint decides.")
+    endpoint: PayEndpoint | None = optional("By which of EPoint's paths; left out, REQUEST.")
 
 
 @strawberry.input(description="A charge of a saved card, without the customer.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import strawberry
 
 from gql_epoint.schema import checkouts
+from gql_epoint.schema.amex import AmexMutations
 from gql_epoint.schema.checkouts import described
 from gql_epoint.schema.holds import HoldMutations
 from gql_epoint.schema.installments import InstallmentMutations, InstallmentQueries
@@ -17,5 +18,5 @@ class Query(checkouts.Query, InstallmentQueries, WalletQueries):
 
 
 @strawberry.type(description=described(checkouts.Mutation))
-class Mutation(checkouts.Mutation, HoldMutations, InstallmentMutations, WalletMutations):
+class Mutation(checkouts.Mutation, AmexMutations, HoldMutations, InstallmentMutations, WalletMutations):
     """What changes something."""

@@ -9,12 +9,14 @@ from gql_epoint.epoint.operations import (
     CAPTURE,
     INSTALLMENT_PLANS,
     PAY_IN_INSTALLMENTS,
+    PAY_WITH_AMEX,
     PAY_WITH_WALLET,
     PREAUTHORIZE,
     WALLETS,
 )
 
 FEATURES: dict[str, str] = {
+    PAY_WITH_AMEX.name: "amex",
     PREAUTHORIZE.name: "pre-auth",
     CAPTURE.name: "pre-auth",
     INSTALLMENT_PLANS.name: "installments",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from gql_epoint.epoint.operations import PREAUTHORIZE
+from gql_epoint.epoint.operations import PAY_WITH_AMEX, PREAUTHORIZE
 from gql_epoint.simulator.bank import TEST_CARDS, message_of
 from gql_epoint.simulator.books import Transaction
 
@@ -21,7 +21,11 @@ def card_page(transaction: Transaction, problem: str | None = None, *, months: S
     saves_only = transaction.amount is None
     holds = transaction.operation == PREAUTHORIZE.name
     verb = "Save card" if saves_only else f"{'Hold' if holds else 'Pay'} {_money(transaction)}"
-    title = "Save a card" if saves_only else "Hold an amount on your card" if holds else "Pay by card"
+    titles = {
+        PREAUTHORIZE.name: "Hold an amount on your card",
+        PAY_WITH_AMEX.name: "Pay by American Express",
+    }
+    title = "Save a card" if saves_only else titles.get(transaction.operation, "Pay by card")
     note = (
         '<p class="soft">Nothing is taken now. The shop takes the amount later, or lets it go.</p>' if holds else ""
     )

@@ -19,7 +19,9 @@ from gql_epoint.epoint.operations import (
     PAY,
     PAY_AND_SAVE_CARD,
     PAY_IN_INSTALLMENTS,
+    PAY_WITH_AMEX,
     PAY_WITH_SAVED_CARD,
+    PAYMENT_REQUEST,
     REFUND,
     Kind,
     Operation,
@@ -32,7 +34,10 @@ _AMOUNT = re.compile(r"\d{1,12}(\.\d{1,2})?")
 _TEXT_MAX = {"order_id": 255, "description": 1000, "success_redirect_url": 2000, "error_redirect_url": 2000}
 _LANGUAGES = ("az", "en", "ru")
 # The portal lists four currencies for these, or does not say; one for all others.
-_PLAIN = (PAY, PAY_WITH_SAVED_CARD, PAY_AND_SAVE_CARD, INSTALLMENT_PLANS, PAY_IN_INSTALLMENTS)
+_PLAIN = (
+    *(PAY, PAYMENT_REQUEST, PAY_WITH_AMEX, PAY_WITH_SAVED_CARD, PAY_AND_SAVE_CARD),
+    *(INSTALLMENT_PLANS, PAY_IN_INSTALLMENTS),
+)
 
 
 class DeskError(GqlEpointError):
