@@ -14,6 +14,8 @@ from gql_epoint.ledger.transaction import (
     Disposition,
     Event,
     EventSource,
+    HoldRequestKind,
+    HoldRequestStatus,
     Refund,
     RefundStatus,
     SavedCard,
@@ -24,6 +26,7 @@ from gql_epoint.store.protocol import Page, Reader, TransactionFilter
 
 EVERYTHING = Page(limit=1_000_000)
 WAITS_FOR_A_PERSON = frozenset({Status.INDETERMINATE, Status.REQUIRES_REVIEW})
+_TAKEN = (HoldRequestKind.CAPTURE, HoldRequestStatus.SUCCESS)
 LIVE_OR_PAID = frozenset(
     {Status.NEW, Status.REQUIRES_ACTION, Status.AUTHORIZED, Status.INDETERMINATE, Status.SUCCESS}
 )
@@ -67,6 +70,8 @@ def check_invariants(ledger: Ledger) -> None:
         assert row.refunded_amount + row.refund_pending_amount <= row.paid_amount <= row.amount, row
         assert pending == row.refund_pending_amount, row
         assert row.refunded_amount in ({done, row.paid_amount} if row.status is Status.RETURNED else {done}), row
+        taken = [event for event in ledger.streams[row.id] if (event.hold_request, event.current) == _TAKEN]
+        assert len(taken) <= 1, f"{row.id} was captured twice"
         decided = any(event.source is EventSource.OPERATOR for event in ledger.streams[row.id])
         assert row.holds_order or row.status not in LIVE_OR_PAID or row.order_id is None or decided, row
         if row.holds_order:
