@@ -140,8 +140,8 @@ async def _installments(world: World) -> Input:
 
 
 async def _wallet(world: World) -> Input:
-    wallets = (await world.client.data("{ wallets { walletId name } }"))["wallets"]
-    return await _order(world, walletId=wallets[1]["walletId"])
+    wallets = (await world.client.data("{ wallets { id name } }"))["wallets"]
+    return await _order(world, walletId=wallets[1]["id"])
 
 
 async def _payment_request(world: World) -> Input:

@@ -95,7 +95,7 @@ def request_of(hold: Transaction) -> tuple[HoldRequestKind, HoldRequestStatus]:
 async def test_hold_is_made_on_epoints_page(shop: Shop) -> None:
     """The callback authorises and takes nothing; the order is in progress."""
     hold = await held(shop, order_id="A-1")
-    with pytest.raises(OrderConflictError) as refused:
+    with pytest.raises(OrderConflictError, match="Capture it, or let it go") as refused:
         await shop.pay(order_id="A-1")
 
     assert at_epoint(shop, hold) == ("held", None)
@@ -551,6 +551,11 @@ async def test_decisions_that_make_no_sense_are_refused(shop: Shop) -> None:
     refused = await asyncio.gather(*attempts, return_exceptions=True)
 
     assert [getattr(error, "code", error) for error in refused] == [ErrorCode.INVALID_INPUT] * len(attempts)
+    paths = [error.path[-1] for error in refused if isinstance(error, RefusedError)]
+    assert paths == [
+        *("transactionId", "transactionId", "capturedAmount", "capturedAmount", "capturedAmount"),
+        *("transactionId", "transactionId"),
+    ]
     assert (await shop.transaction(hold.id)).status is Status.AUTHORIZED
 
 

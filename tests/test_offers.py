@@ -138,8 +138,8 @@ async def test_wallet_is_listed_chosen_and_paid_with(world: World, switches: dic
     """In both shapes of the list, and where the reply that opens its page has no status."""
     await world.service.simulator.control("PUT", "/settings", {"switches": switches})
     try:
-        wallets = (await world.client.data("{ wallets { walletId name } }"))["wallets"]
-        opened = await world.run("payWithWallet", "transaction", order(world, walletId=wallets[1]["walletId"]))
+        wallets = (await world.client.data("{ wallets { id name } }"))["wallets"]
+        opened = await world.run("payWithWallet", "transaction", order(world, walletId=wallets[1]["id"]))
     finally:
         defaults = {"wallets_as_list": False, "wallet_payment_status": True}
         await world.service.simulator.control("PUT", "/settings", {"switches": defaults})
@@ -147,7 +147,7 @@ async def test_wallet_is_listed_chosen_and_paid_with(world: World, switches: dic
     shown = await page(world, opened["nextAction"]["url"])
     await page(world, opened["nextAction"]["url"], decision="confirm")
 
-    assert [(wallet["walletId"], wallet["name"]) for wallet in wallets] == [
+    assert [(wallet["id"], wallet["name"]) for wallet in wallets] == [
         ("8", "Portmanat"),
         ("9", "M10"),
         ("10", "BirBank"),

@@ -293,7 +293,9 @@ def _found_amount(transaction: Transaction, finding: HoldFinding, captured: Deci
             raise invalid("contradicts the refunds that this transaction has", "finding")
         return None
     asked = request.amount if request is not None and request.kind is HoldRequestKind.CAPTURE else None
-    amount = checked_amount(captured, transaction.currency) if captured is not None else asked or transaction.amount
+    amount = asked or transaction.amount
+    if captured is not None:
+        amount = checked_amount(captured, transaction.currency, "capturedAmount")
     if not used <= amount <= transaction.amount:
         raise invalid(f"must be {used} to {transaction.amount} {transaction.currency}", "capturedAmount")
     return amount

@@ -132,9 +132,9 @@ def checked_capture(order: CaptureOrder) -> CaptureOrder:
     return msgspec.structs.replace(order, amount=checked_amount(order.amount, order.currency or "AZN"))
 
 
-def checked_amount(amount: Decimal, currency: str) -> Decimal:
-    """Return the amount of an input field `amount` in its one right form, or refuse it."""
-    return _amount(amount, currency, "amount", "amount")
+def checked_amount(amount: Decimal, currency: str, *path: str) -> Decimal:
+    """Return an amount in its one right form, or refuse it; `path` names the field, if it is not `amount`."""
+    return _amount(amount, currency, *(path or ("amount", "amount")))
 
 
 def check_note(note: str) -> None:

@@ -75,7 +75,12 @@ class TransactionOperation(Enum):
     PAY_WITH_WALLET = value(
         "PAY_WITH_WALLET", description="A payment on the page of a wallet: mutation `payWithWallet`."
     )
-    UNKNOWN = value("UNKNOWN", description="Made elsewhere and adopted from EPoint, which does not say how.")
+    UNKNOWN = value(
+        "UNKNOWN",
+        description=(
+            "Made elsewhere and adopted from EPoint, which does not say how: a hold may look like a payment."
+        ),
+    )
 
 
 @strawberry.enum(

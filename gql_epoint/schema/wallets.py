@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import strawberry
+from strawberry.scalars import ID
 
 from gql_epoint.cashier.commands import PaymentOrder
 from gql_epoint.epoint import listings
@@ -22,13 +23,15 @@ from gql_epoint.schema.scalars import IdempotencyKey
 class Wallet:
     """A wallet that a customer can pay with."""
 
-    wallet_id: str = strawberry.field(description="EPoint's id of the wallet, for `payWithWallet`. Opaque.")
+    id: ID = strawberry.field(
+        description="EPoint's id of the wallet, for `payWithWallet`. Opaque, and nothing that `Query.node` knows."
+    )
     name: str = strawberry.field(description="What the customer knows it by.")
 
     @classmethod
     def of(cls, known: listings.Wallet) -> Wallet:
         """Build it from EPoint's answer."""
-        return cls(wallet_id=known.id, name=known.name)
+        return cls(id=ID(known.id), name=known.name)
 
 
 @strawberry.input(
@@ -43,7 +46,7 @@ class PayWithWalletInput(Order):
     idempotency_key: IdempotencyKey = required(KEY)
     order_id: str = required(ORDER)
     amount: MoneyInput = required("What the customer pays. Only in AZN.")
-    wallet_id: str = required("The wallet that the customer chose: `Wallet.walletId`.")
+    wallet_id: ID = required("The wallet that the customer chose: `Wallet.id`.")
     description: str | None = optional(DESCRIPTION)
     language: Language | None = optional(LANGUAGE)
 

@@ -34,7 +34,7 @@ export default [
           suffixes: ['Connection', 'Edge', 'Error', 'Payload', 'Update'],
           types: [
             'CardDetails', 'ClientToken', 'EventMessage', 'Failure', 'GatewayReference', 'GatewayStatusResult',
-            'HoldRequest', 'InstallmentPlan', 'Money', 'PageInfo', 'RedirectAction', 'Split', 'Viewer', 'Wallet',
+            'HoldRequest', 'InstallmentPlan', 'Money', 'PageInfo', 'RedirectAction', 'Split', 'Viewer',
           ],
         },
       }],
