@@ -43,13 +43,13 @@ def card_page(transaction: Transaction, problem: str | None = None, *, months: S
 <label for="card_number">Card number</label>
 <input id="card_number" name="card_number" inputmode="numeric" autocomplete="off" maxlength="40" required autofocus
  placeholder="4111 1111 1111 1111">
-{_choice(months)}<button type="submit">{escape(verb)}</button>
+{_choice(months, "typed")}<button type="submit">{escape(verb)}</button>
 </form>
 </section>
 <section><h2>Test cards</h2>
 <p class="soft">The last three digits of a number are the bank's answer: 000 approves, everything else declines.
 These are exceptions or common cases; choose one to use it at once.</p>
-<form method="post">{buttons}</form>
+<form method="post">{_choice(months, "test")}{buttons}</form>
 </section>""",
     )
 
@@ -167,12 +167,13 @@ def _summary(transaction: Transaction) -> str:
     return "".join(parts) + f"<dl>{rows}</dl>"
 
 
-def _choice(months: Sequence[int]) -> str:
+def _choice(months: Sequence[int], card: str) -> str:
+    """Offer instalments in the form of one kind of card; each form has its own, for there is no script."""
     if not months:
         return ""
     options = "".join(f'<option value="{month}">in {month} months</option>' for month in months)
-    return f"""<label for="installment_month">Pay</label>
-<select id="installment_month" name="installment_month"><option value="">at once</option>{options}</select>
+    return f"""<label for="{card}_month">Pay</label>
+<select id="{card}_month" name="installment_month"><option value="">at once</option>{options}</select>
 """
 
 
