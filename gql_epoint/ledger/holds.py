@@ -64,18 +64,17 @@ def apply_to_hold(
     assert transaction.is_hold
     if heard is Heard.STATUS and what.status == "returned" and Fact.CAPTURED not in transaction.facts:
         return _apply_gone(transaction, what, by, order_taken)
-    request = transaction.hold_request
-    is_lost = request is not None and request.status is HoldRequestStatus.INDETERMINATE
+    capture = _lost_capture(transaction)
     is_taken = heard is Heard.STATUS and _shows_capture(transaction, what)
     also = set()
-    if is_taken and not (is_lost and request is not None and request.kind is HoldRequestKind.CAPTURE):
+    if is_taken and capture is None:
         also.add(Fact.HOLD_UNCLEAR)
     if heard is Heard.STATUS and _teaches_word(transaction, what):
         also.add(Fact.HELD_WORD_DIFFERS)
     change = apply(transaction, heard, what, by, order_taken=order_taken, refunds=refunds, also=frozenset(also))
-    if not is_taken or also or request is None:
+    if not is_taken or capture is None:
         return change
-    answer = apply_hold_answer(change.transaction, request.number, HoldRequestStatus.SUCCESS, None, by)
+    answer = apply_hold_answer(change.transaction, capture.number, HoldRequestStatus.SUCCESS, None, by)
     return followed_by(change, answer)
 
 
@@ -172,6 +171,12 @@ def _shows_capture(transaction: Transaction, what: Said) -> bool:
         # It is known, or the request's own answer is on its way and will say more.
         return False
     return Fact.HELD_WORD_DIFFERS in transaction.facts or what.amount not in (None, transaction.amount)
+
+
+def _lost_capture(transaction: Transaction) -> HoldRequest | None:
+    request = transaction.hold_request
+    lost = request is not None and request.status is HoldRequestStatus.INDETERMINATE
+    return request if request is not None and lost and request.kind is HoldRequestKind.CAPTURE else None
 
 
 def _teaches_word(transaction: Transaction, what: Said) -> bool:
