@@ -397,6 +397,23 @@ async def test_request_whose_process_died_is_settled_after_its_deadline(shop: Sh
     assert (await capturing).value.status is Status.INDETERMINATE
 
 
+async def test_refresh_past_the_deadline_says_that_the_answer_is_lost(shop: Shop) -> None:
+    """Whoever finds it first writes it down, before what EPoint says is applied."""
+    hold = await held(shop, order_id="A-1")
+    shop.plan("A-1", reply="hang", reply_to=("capture",))
+    capturing = asyncio.create_task(capture(shop, hold, "4.00"))
+    while not shop.requests("capture"):
+        await asyncio.sleep(0.01)
+    shop.clock.ahead += timedelta(seconds=3)
+    after = (await shop.cashier.lookup.refresh(TransactionBy(id=hold.id), "test")).value
+
+    # EPoint took the part before it fell silent, and names it.
+    assert (after.status, after.taken_amount) == (Status.SUCCESS, Decimal("4.00"))
+    currents = [event.current for event in (await shop.history(hold.id))[3:]]
+    assert currents == ["PROCESSING", "INDETERMINATE", "INDETERMINATE", "SUCCESS", "SUCCESS"]
+    assert (await capturing).value.status is Status.SUCCESS
+
+
 # What get-status can tell -------------------------------------------------------------------------------------
 
 

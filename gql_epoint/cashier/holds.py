@@ -15,11 +15,11 @@ from gql_epoint.cashier.desk import (
     by_api,
     by_gateway,
     by_operator,
-    by_reconciler,
     gateway_is_away,
     gateway_said_no,
     record,
 )
+from gql_epoint.cashier.hold_answers import settle_hold_request, settle_lost_hold_request
 from gql_epoint.cashier.idempotency import earlier_object, is_overdue, use_key
 from gql_epoint.cashier.lookup import find_transaction
 from gql_epoint.cashier.validation import check_call, check_note, checked_amount, checked_capture, invalid
@@ -27,7 +27,6 @@ from gql_epoint.epoint.operations import CAPTURE, REFUND, CaptureRequest, Operat
 from gql_epoint.errors import ErrorCode, GatewayError, RefusedError
 from gql_epoint.ledger.holds import (
     HoldFinding,
-    apply_hold_answer,
     apply_hold_resolution,
     can_be_settled,
     next_number,
@@ -38,7 +37,6 @@ from gql_epoint.ledger.transaction import (
     HoldRequest,
     HoldRequestKind,
     HoldRequestStatus,
-    Provenance,
     Status,
     Transaction,
 )
@@ -180,36 +178,13 @@ class HoldDesk:
     ) -> Result[Transaction]:
         async def work(unit: Unit) -> Transaction:
             by = by_gateway(unit, call.actor)
-            settled = await _settle(unit, transaction_id, request.number, outcome, failure, by)
+            settled = await settle_hold_request(unit, transaction_id, request.number, outcome, failure, by)
             reached("hold.answering")
             return settled
 
         after = await self._books.write_answer(work)
         reached("hold.settled")
         return Result(value=after, error=error)
-
-
-async def settle_lost_hold_request(unit: Unit, transaction: Transaction) -> Transaction:
-    """A deadline passed without an answer: the hold may have been captured, or let go."""
-    request = transaction.hold_request
-    assert request is not None
-    lost = HoldRequestStatus.INDETERMINATE
-    return await _settle(unit, transaction.id, request.number, lost, None, by_reconciler(unit))
-
-
-async def _settle(
-    unit: Unit,
-    transaction_id: str,
-    number: int,
-    outcome: HoldRequestStatus,
-    failure: Failure | None,
-    by: Provenance,
-) -> Transaction:
-    transaction = await unit.transaction(transaction_id)
-    assert transaction is not None
-    change = apply_hold_answer(transaction, number, outcome, failure, by)
-    await record(unit, change)
-    return change.transaction
 
 
 async def _begun_before(unit: Unit, object_id: str) -> _Begun:

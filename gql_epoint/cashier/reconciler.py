@@ -14,7 +14,7 @@ import msgspec
 from gql_epoint import correlation
 from gql_epoint.cashier.cards import settle_lost_card, tell_card
 from gql_epoint.cashier.desk import Books, by_reconciler, record, tell
-from gql_epoint.cashier.holds import settle_lost_hold_request
+from gql_epoint.cashier.hold_answers import settle_lost_hold_request
 from gql_epoint.cashier.lookup import status_request
 from gql_epoint.cashier.payments import settle_lost
 from gql_epoint.cashier.refunds import settle_lost_refund
