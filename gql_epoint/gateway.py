@@ -339,7 +339,7 @@ def _read_reply(operation: Operation[Any, ReplyT], status: int, body: bytes) -> 
     if status != 200:
         raise GatewayUnclearError(operation.name, f"HTTP {status}", status)
     try:
-        return read(body, operation.reply)
+        return read(body, operation.reply, operation.wrap)
     except UnreadableError as exc:
         raise GatewayUnclearError(operation.name, "HTTP 200, but the answer is not a JSON object") from exc
 

@@ -16,6 +16,8 @@ from gql_epoint.ledger.transaction import (
     Disposition,
     Event,
     EventSource,
+    HoldRequestKind,
+    HoldRequestStatus,
     Refund,
     RefundStatus,
     SavedCard,
@@ -26,7 +28,10 @@ from gql_epoint.store.protocol import Page, Reader, TransactionFilter
 
 EVERYTHING = Page(limit=1_000_000)
 WAITS_FOR_A_PERSON = frozenset({Status.INDETERMINATE, Status.REQUIRES_REVIEW})
-LIVE_OR_PAID = frozenset({Status.NEW, Status.REQUIRES_ACTION, Status.INDETERMINATE, Status.SUCCESS})
+_TAKEN = (HoldRequestKind.CAPTURE, HoldRequestStatus.SUCCESS)
+LIVE_OR_PAID = frozenset(
+    {Status.NEW, Status.REQUIRES_ACTION, Status.AUTHORIZED, Status.INDETERMINATE, Status.SUCCESS}
+)
 
 
 class Ledger(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,9 +76,11 @@ def check_invariants(ledger: Ledger) -> None:
         done = sum((r.amount for r in refunds[row.id] if r.status is RefundStatus.SUCCESS), Decimal(0))
         open_still = (RefundStatus.PROCESSING, RefundStatus.INDETERMINATE)
         pending = sum((r.amount for r in refunds[row.id] if r.status in open_still), Decimal(0))
-        assert row.refunded_amount + row.refund_pending_amount <= row.amount, row
+        assert row.refunded_amount + row.refund_pending_amount <= row.paid_amount <= row.amount, row
         assert pending == row.refund_pending_amount, row
-        assert row.refunded_amount in ({done, row.amount} if row.status is Status.RETURNED else {done}), row
+        assert row.refunded_amount in ({done, row.paid_amount} if row.status is Status.RETURNED else {done}), row
+        taken = [event for event in ledger.streams[row.id] if (event.hold_request, event.current) == _TAKEN]
+        assert len(taken) <= 1, f"{row.id} was captured twice"
         decided = any(event.source is EventSource.OPERATOR for event in ledger.streams[row.id])
         assert row.holds_order or row.status not in LIVE_OR_PAID or row.order_id is None or decided, row
         if row.holds_order:
@@ -121,13 +128,16 @@ def check_against_gateway(ledger: Ledger, books: dict[str, Any], merchant: str) 
 def _check_transaction(ours: Transaction, theirs: dict[str, Any] | None, ledger: Ledger) -> None:
     if ours.status in WAITS_FOR_A_PERSON:
         return
-    paid = theirs is not None and theirs["status"] == "success"
+    paid = theirs is not None and theirs["status"] == "success" and theirs["hold"] in (None, "captured")
+    if theirs is not None and theirs["hold"] is not None:
+        assert theirs["hold"] == {Status.AUTHORIZED: "held", Status.VOIDED: "released"}.get(ours.status, "captured")
     said_paid = ours.status in (Status.SUCCESS, Status.RETURNED)
     assert said_paid == paid, (ours, theirs)
     if not paid:
         return
     assert theirs is not None
     assert Decimal(theirs["amount"]) == ours.amount
+    assert Decimal(theirs["captured_amount"] or theirs["amount"]) == ours.taken_amount or ours.operation == "PAYOUT"
     at_epoint = sum((Decimal(refund["amount"]) for refund in theirs["refunds"]), Decimal(0))
     unclear = [
         refund.amount

@@ -51,6 +51,16 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
         states = [update async for update in self.client.subscribe(WATCH_TRANSACTION, id=opened["id"])]
         return states[-1]["data"]["transactionUpdated"]["transaction"]
 
+    async def held(self) -> Any:
+        """Have an amount held as a customer would, and return the transaction in AUTHORIZED."""
+        opened = await self.run("preauthorize", "transaction", await CASES["preauthorize"].input(self))
+        await self.service.simulator.pay(opened["nextAction"]["url"])
+        async for update in self.client.subscribe(WATCH_TRANSACTION, id=opened["id"]):
+            found = update["data"]["transactionUpdated"]["transaction"]
+            if found["status"] == "AUTHORIZED":
+                return found
+        raise AssertionError("the transaction was never held")
+
 
 async def on_the_page(world: World, opened: Any) -> None:
     """Pay on EPoint's page."""
@@ -94,6 +104,9 @@ WATCH_CARD = (
 )
 
 IBAN = "AZ21 NABZ 0000 0000 1370 1000 1944"  # the example of the IBAN registry
+PLANS = """query ($order: String!) {
+  installmentPlans(orderId: $order, amount: {amount: "12.34"}) { cardId name months }
+}"""
 AMOUNT = {"amount": "12.34", "currency": "AZN"}
 SPLIT = {"user": "i000000002", "amount": "2.30"}
 _REDIRECT = ("NEW", "REQUIRES_ACTION", "SUCCESS")
@@ -102,6 +115,7 @@ _TOKEN = ("NEW", "REQUIRES_ACTION", "NEW", "SUCCESS")
 _INVOICE = ("NEW", "WAITING_FOR_PAYMENT")
 # The smallest image that is one.
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+_HELD = ("NEW", "REQUIRES_ACTION", "AUTHORIZED")
 
 
 async def _order(world: World, **more: Any) -> Input:
@@ -216,6 +230,25 @@ async def _google_pay(world: World) -> Input:
     return await _token(world) | {"token": "approve", "billingContact": {"name": "A customer"}}
 
 
+async def _installments(world: World) -> Input:
+    plan = (await world.client.data(PLANS, order=world.order_id))["installmentPlans"][1]
+    return await _order(world, cardId=plan["cardId"], months=plan["months"][-1])
+
+
+async def _wallet(world: World) -> Input:
+    wallets = (await world.client.data("{ wallets { id name } }"))["wallets"]
+    return await _order(world, walletId=wallets[1]["id"])
+
+
+async def _payment_request(world: World) -> Input:
+    return await _order(world, endpoint="PAYMENT_REQUEST", installment=True, metadata={"cart": 1})
+
+
+async def _capture(world: World) -> Input:
+    held = await world.held()
+    return {"idempotencyKey": world.key("capture"), "transaction": {"id": held["id"]}}
+
+
 CASES = {
     "pay": Case(mutation="pay", field="transaction", input=_pay, events=_REDIRECT, customer_acts=True),
     "pay_with_saved_card": Case(mutation="payWithSavedCard", field="transaction", input=_charge, events=_CHARGE),
@@ -275,6 +308,24 @@ CASES = {
     "send_invoice_email": Case(
         mutation="sendInvoiceByEmail", field="invoice", input=_invoice_email, events=_INVOICE
     ),
+    "preauthorize": Case(
+        mutation="preauthorize", field="transaction", input=_pay, events=_HELD, customer_acts=True
+    ),
+    "pay_in_installments": Case(
+        mutation="payInInstallments", field="transaction", input=_installments, events=_REDIRECT, customer_acts=True
+    ),
+    "pay_with_wallet": Case(
+        mutation="payWithWallet", field="transaction", input=_wallet, events=_REDIRECT, customer_acts=True
+    ),
+    "payment_request": Case(
+        mutation="pay", field="transaction", input=_payment_request, events=_REDIRECT, customer_acts=True
+    ),
+    "pay_with_amex": Case(
+        mutation="payWithAmex", field="transaction", input=_order, events=_REDIRECT, customer_acts=True
+    ),
+    "capture": Case(
+        mutation="capture", field="transaction", input=_capture, events=(*_HELD, "PROCESSING", "SUCCESS", "SUCCESS")
+    ),
 }
 # Fields whose objects are no transactions; their journeys are in the files that are named here.
 OWN_JOURNEYS = {"businessTransfer": "test_business_transfers.py", "invoice": "test_invoices.py"}
@@ -289,4 +340,6 @@ LOOKUPS = {
     "list_invoices": "gatewayInvoices",
     "heartbeat": "gateway",
     "heartbeat_versioned": "gateway",
+    "installment_plans": "installmentPlans",
+    "wallets": "wallets",
 }

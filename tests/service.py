@@ -131,7 +131,8 @@ class Simulator(Process):
         """Be the customer: open a hosted page and pay with a card."""
         async with aiohttp.ClientSession() as session, session.get(url) as page:
             assert page.status == 200, await page.text()
-            async with session.post(page.url, data={"card_number": card}, allow_redirects=False) as answer:
+            form = {"card_number": card, "decision": "confirm"}  # A wallet's page asks for the latter.
+            async with session.post(page.url, data=form, allow_redirects=False) as answer:
                 assert answer.status < 400, await answer.text()
 
     async def decide(self, url: str, decision: str) -> None:

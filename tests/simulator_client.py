@@ -14,6 +14,7 @@ from aiohttp import web
 from gql_epoint.epoint.callback import Callback, read_callback
 from gql_epoint.epoint.signing import seal
 from gql_epoint.simulator import SANDBOX_MERCHANTS, Merchant, SimulatorSettings, running
+from gql_epoint.simulator.grants import NAMES
 from gql_epoint.simulator.state import State
 
 MERCHANT, OTHER_MERCHANT = SANDBOX_MERCHANTS
@@ -121,3 +122,8 @@ async def world(**settings: Any) -> AsyncIterator[World]:
             yield made
     finally:
         await runner.cleanup()
+
+
+def granted_all_but(*features: str) -> dict[str, list[str]]:
+    """Return the change of a merchant that leaves it with every feature but these."""
+    return {"granted": [name for name in NAMES if name not in features]}

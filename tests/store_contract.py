@@ -37,6 +37,9 @@ from gql_epoint.ledger.transaction import (
     Fact,
     Failure,
     GatewayReference,
+    HoldRequest,
+    HoldRequestKind,
+    HoldRequestStatus,
     Refund,
     RefundStatus,
     SavedCard,
@@ -82,6 +85,17 @@ def a_transaction(**changes: Any) -> Transaction:
         "updated_at": START,
     }
     return Transaction(**(values | changes))
+
+
+def a_hold_request(**changes: Any) -> HoldRequest:
+    """Return a cancellation with only what it must have."""
+    values: dict[str, Any] = {
+        "number": 1,
+        "kind": HoldRequestKind.CANCEL,
+        "status": HoldRequestStatus.PROCESSING,
+        "requested_at": START,
+    }
+    return HoldRequest(**(values | changes))
 
 
 def a_refund(transaction_id: str, **changes: Any) -> Refund:
@@ -257,6 +271,17 @@ FULL_TRANSACTION = a_transaction(
     ),
     checkout_id="co_1",
     token_payment_id="9998887",
+    captured_amount=Decimal("9999999.98"),
+    hold_request=HoldRequest(
+        number=2,
+        kind=HoldRequestKind.CAPTURE,
+        status=HoldRequestStatus.FAILED,
+        requested_at=LATER,
+        amount=Decimal("9999999.97"),
+        call_deadline=LATER,
+        given_up=True,
+        failure=FAILURE,
+    ),
 )
 FULL_REFUND = a_refund(
     FULL_TRANSACTION.id,
@@ -306,6 +331,8 @@ FULL_EVENT = an_event(
     refund_id=FULL_REFUND.id,
     saved_card_id=FULL_CARD.id,
     callback_id=FULL_CALLBACK.id,
+    hold_request=HoldRequestKind.CAPTURE,
+    amount=Decimal("0.01"),
 )
 FULL_CHECKOUT = a_checkout(
     purpose=CheckoutPurpose.PAYMENT,
@@ -810,8 +837,12 @@ class StoreContract:
             {"refunded_amount": Decimal("10.01")},
             {"refunded_amount": Decimal("5.00"), "refund_pending_amount": Decimal("5.01")},
             {"refund_pending_amount": Decimal("-0.01")},
+            {"captured_amount": Decimal("10.01")},
+            {"captured_amount": Decimal(0)},
+            {"captured_amount": Decimal("6.00"), "refunded_amount": Decimal("6.01")},
+            {"hold_request": a_hold_request(amount=Decimal("10.01"))},
         ],
-        ids=str,
+        ids=lambda changes: " ".join(changes),
     )
     async def test_impossible_sums_cannot_be_written(self, store: Store, changes: dict[str, Any]) -> None:
         """Never is more refunded than was paid, whatever bug asks for it."""
@@ -1214,7 +1245,8 @@ class StoreContract:
         transactions = [a_transaction(call_deadline=deadline) for deadline in deadlines]
         refunds = [a_refund(transactions[0].id, call_deadline=deadline) for deadline in deadlines]
         cards = [a_card(call_deadline=deadline) for deadline in deadlines]
-        await insert(store, *transactions, *refunds, *cards)
+        holds = [a_transaction(hold_request=a_hold_request(call_deadline=deadline)) for deadline in deadlines]
+        await insert(store, *transactions, *refunds, *cards, *holds)
 
         async def work(unit: Unit) -> list[Sequence[Any]]:
             return [
@@ -1222,6 +1254,8 @@ class StoreContract:
                 await unit.overdue_refunds(9),
                 await unit.overdue_cards(9),
                 await unit.overdue_transactions(1),
+                await unit.overdue_holds(9),
+                await unit.overdue_holds(1),
             ]
 
         assert await store.write(work) == [
@@ -1229,6 +1263,8 @@ class StoreContract:
             [refunds[1], refunds[0]],
             [cards[1], cards[0]],
             [transactions[1]],
+            [holds[1], holds[0]],
+            [holds[1]],
         ]
 
     @pytest.mark.parametrize(
@@ -1236,6 +1272,7 @@ class StoreContract:
         [
             lambda due: [a_transaction(ask_at=due)],
             lambda due: [a_transaction(call_deadline=due)],
+            lambda due: [a_transaction(hold_request=a_hold_request(call_deadline=due))],
             lambda due: [owner := a_transaction(), a_refund(owner.id, call_deadline=due)],
             lambda due: [a_card(ask_at=due)],
             lambda due: [a_card(call_deadline=due)],

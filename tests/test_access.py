@@ -44,6 +44,8 @@ SPLIT_DESCRIBED = SPLIT.replace('orderId: "A"', 'orderId: "A", description: "A"'
 CARD = 'card: {id: "card_1"}'
 WITH_CARD = f'input: {{{INPUT}, {CARD}, orderId: "A", amount: {{amount: "1.00"}}}}'
 SPLIT_CARD = SPLIT.replace("input: {", f"input: {{{CARD}, ")
+INSTALLMENTS = PAY.replace('orderId: "A"', 'orderId: "A", cardId: "1", months: 3')
+WALLET = PAY.replace('orderId: "A"', 'orderId: "A", walletId: "9"')
 REFUND = f'input: {{{INPUT}, transaction: {{id: "tr_1"}}}}'
 TOKEN = f'input: {{{INPUT}, transactionId: "tr_1", token: "t"}}'
 TRANSFER = (
@@ -63,6 +65,17 @@ ROOTS: dict[str, tuple[str, Scope | None]] = {
     "Query.events": ("{ events { pageInfo { endCursor } } }", Scope.PAYMENTS_READ),
     "Query.node": ('{ node(id: "tr_1") { id } }', Scope.PAYMENTS_READ),
     "Query.gatewayStatus": ('{ gatewayStatus(transactionId: "te1") { status } }', Scope.PAYMENTS_READ),
+    "Query.installmentPlans": (
+        '{ installmentPlans(orderId: "A", amount: {amount: "1.00"}) { months } }',
+        Scope.PAYMENTS_READ,
+    ),
+    "Mutation.payInInstallments": (
+        f"mutation {{ payInInstallments({INSTALLMENTS}) {{ replayed }} }}",
+        Scope.PAYMENTS_WRITE,
+    ),
+    "Query.wallets": ("{ wallets { name } }", Scope.PAYMENTS_READ),
+    "Mutation.payWithWallet": (f"mutation {{ payWithWallet({WALLET}) {{ replayed }} }}", Scope.PAYMENTS_WRITE),
+    "Mutation.payWithAmex": (f"mutation {{ payWithAmex({PAY}) {{ replayed }} }}", Scope.PAYMENTS_WRITE),
     "Mutation.pay": (f"mutation {{ pay({PAY}) {{ replayed }} }}", Scope.PAYMENTS_WRITE),
     "Mutation.payWithSavedCard": (
         f"mutation {{ payWithSavedCard({WITH_CARD}) {{ replayed }} }}",
@@ -81,6 +94,17 @@ ROOTS: dict[str, tuple[str, Scope | None]] = {
     ),
     "Mutation.payout": (f"mutation {{ payout({WITH_CARD}) {{ replayed }} }}", Scope.PAYOUTS_WRITE),
     "Mutation.refund": (f"mutation {{ refund({REFUND}) {{ replayed }} }}", Scope.REFUNDS_WRITE),
+    "Mutation.preauthorize": (f"mutation {{ preauthorize({PAY}) {{ replayed }} }}", Scope.PAYMENTS_WRITE),
+    "Mutation.capture": (f"mutation {{ capture({REFUND}) {{ replayed }} }}", Scope.PAYMENTS_WRITE),
+    "Mutation.cancelPreauthorization": (
+        f"mutation {{ cancelPreauthorization({REFUND}) {{ replayed }} }}",
+        Scope.PAYMENTS_WRITE,
+    ),
+    "Mutation.resolveHold": (
+        f'mutation {{ resolveHold(input: {{{INPUT}, finding: HELD, note: "none", transactionId: "tr_1"}}) '
+        "{ replayed } }",
+        Scope.LEDGER_RESOLVE,
+    ),
     "Mutation.refreshTransaction": (
         f"mutation {{ refreshTransaction({BY}) {{ replayed }} }}",
         Scope.PAYMENTS_WRITE,
@@ -436,6 +460,7 @@ MONEY = {name.removeprefix("Mutation.") for name in DOCUMENTS if name.startswith
     "sendInvoiceBySms",
     "sendInvoiceByEmail",
     "refreshInvoice",
+    "resolveHold",
     "createCheckout",
     "createClientToken",
     "cancelCheckout",

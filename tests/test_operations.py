@@ -35,6 +35,14 @@ PATHS = {
     "split_pay_and_save_card": "/api/1/split-card-registration-with-pay",
     "payout": "/api/1/refund-request",
     "refund": "/api/1/reverse",
+    "payment_request": "/api/1/payment-request",
+    "pay_with_amex": "/api/1/amex-request",
+    "preauthorize": "/api/1/pre-auth-request",
+    "capture": "/api/1/pre-auth-complete",
+    "installment_plans": "/api/1/get-installment-request",
+    "pay_in_installments": "/api/1/installment-request",
+    "wallets": "/api/1/wallet/status",
+    "pay_with_wallet": "/api/1/wallet/payment",
     "get_status": "/api/1/get-status",
     "card_status": "/api/1/get-status-card",
     "widget": "/api/1/token/widget",
@@ -94,6 +102,8 @@ def test_what_can_be_repeated_has_no_callback(operation: Operation[Any, Any]) ->
     assert operation.callback_disputed is (operation.name in {"widget", "token_payment", "split_token_payment"})
     questions = {
         "apple_session",
+        "installment_plans",
+        "wallets",
         "view_invoice",
         "list_invoices",
         "get_status",

@@ -54,6 +54,15 @@ CHARGE_TOKEN = f"""mutation ($input: GooglePayInput!) {{
   answer: googlePay(input: $input) {{ replayed errors {{ code }} object: transaction {{ {TRANSACTION} }} }} }}"""
 REFUND = """mutation ($input: RefundInput!) {
   answer: refund(input: $input) { replayed errors { code } object: refund { id status } } }"""
+HOLD = f"""mutation ($input: PreauthorizeInput!) {{
+  answer: preauthorize(input: $input) {{ replayed errors {{ code }} object: transaction {{ {TRANSACTION} }} }} }}"""
+CAPTURE = f"""mutation ($input: CaptureInput!) {{
+  answer: capture(input: $input) {{ replayed errors {{ code }} object: transaction {{ {TRANSACTION} }} }} }}"""
+CANCEL = f"""mutation ($input: CancelPreauthorizationInput!) {{
+  answer: cancelPreauthorization(input: $input) {{
+    replayed errors {{ code }} object: transaction {{ {TRANSACTION} }} }} }}"""
+FIND_OUT = f"""mutation ($input: ResolveHoldInput!) {{
+  answer: resolveHold(input: $input) {{ replayed errors {{ code }} object: transaction {{ {TRANSACTION} }} }} }}"""
 SAVE = """mutation ($input: SaveCardInput!) {
   answer: saveCard(input: $input) {
     replayed errors { code } object: savedCard { id status nextAction { ... on RedirectAction { url } } } } }"""
@@ -291,6 +300,54 @@ async def refunding(run: Run, amount: dict[str, Any] | None = None) -> None:
 async def refunding_a_part(run: Run) -> None:
     """The same for a part, which get-status cannot tell about."""
     await refunding(run, {"amount": "4.00"})
+
+
+async def capturing(run: Run, *, cancels: bool = False) -> None:
+    """A capture is cut off and repeated: EPoint takes the money once at most, and nobody says that it was not."""
+    await run.start_armed()
+    opened = (await run.ask(HOLD, input=run.payment()))["object"]
+    await run.customer_pays(opened["nextAction"]["url"])
+    await run.until("AUTHORIZED")
+    request = {"idempotencyKey": f"key-of-request-{run.order}", "transaction": {"id": opened["id"]}}
+    action = CANCEL if cancels else CAPTURE
+    await run.dies(run.ask(action, input=request))
+    answer = await run.insist(action, input=request)
+    (at_epoint,) = run.at_epoint()
+    unheard = run.point in ("hold.reserved", "hold.calling")
+
+    assert answer["replayed"] is (run.point != "hold.reserving")
+    assert at_epoint.hold == ("held" if unheard else "released" if cancels else "captured")
+    if unheard or (run.point in ("hold.answered", "hold.answering") and not cancels):
+        # EPoint has one word for what is held and what was taken, so it waits for a person.
+        await run.until("INDETERMINATE")
+    else:
+        await run.until("VOIDED" if cancels else "SUCCESS")
+
+
+async def canceling(run: Run) -> None:
+    """The same for a cancellation, which get-status can tell of."""
+    await capturing(run, cancels=True)
+
+
+async def found_out(run: Run) -> None:
+    """A person's finding about a hold is repeated with its key and decides once."""
+    await run.start_armed()
+    opened = (await run.ask(HOLD, input=run.payment()))["object"]
+    await run.customer_pays(opened["nextAction"]["url"])
+    await run.until("AUTHORIZED")
+    finding = {
+        "idempotencyKey": f"key-of-finding-{run.order}",
+        "transactionId": opened["id"],
+        "finding": "RELEASED",
+        "note": "The bank let it go.",
+    }
+    (at_epoint,) = run.at_epoint()
+    at_epoint.hold = "released"
+    await run.dies(run.ask(FIND_OUT, input=finding))
+    answer = await run.insist(FIND_OUT, input=finding)
+
+    assert answer["replayed"] is (run.point == "resolution.recorded")
+    assert (answer["object"]["status"], answer["object"]["version"]) == ("VOIDED", 4)
 
 
 async def registering(run: Run) -> None:
@@ -538,6 +595,18 @@ TABLE: list[tuple[str, Callable[[Run], Awaitable[None]]]] = [
     ("refund.answered", refunding),
     ("refund.answering", refunding_a_part),
     ("refund.settled", refunding),
+    ("hold.reserving", capturing),
+    ("hold.reserving", canceling),
+    ("hold.reserved", capturing),
+    ("hold.calling", canceling),
+    ("hold.answered", capturing),
+    ("hold.answered", canceling),
+    ("hold.answering", capturing),
+    ("hold.answering", canceling),
+    ("hold.settled", capturing),
+    ("hold.settled", canceling),
+    ("resolution.recording", found_out),
+    ("resolution.recorded", found_out),
     ("callback.verified", called_back),
     ("callback.recording", called_back),
     ("callback.recorded", called_back),

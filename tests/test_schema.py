@@ -29,8 +29,9 @@ from gql_epoint.epoint.bank_codes import FailureCategory
 from gql_epoint.ledger import checkout
 from gql_epoint.ledger import transaction as ledger
 from gql_epoint.ledger.business_transfer import BusinessTransfer, TransferStatus
+from gql_epoint.ledger.holds import HoldFinding
 from gql_epoint.ledger.invoice import InvoiceStatus
-from gql_epoint.schema import build_schema, enums, invoice_types, schema_text
+from gql_epoint.schema import build_schema, enums, hold_types, invoice_types, schema_text
 from gql_epoint.schema.access import READ, Scope
 from gql_epoint.schema.business_transfer_types import BusinessTransferStatus
 from gql_epoint.schema.canonical import input_hash
@@ -63,6 +64,8 @@ QUERIES = {
     "events",
     "node",
     "gatewayStatus",
+    "installmentPlans",
+    "wallets",
     "checkout",
 }
 MUTATIONS = {
@@ -75,6 +78,13 @@ MUTATIONS = {
     "splitPayAndSaveCard",
     "payout",
     "refund",
+    "preauthorize",
+    "capture",
+    "payInInstallments",
+    "payWithAmex",
+    "payWithWallet",
+    "cancelPreauthorization",
+    "resolveHold",
     "refreshTransaction",
     "resolveTransaction",
     "resolveRefund",
@@ -192,6 +202,9 @@ def test_nothing_is_a_float() -> None:
     ("ours", "theirs"),
     [
         (enums.TransactionOperation, ledger.TransactionOperation),
+        (hold_types.HoldRequestKind, ledger.HoldRequestKind),
+        (hold_types.HoldRequestStatus, ledger.HoldRequestStatus),
+        (hold_types.HoldFinding, HoldFinding),
         (enums.TransactionStatus, ledger.Status),
         (enums.FailureCategory, FailureCategory),
         (enums.RefundStatus, ledger.RefundStatus),
@@ -509,6 +522,9 @@ def test_sensitive_fields_need_the_scope_to_read() -> None:
             "refundedAmount",
             "refundPendingAmount",
             "refundableAmount",
+            "authorizedAmount",
+            "capturedAmount",
+            "holdRequest",
             "split",
             "metadata",
             "gateway",

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from tests.simulator_client import APPROVED, DECLINED, MERCHANT, OTHER_MERCHANT, World, world
+from tests.simulator_client import APPROVED, DECLINED, MERCHANT, OTHER_MERCHANT, World, granted_all_but, world
 
 ORDER = {"amount": Decimal("30.75"), "currency": "AZN"}
 SPLIT = {**ORDER, "split_user_id": OTHER_MERCHANT.public_key, "split_amount": Decimal(10)}
@@ -194,7 +194,7 @@ async def test_merchant_without_the_grant(sandbox: World, sdk):
         await sdk.client.apple_pay_session(origin="https://shop.example"),
     ]
     paid = await sdk.client.pay(order_id="granted-to-all", **ORDER)
-    await sandbox.control("PUT", f"/merchants/{MERCHANT.public_key}", {"granted": ["tokens"]})
+    await sandbox.control("PUT", f"/merchants/{MERCHANT.public_key}", granted_all_but())
     granted = await sdk.client.create_widget(order_id="a-widget", **TOKEN_ORDER)
 
     assert [reply.ok for reply in (*refused, paid, granted)] == [False, False, False, True, True]

@@ -15,7 +15,7 @@ import aiohttp
 import pytest
 
 from gql_epoint.cashier import Cashier
-from gql_epoint.cashier.commands import CardBy, RefundOrder, Result, TransactionBy
+from gql_epoint.cashier.commands import CaptureOrder, CardBy, RefundOrder, Result, TransactionBy
 from gql_epoint.cashier.desk import Books, Defaults
 from gql_epoint.errors import ExceedsRefundableError, InProgressError, OrderConflictError, RefusedError
 from gql_epoint.gateway import Gateway
@@ -23,6 +23,7 @@ from gql_epoint.ledger.checkout import CheckoutState, CheckoutStatus
 from gql_epoint.ledger.transaction import (
     Disposition,
     Event,
+    HoldRequestKind,
     Refund,
     RefundStatus,
     Status,
@@ -36,6 +37,7 @@ from gql_epoint.store.postgres import PostgresLimits, PostgresStore
 from gql_epoint.store.protocol import Page
 from tests.cashier_kit import APPROVED, DECLINED, MERCHANT, Clock, Shop, a_call, payment, success_of
 from tests.postgres import new_database
+from tests.test_holds import at_epoint, cancel, capture, held
 
 PATIENCE_S = 10.0
 
@@ -238,6 +240,47 @@ async def test_call_of_a_node_that_died_is_settled_by_another(nodes: tuple[Shop,
 
     assert (replayed.replayed, replayed.value.status) == (True, Status.INDETERMINATE)
     assert [event.current for event in await nodes[1].history(replayed.value.id)] == ["NEW", "INDETERMINATE"]
+
+
+async def test_captures_and_cancellations_on_both_nodes_send_one_request(nodes: tuple[Shop, Shop]) -> None:
+    """The hold's row is locked while a request is written on it: EPoint hears of one, whoever asks for which."""
+    for _ in range(5):
+        hold = await held(nodes[0])
+        sent = nodes[0].requests("capture") + nodes[0].requests("refund")
+        results = await asyncio.gather(
+            *(action(nodes[number % 2], hold) for number in range(5) for action in (capture, cancel)),
+            return_exceptions=True,
+        )
+        after = await nodes[1].transaction(hold.id)
+
+        assert nodes[0].requests("capture") + nodes[0].requests("refund") == sent + 1
+        assert sum(isinstance(result, RefusedError) for result in results) == 9
+        assert (after.status, at_epoint(nodes[0], hold)[0]) in (
+            (Status.SUCCESS, "captured"),
+            (Status.VOIDED, "released"),
+        )
+
+
+async def test_capture_of_a_node_that_died_is_settled_by_another(nodes: tuple[Shop, Shop]) -> None:
+    """Its deadline is in the database; past it the answer is lost, once, and nothing else is sent before."""
+    hold = await held(nodes[0])
+    call, by = a_call("capture"), TransactionBy(id=hold.id)
+    desk = nodes[0].cashier.holds
+    order = CaptureOrder(transaction=by)
+    # What `capture` does before it calls EPoint, and then the node is gone.
+    await nodes[0].cashier.books.write(
+        lambda unit: desk._begin(unit, call, by, HoldRequestKind.CAPTURE, order)  # noqa: SLF001
+    )
+    with pytest.raises(InProgressError):
+        await nodes[1].cashier.holds.capture(call, order)
+    nodes[1].clock.ahead = timedelta(seconds=11)
+    await asyncio.gather(*(node.cashier.reconciler.settle_overdue() for node in nodes))
+    replayed = await nodes[1].cashier.holds.capture(call, order)
+
+    assert (replayed.replayed, replayed.value.status) == (True, Status.INDETERMINATE)
+    events = [event.current for event in await nodes[1].history(hold.id)]
+    assert events[3:] == ["PROCESSING", "INDETERMINATE", "INDETERMINATE"]
+    assert nodes[0].requests("capture") == 0
 
 
 async def test_payment_made_elsewhere_is_adopted_once(nodes: tuple[Shop, Shop]) -> None:

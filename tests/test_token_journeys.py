@@ -12,6 +12,7 @@ import pytest
 from tests.cases import CASES, MUTATION, WATCH_TRANSACTION, World
 from tests.checkout_kit import create
 from tests.service import PUBLIC_KEY, Client, Service
+from tests.simulator_client import granted_all_but
 
 _numbers = itertools.count(7_000_001)
 
@@ -150,7 +151,7 @@ async def test_what_epoint_has_not_granted_says_what_to_do(world: World, mutatio
     try:
         payload = await try_mutation(world, mutation, await CASES[name].input(world))
     finally:
-        await world.service.simulator.control("PUT", merchant, {"granted": ["tokens"]})
+        await world.service.simulator.control("PUT", merchant, granted_all_but())
 
     assert payload["transaction"]["status"] == "FAILED"
     (error,) = payload["errors"]
@@ -222,7 +223,7 @@ async def test_page_is_told_nothing_of_grants(service: Service, client: Client) 
         async with service.client(payload["clientToken"]["secret"]) as page:
             answer = (await page.data(CONFIRM, key="confirm-what-is-not-granted"))["confirmCheckout"]
     finally:
-        await service.simulator.control("PUT", merchant, {"granted": ["tokens"]})
+        await service.simulator.control("PUT", merchant, granted_all_but())
 
     assert [error["code"] for error in answer["errors"]] == ["GATEWAY_REFUSED"]
     assert "grant" not in answer["errors"][0]["message"]

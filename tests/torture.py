@@ -35,6 +35,7 @@ import msgspec
 from gql_epoint.cashier import Cashier
 from gql_epoint.cashier.commands import (
     Call,
+    CaptureOrder,
     CardBy,
     PaymentOrder,
     RefundOrder,
@@ -46,7 +47,14 @@ from gql_epoint.cashier.desk import Books, Defaults
 from gql_epoint.epoint.operations import APPLE_PAY, GOOGLE_PAY, Kind, Operation, ReplyT, RequestT
 from gql_epoint.errors import GatewayUnclearError, InProgressError, RefusedError
 from gql_epoint.gateway import Gateway
-from gql_epoint.ledger.transaction import RefundStatus, SavedCardStatus, Status, TransactionOperation
+from gql_epoint.ledger.holds import HoldFinding
+from gql_epoint.ledger.transaction import (
+    RefundStatus,
+    SavedCardStatus,
+    Status,
+    Transaction,
+    TransactionOperation,
+)
 from gql_epoint.live import Live
 from gql_epoint.simulator.books import Card
 from gql_epoint.simulator.server import RunningSimulator, running
@@ -73,8 +81,12 @@ OPERATIONS = (
     (TransactionOperation.WIDGET, None),
     (TransactionOperation.TOKEN_PAYMENT, None),
     (TransactionOperation.TOKEN_PAYMENT, None),
+    (TransactionOperation.PREAUTHORIZE, None),
+    (TransactionOperation.PREAUTHORIZE, None),
 )
 TOKENS = ("approve", "approve", "approve", "decline", "redirect")
+# What EPoint may say of something that is held; none of it is documented.
+HELD_WORDS = ("success", "success", "pre_auth", "new")
 SPOILT = ("normal", "drop", "garbage", "http_500", "reset_before", "http_500_before")
 START = datetime(2026, 1, 1, 9, tzinfo=UTC)
 
@@ -146,6 +158,7 @@ class Round:
         self.tasks: list[asyncio.Task[Any]] = []
         self.calls: list[tuple[Call, PaymentOrder]] = []
         self.refund_calls: list[tuple[Call, RefundOrder]] = []
+        self.hold_calls: list[tuple[Call, CaptureOrder | TransactionBy]] = []
         self.card_calls: list[Call] = []
         self.charge_calls: list[tuple[Call, TokenCharge]] = []
         self.made: dict[str, str] = {}
@@ -295,6 +308,36 @@ class Round:
         if self.refund_calls:
             await self.run(self.once(self.cashier.refunds, *self.random.choice(self.refund_calls)))
 
+    async def settle_hold(self) -> None:
+        """Take a hold, or a part of it, or let it go; or try to where that is not possible."""
+        holds = [row for row in (await self.ledger()).transactions if row.is_hold]
+        held = [row for row in holds if row.status is Status.AUTHORIZED] or holds
+        if not held:
+            return
+        row = self.random.choice(held)
+        if self.random.random() < 0.5:
+            reply = self.random.choice(SPOILT)
+            plan = OrderPlan(reply=reply, reply_times=1, bank_code="116" if self.random.random() < 0.2 else None)  # type: ignore[arg-type]
+            self.simulator.state.set_plan(row.gateway_order_id or "", plan)
+        by = TransactionBy(id=row.id)
+        if self.random.random() < 0.3:
+            self.hold_calls.append((self.new_call("cancelPreauthorization"), by))
+        else:
+            part = (row.amount * self.random.randrange(1, 111) / 100).quantize(Decimal("0.01"))
+            amount = part if self.random.random() < 0.6 and part > 0 else None
+            self.hold_calls.append((self.new_call("capture"), CaptureOrder(transaction=by, amount=amount)))
+        await self.run(self.once_for_hold(*self.hold_calls[-1]))
+
+    async def settle_hold_again(self) -> None:
+        if self.hold_calls:
+            await self.run(self.once_for_hold(*self.random.choice(self.hold_calls)))
+
+    async def once_for_hold(self, call: Call, order: CaptureOrder | TransactionBy) -> None:
+        holds = self.cashier.holds
+        asked = holds.capture(call, order) if isinstance(order, CaptureOrder) else holds.cancel(call, order)
+        made = (await asked).value.id
+        assert self.made.setdefault(call.key, made) == made, "a key was for two things"
+
     async def customer(self) -> None:
         """Somebody finishes a page, now and then one that nobody should know."""
         waiting = [row for row in self.simulator.state.books.transactions if row.status == "new" and row.page]
@@ -359,6 +402,12 @@ class Round:
             row = self.random.choice(paid)
             order = RefundOrder(transaction=TransactionBy(id=row.id), amount=Decimal("0.40"))
             work += [self.cashier.refunds.start(self.new_call("refund"), order) for _ in range(8)]
+        held = [row for row in (await self.ledger()).transactions if row.status is Status.AUTHORIZED]
+        if held:
+            by = TransactionBy(id=self.random.choice(held).id)
+            for _ in range(3):
+                work.append(self.cashier.holds.cancel(self.new_call("cancelPreauthorization"), by))
+                work.append(self.cashier.holds.capture(self.new_call("capture"), CaptureOrder(transaction=by)))
         calm, self.wire.calm = self.wire.calm, True
         results = await asyncio.gather(*work, return_exceptions=True)
         self.wire.calm = calm
@@ -401,9 +450,9 @@ class Round:
             self.clock.now += timedelta(hours=hours)
             await self.sweep()
         ledger = await self.check()
-        open_still = [
-            row for row in ledger.transactions if not row.status.is_final and row.status not in WAITS_FOR_A_PERSON
-        ]
+        # A hold waits for the shop, for as long as it likes.
+        waiting = WAITS_FOR_A_PERSON | {Status.AUTHORIZED}
+        open_still = [row for row in ledger.transactions if not row.status.is_final and row.status not in waiting]
         assert open_still == [], "something is neither final nor for a person to decide"
         assert [card for card in ledger.cards if card.status is SavedCardStatus.PENDING] == []
         books = await self.books()
@@ -422,7 +471,9 @@ class Round:
         theirs = {row["order_id"]: row for row in books["transactions"]}
         for row in ledger.transactions:
             known = theirs.get(row.gateway_order_id or "")
-            if row.status in WAITS_FOR_A_PERSON:
+            if row.status in WAITS_FOR_A_PERSON and row.is_hold:
+                await self.find_out(row, known)
+            elif row.status in WAITS_FOR_A_PERSON:
                 paid = known is not None and known["status"] == "success"
                 call = self.new_call("resolveTransaction")
                 await self.cashier.resolutions.transaction(call, row.id, paid, "Seen in the cabinet.")
@@ -434,6 +485,15 @@ class Round:
             for refund, succeeded in zip(unclear, happened, strict=True):
                 call = self.new_call("resolveRefund")
                 await self.cashier.resolutions.refund(call, refund.id, succeeded, "Seen in the cabinet.")
+
+    async def find_out(self, row: Transaction, known: dict[str, Any] | None) -> None:
+        """Say what became of a hold, by what EPoint's cabinet shows."""
+        findings = {"held": HoldFinding.HELD, "captured": HoldFinding.CAPTURED}
+        finding = findings.get((known or {}).get("hold") or "", HoldFinding.RELEASED)
+        taken = Decimal(known["captured_amount"]) if known and known["captured_amount"] else None
+        await self.cashier.holds.resolve(
+            self.new_call("resolveHold"), row.id, finding, taken, "Seen in the cabinet."
+        )
 
     async def books(self) -> dict[str, Any]:
         async with self.client.get(f"{self.simulator.url}/_control/books") as answer:
@@ -450,6 +510,8 @@ class Round:
             (3, self.charge_again),
             (6, self.refund),
             (3, self.refund_again),
+            (5, self.settle_hold),
+            (2, self.settle_hold_again),
             (8, self.customer),
             (8, self.callback),
             (6, self.release),
@@ -493,7 +555,11 @@ async def a_database(store: str, clock: ManualClock) -> AsyncIterator[Callable[[
 async def a_round(seed: str, store: str) -> AsyncIterator[Round]:
     """Open the world of one round."""
     clock = ManualClock()
-    settings = SimulatorSettings(switches=Switches(trace_id=False))
+    words = Random(f"{seed} words")
+    switches = Switches(
+        trace_id=False, held_word=words.choice(HELD_WORDS), captured_amount_in_status=words.random() < 0.5
+    )
+    settings = SimulatorSettings(switches=switches)
     async with (
         a_database(store, clock) as new_store,
         running(settings, rng=Random(f"{seed} simulator"), clock=clock) as simulator,

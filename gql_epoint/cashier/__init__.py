@@ -12,9 +12,11 @@ from gql_epoint.cashier.callbacks import CallbackDesk
 from gql_epoint.cashier.cards import CardDesk
 from gql_epoint.cashier.checkouts import CheckoutDesk
 from gql_epoint.cashier.desk import Books
+from gql_epoint.cashier.holds import HoldDesk
 from gql_epoint.cashier.invoice_changes import InvoiceChanges
 from gql_epoint.cashier.invoices import InvoiceDesk
 from gql_epoint.cashier.lookup import Lookup
+from gql_epoint.cashier.offers import OfferDesk
 from gql_epoint.cashier.payments import PaymentDesk
 from gql_epoint.cashier.pulse import Pulse
 from gql_epoint.cashier.reconciler import Reconciler
@@ -35,6 +37,8 @@ class Cashier:
         self.tokens = TokenDesk(books)
         self.checkouts = CheckoutDesk(books, self.payments, self.cards)
         self.refunds = RefundDesk(books, self.lookup)
+        self.holds = HoldDesk(books)
+        self.offers = OfferDesk(books)
         self.resolutions = ResolutionDesk(books)
         self.callbacks = CallbackDesk(books)
         self.business_transfers = BusinessTransferDesk(books)

@@ -33,7 +33,7 @@ from gql_epoint.store.protocol import Reader, Unit
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Callback)
-_TROUBLE = frozenset({Fact.MISMATCH, Fact.ORDER_TAKEN})
+_TROUBLE = frozenset({Fact.MISMATCH, Fact.ORDER_TAKEN, Fact.HOLD_UNCLEAR})
 _CARD_WORDS = {"success": CardNews.SAVED, "failed": CardNews.REFUSED}
 
 
@@ -158,7 +158,8 @@ def _disposition(change: Change, callback: Callback) -> Disposition:
         return Disposition.MISMATCH
     if change.events:
         return Disposition.APPLIED
-    known = {"success": Fact.PAID, "failed": Fact.DECLINED}.get(callback.status or "")
+    success = Fact.HELD if change.transaction.is_hold else Fact.PAID
+    known = {"success": success, "failed": Fact.DECLINED}.get(callback.status or "")
     return Disposition.DUPLICATE if known in change.transaction.facts else Disposition.STALE
 
 

@@ -71,6 +71,9 @@ class PaymentOrder(msgspec.Struct, frozen=True, kw_only=True):
     card: CardBy | None = None
     checkout_id: str | None = None
     address: str | None = None
+    installment_card_id: str | None = None
+    installment_months: int | None = None
+    wallet_id: str | None = None
 
 
 class TokenCharge(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,6 +112,23 @@ class RefundOrder(msgspec.Struct, frozen=True, kw_only=True):
     currency: str | None = None
     reason: str | None = None
     language: str | None = None
+
+
+class InstallmentQuestion(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be paid in instalments."""
+
+    order_id: str
+    amount: Decimal
+    currency: str
+    language: str | None = None
+
+
+class CaptureOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """A capture as the merchant orders it; without an amount, of all that is held."""
+
+    transaction: TransactionBy
+    amount: Decimal | None = None
+    currency: str | None = None
 
 
 class Result(msgspec.Struct, Generic[T], frozen=True, kw_only=True):

@@ -15,6 +15,7 @@ from gql_epoint.errors import ErrorCode, GatewayError, RefusedError, StoreUnavai
 from gql_epoint.gateway import Gateway
 from gql_epoint.ledger import ids
 from gql_epoint.ledger.cards import CardNews, apply_card, open_card
+from gql_epoint.ledger.holds import apply_to_hold
 from gql_epoint.ledger.transaction import (
     EventSource,
     Fact,
@@ -156,7 +157,8 @@ async def tell(unit: Unit, transaction: Transaction, heard: Heard, what: Said, b
     if owner is not None and owner.id != transaction.id and transaction.gateway.transaction_id is None:
         change = apply_stolen_reference(transaction, by)
     else:
-        change = apply(
+        follow = apply_to_hold if transaction.is_hold else apply
+        change = follow(
             transaction,
             heard,
             what,
@@ -235,3 +237,8 @@ def by_gateway(unit: Reader, actor: str | None = None) -> Provenance:
 def by_reconciler(unit: Reader) -> Provenance:
     """News that the reconciler found."""
     return Provenance(now=unit.now, source=EventSource.RECONCILER)
+
+
+def by_operator(unit: Reader, actor: str, note: str) -> Provenance:
+    """A person's decision."""
+    return Provenance(now=unit.now, source=EventSource.OPERATOR, actor=actor, note=note)

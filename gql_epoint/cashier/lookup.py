@@ -17,6 +17,7 @@ from gql_epoint.cashier.desk import (
     gateway_said_no,
     tell,
 )
+from gql_epoint.cashier.hold_answers import is_past, settle_lost_hold_request
 from gql_epoint.cashier.payments import settle_lost
 from gql_epoint.cashier.validation import fits_currency
 from gql_epoint.epoint.operations import GET_STATUS, StatusReply, StatusRequest
@@ -76,6 +77,8 @@ class Lookup:
             assert now_known is not None
             if now_known.call_deadline is not None and now_known.call_deadline <= unit.now:
                 now_known = await settle_lost(unit, now_known)
+            if is_past(now_known, unit.now):
+                now_known = await settle_lost_hold_request(unit, now_known)
             change = await tell(unit, now_known, Heard.STATUS, said(reply), by_gateway(unit, actor))
             return change.transaction
 

@@ -209,6 +209,10 @@ async def refuse_conflict(unit: Unit, order: PaymentOrder) -> None:
         raise OrderConflictError(
             ErrorCode.ORDER_ALREADY_PAID, f"This order already has a {what} that succeeded.", holder
         )
+    if holder.status is Status.AUTHORIZED:
+        raise OrderConflictError(
+            ErrorCode.ORDER_IN_PROGRESS, "An amount is held for this order. Capture it, or let it go first.", holder
+        )
     raise OrderConflictError(
         ErrorCode.ORDER_IN_PROGRESS,
         f"This order already has a {what} under way. Go on with its nextAction, or wait until it is final.",

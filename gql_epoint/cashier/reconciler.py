@@ -14,6 +14,7 @@ import msgspec
 from gql_epoint import correlation
 from gql_epoint.cashier.cards import settle_lost_card, tell_card
 from gql_epoint.cashier.desk import Books, by_reconciler, record, tell
+from gql_epoint.cashier.hold_answers import settle_lost_hold_request
 from gql_epoint.cashier.invoices import ask_invoice, settle_lost_invoice
 from gql_epoint.cashier.lookup import status_request
 from gql_epoint.cashier.payments import settle_lost
@@ -121,6 +122,9 @@ class Reconciler:
             transactions = await unit.overdue_transactions(BATCH)
             for transaction in transactions:
                 await settle_lost(unit, transaction)
+            holds = await unit.overdue_holds(BATCH)
+            for transaction in holds:
+                await settle_lost_hold_request(unit, transaction)
             refunds = await unit.overdue_refunds(BATCH)
             for refund in refunds:
                 await settle_lost_refund(unit, refund)
@@ -133,7 +137,7 @@ class Reconciler:
             invoices = await unit.overdue_invoices(BATCH)
             for invoice in invoices:
                 await settle_lost_invoice(unit, invoice)
-            settled = sum(map(len, (transactions, refunds, cards, transfers, invoices)))
+            settled = sum(map(len, (transactions, holds, refunds, cards, transfers, invoices)))
             if settled:
                 reached("sweep.settling")
             return settled

@@ -111,8 +111,9 @@ class RefundDesk:
             language=order.language or transaction.language or self._books.defaults.language,
             transaction=transaction.gateway.transaction_id,
             currency=refund.currency,
-            # EPoint takes a refund without an amount as one of everything.
-            amount=refund.amount if refund.amount != transaction.amount else None,
+            # EPoint takes a refund without an amount as one of everything; what that is of a hold that was captured
+            # in part is not documented.
+            amount=refund.amount if transaction.is_hold or refund.amount != transaction.amount else None,
         )
         left_s = self._books.deadline.total_seconds() - (monotonic() - started_at)
         try:
@@ -180,7 +181,8 @@ def _refund_amount(transaction: Transaction, order: RefundOrder) -> Decimal:
     if transaction.status is not Status.SUCCESS:
         raise RefusedError(
             ErrorCode.NOT_REFUNDABLE,
-            f"Only a transaction in SUCCESS can be refunded; this one is {transaction.status}.",
+            f"Only a transaction in SUCCESS can be refunded; this one is {transaction.status}."
+            + (" Let the hold go with cancelPreauthorization." if transaction.status is Status.AUTHORIZED else ""),
             path,
         )
     if transaction.gateway.transaction_id is None:

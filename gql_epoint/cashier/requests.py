@@ -29,6 +29,9 @@ def payment_request(
         "card_id": card_id,
         "split_user": order.split_user,
         "split_amount": order.split_amount,
+        "installment_card_id": order.installment_card_id,
+        "installment_month": order.installment_months,
+        "wallet_id": order.wallet_id,
     }
     shape = transaction.operation.wire.request
     request: Request = shape(**{name: available[name] for name in shape.__struct_fields__})

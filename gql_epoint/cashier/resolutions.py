@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from gql_epoint.cashier.commands import Call, Result
-from gql_epoint.cashier.desk import Books, order_is_taken, record
+from gql_epoint.cashier.desk import Books, by_operator, order_is_taken, record
 from gql_epoint.cashier.idempotency import earlier_object, use_key
 from gql_epoint.cashier.refunds import settle_refund
 from gql_epoint.cashier.validation import check_call, check_note, invalid
 from gql_epoint.errors import ErrorCode, RefusedError
-from gql_epoint.ledger.transaction import EventSource, Provenance, Refund, RefundStatus, Status, Transaction
+from gql_epoint.ledger.transaction import Refund, RefundStatus, Status, Transaction
 from gql_epoint.ledger.transitions import apply_resolution
 from gql_epoint.ledger.words import RESOLVED_AS_FAILED
 from gql_epoint.points import reached
-from gql_epoint.store.protocol import Reader, Unit
+from gql_epoint.store.protocol import Unit
 
 
 class ResolutionDesk:
@@ -33,6 +33,8 @@ class ResolutionDesk:
                 raise RefusedError(ErrorCode.NOT_FOUND, "There is no such transaction.", ("input", "transactionId"))
             if earlier is not None:
                 return Result(value=found, replayed=True)
+            if found.is_hold:
+                raise invalid("names a pre-authorisation; settle it with resolveHold", "transactionId")
             if found.status not in (Status.INDETERMINATE, Status.REQUIRES_REVIEW):
                 raise invalid(
                     f"names one that is {found.status}; only INDETERMINATE and REQUIRES_REVIEW need a decision",
@@ -41,7 +43,7 @@ class ResolutionDesk:
             change = apply_resolution(
                 found,
                 succeeded=succeeded,
-                by=_by_operator(unit, call, note),
+                by=by_operator(unit, call.actor, note),
                 order_taken=await order_is_taken(unit, found),
             )
             await record(unit, change)
@@ -69,7 +71,7 @@ class ResolutionDesk:
                 raise invalid(f"names one that is {found.status}; only INDETERMINATE needs a decision", "refundId")
             status = RefundStatus.SUCCESS if succeeded else RefundStatus.FAILED
             failure = None if succeeded else RESOLVED_AS_FAILED
-            settled = await settle_refund(unit, found.id, status, failure, _by_operator(unit, call, note))
+            settled = await settle_refund(unit, found.id, status, failure, by_operator(unit, call.actor, note))
             await use_key(unit, call, found.id)
             reached("resolution.recording")
             return Result(value=settled)
@@ -77,7 +79,3 @@ class ResolutionDesk:
         result = await self._books.write(work)
         reached("resolution.recorded")
         return result
-
-
-def _by_operator(reader: Reader, call: Call, note: str) -> Provenance:
-    return Provenance(now=reader.now, source=EventSource.OPERATOR, actor=call.actor, note=note)

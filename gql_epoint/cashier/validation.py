@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from gql_epoint.cashier.commands import Call, PaymentOrder, RefundOrder, SaveCardOrder
+from gql_epoint.cashier.commands import Call, CaptureOrder, PaymentOrder, RefundOrder, SaveCardOrder
 from gql_epoint.errors import ErrorCode, RefusedError
 from gql_epoint.ledger.transaction import CURRENCY_PLACES, TransactionOperation
 
@@ -20,6 +20,8 @@ URL_MAX = 2048
 METADATA_BYTES_MAX = 4096
 # Apple's and Google's tokens have some 3 kB; no limit of EPoint's is documented.
 TOKEN_BYTES_MAX = 32_768
+CHOICE_MAX = 64
+MONTHS_MAX = 120
 # EPoint documents no maximum; this one keeps every sum in 64 bits and refuses slips of the finger.
 AMOUNT_MAX = Decimal("9999999.99")
 
@@ -37,6 +39,8 @@ _AZN_ONLY = frozenset(
         TransactionOperation.WIDGET,
         TransactionOperation.TOKEN_PAYMENT,
         TransactionOperation.SPLIT_TOKEN_PAYMENT,
+        TransactionOperation.PREAUTHORIZE,
+        TransactionOperation.PAY_WITH_WALLET,
     }
 )
 # EPoint wants a description here; where there is none, the order's own name is one in every language.
@@ -73,6 +77,10 @@ def checked_payment(order: PaymentOrder, *, pages: ReturnPages) -> PaymentOrder:
     _text(order.description, DESCRIPTION_MAX, "description", _CONTROL_BUT_LINES)
     _urls(order.success_url, order.error_url, pages)
     check_metadata(order.metadata)
+    check_choice(order.installment_card_id, "cardId")
+    check_choice(order.wallet_id, "walletId")
+    if order.installment_months is not None and not 0 < order.installment_months <= MONTHS_MAX:
+        raise invalid(f"must be 1 to {MONTHS_MAX}", "months")
     split_amount = order.split_amount
     if split_amount is not None:
         if not (order.split_user or "").strip():
@@ -92,6 +100,15 @@ def check_order_id(order_id: str) -> None:
     if not order_id.strip():
         raise invalid("must not be blank", "orderId")
     _text(order_id, ORDER_ID_MAX, "orderId", _CONTROL)
+
+
+def check_choice(value: str | None, field: str) -> None:
+    """Refuse a name from one of EPoint's lists that cannot be on it."""
+    if value is None:
+        return
+    if not value.strip():
+        raise invalid("must not be blank", field)
+    _text(value, CHOICE_MAX, field, _CONTROL)
 
 
 def check_metadata(metadata: str | None) -> None:
@@ -123,6 +140,18 @@ def checked_refund(order: RefundOrder) -> RefundOrder:
 def check_text(value: str | None, length_max: int, *path: str) -> None:
     """Refuse a text that is too long or holds control characters other than ends of lines."""
     _text(value, length_max, ".".join(path), _CONTROL_BUT_LINES)
+
+
+def checked_capture(order: CaptureOrder) -> CaptureOrder:
+    """Return the capture with an exact amount, or refuse it."""
+    if order.amount is None:
+        return order
+    return msgspec.structs.replace(order, amount=checked_amount(order.amount, order.currency or "AZN"))
+
+
+def checked_amount(amount: Decimal, currency: str, *path: str) -> Decimal:
+    """Return an amount in its one right form, or refuse it; `path` names the field, if it is not `amount`."""
+    return _amount(amount, currency, *(path or ("amount", "amount")))
 
 
 def check_note(note: str) -> None:

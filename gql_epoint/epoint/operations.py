@@ -24,6 +24,7 @@ from gql_epoint.epoint.invoices import (
     UPDATE_INVOICE,
     VIEW_INVOICE,
 )
+from gql_epoint.epoint.listings import wrap_installment_plans, wrap_wallet_payment, wrap_wallets
 from gql_epoint.epoint.wire import Kind as Kind
 from gql_epoint.epoint.wire import Operation as Operation
 from gql_epoint.epoint.wire import Reply as Reply
@@ -154,6 +155,52 @@ class SplitTokenPaymentRequest(SplitPayRequest, frozen=True, kw_only=True):
     """A split payment with Apple Pay or Google Pay; the fields of a split payment on the hosted page."""
 
 
+class PayWithAmexRequest(_Redirecting, frozen=True, kw_only=True):
+    """A payment on the hosted page by an American Express card."""
+
+
+class PreauthorizeRequest(_Redirecting, frozen=True, kw_only=True):
+    """A hosted page that holds the amount on the customer's card and takes nothing."""
+
+    other_attr: Any = None
+
+
+class CaptureRequest(Request, frozen=True, kw_only=True):
+    """The taking of a hold, or of a part of it. Neither language nor currency is among its documented fields."""
+
+    amount: Decimal
+    transaction: str
+
+
+class InstallmentPlansRequest(Request, frozen=True, kw_only=True):
+    """A question about the ways to pay an amount in instalments."""
+
+    currency: str
+    language: str
+    order_id: str
+    amount: Decimal | None = None
+
+
+class PayInInstallmentsRequest(_Redirecting, frozen=True, kw_only=True):
+    """A payment on the hosted page in so many months, with the card of one bank."""
+
+    installment_card_id: str
+    installment_month: int
+
+
+class WalletsRequest(Request, frozen=True, kw_only=True):
+    """A question about the wallets that a customer can pay with.
+
+    v1.0.3 sends the public key alone. Signed like everything else it was answered when somebody recorded it live.
+    """
+
+
+class PayWithWalletRequest(_Ordered, frozen=True, kw_only=True):
+    """A payment on a wallet's page. It has no addresses to return to: the dashboard's are used."""
+
+    wallet_id: str
+
+
 class StatusRequest(Request, frozen=True, kw_only=True):
     """A question about a payment, by EPoint's transaction id or by the order id that EPoint was given."""
 
@@ -199,6 +246,25 @@ class RefundReply(Reply, frozen=True, kw_only=True):
     """The final result of a refund."""
 
     code: str | None = None
+
+
+class CaptureReply(Reply, frozen=True, kw_only=True):
+    """The final result of a capture. v1.0.3 documents no reply; the portal lists these fields."""
+
+    code: str | None = None
+    transaction: str | None = None
+
+
+class InstallmentPlansReply(Reply, frozen=True, kw_only=True):
+    """The ways to pay in instalments, as EPoint lists them: see listings.py."""
+
+    plans: Any = None
+
+
+class WalletsReply(Reply, frozen=True, kw_only=True):
+    """The wallets, as EPoint lists them: see listings.py."""
+
+    wallets: Any = None
 
 
 class StatusReply(ChargeReply, frozen=True, kw_only=True):
@@ -324,6 +390,73 @@ PAYOUT = Operation(
     name="payout", path="/api/1/refund-request", request=PayoutRequest, reply=ChargeReply, kind=Kind.CHARGE
 )
 REFUND = Operation(name="refund", path="/api/1/reverse", request=RefundRequest, reply=RefundReply, kind=Kind.CHARGE)
+# The same fields and the same page by another path, which EPoint's plugins for web shops use.
+PAYMENT_REQUEST = Operation(
+    name="payment_request",
+    path="/api/1/payment-request",
+    request=PayRequest,
+    reply=RedirectReply,
+    kind=Kind.REDIRECT,
+)
+PAY_WITH_AMEX = Operation(
+    name="pay_with_amex",
+    path="/api/1/amex-request",
+    request=PayWithAmexRequest,
+    reply=RedirectReply,
+    kind=Kind.REDIRECT,
+    grant="American Express",
+)
+PREAUTHORIZE = Operation(
+    name="preauthorize",
+    path="/api/1/pre-auth-request",
+    request=PreauthorizeRequest,
+    reply=RedirectReply,
+    kind=Kind.REDIRECT,
+    grant="Pre-authorisation",
+)
+CAPTURE = Operation(
+    name="capture",
+    path="/api/1/pre-auth-complete",
+    request=CaptureRequest,
+    reply=CaptureReply,
+    kind=Kind.CHARGE,
+    grant="Pre-authorisation",
+)
+INSTALLMENT_PLANS = Operation(
+    name="installment_plans",
+    path="/api/1/get-installment-request",
+    request=InstallmentPlansRequest,
+    reply=InstallmentPlansReply,
+    kind=Kind.LOOKUP,
+    grant="Payment in instalments",
+    wrap=wrap_installment_plans,
+)
+PAY_IN_INSTALLMENTS = Operation(
+    name="pay_in_installments",
+    path="/api/1/installment-request",
+    request=PayInInstallmentsRequest,
+    reply=RedirectReply,
+    kind=Kind.REDIRECT,
+    grant="Payment in instalments",
+)
+WALLETS = Operation(
+    name="wallets",
+    path="/api/1/wallet/status",
+    request=WalletsRequest,
+    reply=WalletsReply,
+    kind=Kind.LOOKUP,
+    grant="Payment by wallet",
+    wrap=wrap_wallets,
+)
+PAY_WITH_WALLET = Operation(
+    name="pay_with_wallet",
+    path="/api/1/wallet/payment",
+    request=PayWithWalletRequest,
+    reply=RedirectReply,
+    kind=Kind.REDIRECT,
+    grant="Payment by wallet",
+    wrap=wrap_wallet_payment,
+)
 GET_STATUS = Operation(
     name="get_status", path="/api/1/get-status", request=StatusRequest, reply=StatusReply, kind=Kind.LOOKUP
 )
@@ -400,6 +533,14 @@ OPERATIONS: dict[str, Operation[Any, Any]] = {
         SPLIT_PAY_AND_SAVE_CARD,
         PAYOUT,
         REFUND,
+        PAYMENT_REQUEST,
+        PAY_WITH_AMEX,
+        PREAUTHORIZE,
+        CAPTURE,
+        INSTALLMENT_PLANS,
+        PAY_IN_INSTALLMENTS,
+        WALLETS,
+        PAY_WITH_WALLET,
         GET_STATUS,
         CARD_STATUS,
         WIDGET,

@@ -33,15 +33,15 @@ _json = msgspec.json.Decoder(float_hook=str)
 _text_encoder = msgspec.json.Encoder()
 
 
-def read(body: bytes, shape: type[StructT]) -> StructT:
+def read(body: bytes, shape: type[StructT], wrap: Callable[[Any], Any] | None = None) -> StructT:
     """Read a JSON object into `shape`, whose fields must all have defaults.
 
-    Raises UnreadableError if the body is not a JSON object.
+    `wrap` makes an object of a reply that is none. Raises UnreadableError if the body is not a JSON object.
     """
-    return read_object(decode_object(body), shape)
+    return read_object(decode_object(body, wrap), shape)
 
 
-def decode_object(body: bytes) -> dict[str, Any]:
+def decode_object(body: bytes, wrap: Callable[[Any], Any] | None = None) -> dict[str, Any]:
     """Decode a JSON object; numbers with a point or an exponent come back as text.
 
     A byte order mark is skipped. A byte that is not UTF-8 becomes U+FFFD: a cardholder's name in another encoding
@@ -51,6 +51,8 @@ def decode_object(body: bytes) -> dict[str, Any]:
         raw = _json.decode(body.decode("utf-8-sig", "replace"))
     except (msgspec.DecodeError, ValueError, RecursionError) as exc:
         raise UnreadableError("not JSON") from exc
+    if wrap is not None:
+        raw = wrap(raw)
     if not isinstance(raw, dict):
         raise UnreadableError("JSON, but not an object")
     return raw

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
@@ -50,7 +51,10 @@ class Upload(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Operation(msgspec.Struct, Generic[RequestT, ReplyT], frozen=True, kw_only=True):
-    """One row: how an operation is called and answered. `grant` names what EPoint must grant a merchant for it."""
+    """One row: how an operation is called and answered.
+
+    `grant` names what EPoint must grant a merchant for it. `wrap` makes an object of a reply that is none.
+    """
 
     name: str
     path: str
@@ -58,6 +62,7 @@ class Operation(msgspec.Struct, Generic[RequestT, ReplyT], frozen=True, kw_only=
     reply: type[ReplyT]
     kind: Kind
     grant: str | None = None
+    wrap: Callable[[Any], Any] | None = None
     # Sources disagree whether a callback follows. One that comes is taken, and get-status is asked anyway.
     callback_disputed: bool = False
     sending: Sending = Sending.FORM

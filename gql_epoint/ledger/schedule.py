@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from gql_epoint.ledger.transaction import Fact, Status, Transaction, TransactionOperation
+from gql_epoint.ledger.transaction import Fact, HoldRequestStatus, Status, Transaction, TransactionOperation
 
 WAIT_LIMIT = timedelta(hours=24)
 # Longer than EPoint keeps anything open; a payment about which nothing was ever proved needs a person.
@@ -20,15 +20,32 @@ HINT_GAP = timedelta(seconds=5)
 # A charge of which EPoint shows nothing for so long has never reached it.
 CHARGE_LIMIT = timedelta(hours=1)
 _DAY = timedelta(days=1)
+# A hold that nobody captures is looked at now and then, for a bank may let go of it without telling anyone. How
+# long EPoint keeps one is not documented; after this time nobody looks, and it can still be captured or canceled.
+HOLD_WATCH_LIMIT = timedelta(days=35)
+HOLD_DELAY_S = 86_400
 
 
+APPROVED = frozenset({Fact.PAID, Fact.HELD})
 AGAINST_PAID = frozenset({Fact.DECLINED, Fact.TIMED_OUT, Fact.NOT_SENT})
 _VERDICTS = frozenset({Fact.VERDICT_PAID, Fact.VERDICT_OTHER})
 
 
 def is_contradictory(facts: frozenset[Fact]) -> bool:
     """Whether the facts say both paid and not paid, and nobody has decided which."""
-    return Fact.PAID in facts and bool(facts & AGAINST_PAID) and not facts & _VERDICTS
+    return bool(facts & APPROVED) and bool(facts & AGAINST_PAID) and not facts & _VERDICTS
+
+
+def waiting_since(transaction: Transaction) -> datetime:
+    """Return when what is waited for began: the payment, or the capture or cancellation whose answer is lost."""
+    request = transaction.hold_request
+    lost = request is not None and request.status is HoldRequestStatus.INDETERMINATE
+    return request.requested_at if request is not None and lost else transaction.created_at
+
+
+def is_quiet(transaction: Transaction) -> bool:
+    """Whether the amount is held and nothing is open but whether the shop will take it."""
+    return transaction.status is Status.AUTHORIZED and not is_contradictory(transaction.facts)
 
 
 def after_ask(transaction: Transaction, now: datetime, *, unsettled_refunds: bool) -> Transaction:
@@ -37,7 +54,10 @@ def after_ask(transaction: Transaction, now: datetime, *, unsettled_refunds: boo
     Each wait starts with the short delays, however old the transaction is. A question that was asked about a
     final state (a callback proved nothing) is repeated a few times until EPoint answers.
     """
-    age = now - transaction.created_at
+    age = now - waiting_since(transaction)
+    if is_quiet(transaction):
+        ask_at = now + timedelta(seconds=HOLD_DELAY_S) if age < HOLD_WATCH_LIMIT else None
+        return msgspec.structs.replace(transaction, asks=0, ask_at=ask_at)
     late = may_be_paid_late(transaction, now)
     quick = transaction.asks + 1 < len(ASK_DELAYS_S) and not late
     open_question = not transaction.status.is_final or is_contradictory(transaction.facts) or unsettled_refunds

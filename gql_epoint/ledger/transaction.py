@@ -31,6 +31,11 @@ class TransactionOperation(StrEnum):
     WIDGET = "WIDGET"
     TOKEN_PAYMENT = "TOKEN_PAYMENT"  # noqa: S105 - no password
     SPLIT_TOKEN_PAYMENT = "SPLIT_TOKEN_PAYMENT"  # noqa: S105
+    PAYMENT_REQUEST = "PAYMENT_REQUEST"
+    PAY_WITH_AMEX = "PAY_WITH_AMEX"
+    PREAUTHORIZE = "PREAUTHORIZE"
+    PAY_IN_INSTALLMENTS = "PAY_IN_INSTALLMENTS"
+    PAY_WITH_WALLET = "PAY_WITH_WALLET"
     UNKNOWN = "UNKNOWN"
 
     @property
@@ -86,6 +91,11 @@ class Fact(StrEnum):
     RETURNED_UNCLEAR = "RETURNED_UNCLEAR"  # `returned`, but our refunds do not add up to the amount
     VERDICT_PAID = "VERDICT_PAID"  # evidence was contradictory, and get-status said success
     VERDICT_OTHER = "VERDICT_OTHER"  # evidence was contradictory, and get-status did not say success
+    HELD = "HELD"  # the success of a pre-authorisation, as ordered: the amount is held and nothing is taken
+    HELD_WORD_DIFFERS = "HELD_WORD_DIFFERS"  # get-status has a word of its own for this hold: not success, nor new
+    CAPTURED = "CAPTURED"  # the hold, or a part of it, was taken
+    RELEASED = "RELEASED"  # the hold was let go
+    HOLD_UNCLEAR = "HOLD_UNCLEAR"  # what was captured or released does not fit what is known here
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,6 +120,39 @@ class GatewayReference(msgspec.Struct, frozen=True, kw_only=True):
     last_confirmed_at: datetime | None = None
 
 
+class HoldRequestKind(StrEnum):
+    """What is asked of EPoint about a hold."""
+
+    CAPTURE = "CAPTURE"
+    CANCEL = "CANCEL"
+
+
+class HoldRequestStatus(StrEnum):
+    """The states of a capture or a cancellation."""
+
+    PROCESSING = "PROCESSING"
+    SUCCESS = "SUCCESS"
+    FAILED = "FAILED"
+    INDETERMINATE = "INDETERMINATE"
+
+
+class HoldRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A capture or a cancellation of a hold, written down before EPoint is called.
+
+    A transaction has room for one, so a second cannot start before the first has an end. `number` counts them,
+    `amount` is what a capture takes, `given_up` says that asking has not told what became of it.
+    """
+
+    number: int
+    kind: HoldRequestKind
+    status: HoldRequestStatus
+    requested_at: datetime
+    amount: Decimal | None = None
+    call_deadline: datetime | None = None
+    given_up: bool = False
+    failure: Failure | None = None
+
+
 class Transaction(msgspec.Struct, frozen=True, kw_only=True):
     """One attempt to move money.
 
@@ -118,6 +161,7 @@ class Transaction(msgspec.Struct, frozen=True, kw_only=True):
     EPoint is unanswered; `ask_at` is when get-status is due and `asks` how often it was asked in this wait.
     `redirect_url` is the page where the customer has to act, whether in the whole window or in a frame;
     `token_payment_id` is EPoint's id of the record that a token of Apple Pay or Google Pay is charged to.
+    `captured_amount` is what was taken of a hold, `hold_request` the latest capture or cancellation of it.
     """
 
     id: str
@@ -151,13 +195,38 @@ class Transaction(msgspec.Struct, frozen=True, kw_only=True):
     gateway: GatewayReference = GatewayReference()
     checkout_id: str | None = None
     token_payment_id: str | None = None
+    captured_amount: Decimal | None = None
+    hold_request: HoldRequest | None = None
+
+    @property
+    def is_hold(self) -> bool:
+        """Whether a success of it holds the amount and takes nothing."""
+        return self.operation is TransactionOperation.PREAUTHORIZE
+
+    @property
+    def paid_amount(self) -> Decimal:
+        """What the customer pays if it succeeds: the amount, or what was captured of a hold."""
+        return self.amount if self.captured_amount is None else self.captured_amount
+
+    @property
+    def authorized_amount(self) -> Decimal:
+        """What is held on the card and not taken; zero where that is not certain."""
+        return self.amount if self.status is Status.AUTHORIZED else Decimal(0)
+
+    @property
+    def taken_amount(self) -> Decimal:
+        """What was taken from the customer, before refunds; zero where that is not certain, and for payouts."""
+        paid = (
+            self.status in (Status.SUCCESS, Status.RETURNED) and self.operation is not TransactionOperation.PAYOUT
+        )
+        return self.paid_amount if paid else Decimal(0)
 
     @property
     def refundable_amount(self) -> Decimal:
         """What may still be refunded; for an adopted transaction an upper bound."""
         if self.status is not Status.SUCCESS or self.operation is TransactionOperation.PAYOUT:
             return Decimal(0)
-        return self.amount - self.refunded_amount - self.refund_pending_amount
+        return self.paid_amount - self.refunded_amount - self.refund_pending_amount
 
 
 class RefundStatus(StrEnum):
@@ -232,12 +301,14 @@ class EventKind(StrEnum):
     SAVED_CARD = "SAVED_CARD"
     BUSINESS_TRANSFER = "BUSINESS_TRANSFER"
     INVOICE = "INVOICE"
+    HOLD = "HOLD"
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
     """An append-only fact, numbered 1, 2, 3 without gaps per stream (a transaction or a saved card).
 
-    `position` is its place in the merchant-wide feed, given in commit order by the store.
+    `position` is its place in the merchant-wide feed, given in commit order by the store. An event about a hold has
+    the kind of request as `hold_request`, and the amount of a capture.
     """
 
     stream_id: str
@@ -253,6 +324,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     refund_id: str | None = None
     saved_card_id: str | None = None
     callback_id: str | None = None
+    hold_request: HoldRequestKind | None = None
+    amount: Decimal | None = None
     position: int | None = None
 
     @property

@@ -10,6 +10,9 @@ was, get-status is asked, and its answer is a fact too: paid if it says `success
 
 An operator's decision replaces the set: what was known before is overruled, what comes later counts.
 
+A success of a pre-authorisation is another fact than one of a payment, HELD instead of PAID, wherever it was heard:
+no word about a hold is ever taken for money. What becomes of the hold is in holds.py.
+
 What each of EPoint's words proves is in words.py, when EPoint is asked in schedule.py.
 """
 
@@ -23,6 +26,7 @@ import msgspec
 
 from gql_epoint.ledger.schedule import (
     AGAINST_PAID,
+    APPROVED,
     ASK_DELAYS_S,
     CHARGE_LIMIT,
     SILENCE_LIMIT,
@@ -31,12 +35,15 @@ from gql_epoint.ledger.schedule import (
     has_question,
     is_contradictory,
     may_be_paid_late,
+    waiting_since,
 )
 from gql_epoint.ledger.transaction import (
     Event,
     EventKind,
     Fact,
     Failure,
+    HoldRequestKind,
+    HoldRequestStatus,
     Provenance,
     Refund,
     RefundStatus,
@@ -66,7 +73,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     new_facts: frozenset[Fact] = frozenset()
 
 
-_NEEDS_PERSON = frozenset({Fact.MISMATCH, Fact.ORDER_TAKEN, Fact.RETURNED_UNCLEAR})
+_NEEDS_PERSON = frozenset({Fact.MISMATCH, Fact.ORDER_TAKEN, Fact.RETURNED_UNCLEAR, Fact.HOLD_UNCLEAR})
 _FREES_ORDER = frozenset({Status.FAILED, Status.EXPIRED, Status.RETURNED, Status.VOIDED})
 
 
@@ -78,11 +85,13 @@ def apply(
     *,
     order_taken: bool = False,
     refunds: Sequence[Refund] = (),
+    also: frozenset[Fact] = frozenset(),
 ) -> Change:
     """Add what EPoint said to what is known, and return what follows.
 
     `order_taken` says whether another payment holds the order, `refunds` are this transaction's unsettled
-    refunds. The same news twice changes nothing.
+    refunds, `also` what the same words prove besides. The same news twice changes nothing. News about a hold comes
+    through holds.py.
     """
     if heard is Heard.STATUS and what.status == "returned":
         return _apply_returned(transaction, what, by, order_taken, refunds)
@@ -91,20 +100,20 @@ def apply(
         # What contradicts the order, or is about something else, must not overwrite what is known of it.
         known = msgspec.structs.replace(transaction, call_deadline=None) if heard in ANSWERS else transaction
     else:
-        known = _with_details(transaction, heard, what, facts, by)
-    return _settle(transaction, known, facts, by, order_taken=order_taken, ask=ask)
+        known = with_details(transaction, heard, what, facts, by)
+    return settle(transaction, known, facts | also, by, order_taken=order_taken, ask=ask)
 
 
 def apply_loss(transaction: Transaction, by: Provenance) -> Change:
     """The answer to the call that made this transaction, or to the one that charged it, is lost."""
     if transaction.operation.redirects and Fact.CHARGING not in transaction.facts:
-        return _settle(transaction, _unanswered(transaction), {Fact.OPENING_LOST}, by)
-    return _settle(transaction, msgspec.structs.replace(transaction, call_deadline=None), {Fact.CALL_LOST}, by)
+        return settle(transaction, _unanswered(transaction), {Fact.OPENING_LOST}, by)
+    return settle(transaction, msgspec.structs.replace(transaction, call_deadline=None), {Fact.CALL_LOST}, by)
 
 
 def apply_not_sent(transaction: Transaction, by: Provenance) -> Change:
     """No connection was made, so EPoint never heard of this transaction."""
-    return _settle(transaction, _unanswered(transaction), {Fact.NOT_SENT}, by)
+    return settle(transaction, _unanswered(transaction), {Fact.NOT_SENT}, by)
 
 
 def apply_charging(transaction: Transaction, deadline: datetime, by: Provenance) -> Change:
@@ -116,7 +125,7 @@ def apply_charging(transaction: Transaction, deadline: datetime, by: Provenance)
     assert transaction.status is Status.REQUIRES_ACTION
     assert Fact.CHARGING not in transaction.facts
     known = msgspec.structs.replace(transaction, call_deadline=deadline)
-    change = _settle(transaction, known, {Fact.CHARGING}, by)
+    change = settle(transaction, known, {Fact.CHARGING}, by)
     # The answer to the call says more than get-status could meanwhile.
     return msgspec.structs.replace(change, transaction=msgspec.structs.replace(change.transaction, ask_at=None))
 
@@ -124,16 +133,17 @@ def apply_charging(transaction: Transaction, deadline: datetime, by: Provenance)
 def apply_stolen_reference(transaction: Transaction, by: Provenance) -> Change:
     """EPoint named a transaction id that belongs to another of our transactions; a person must look."""
     known = msgspec.structs.replace(transaction, call_deadline=None)
-    return _settle(transaction, known, {Fact.MISMATCH}, by)
+    return settle(transaction, known, {Fact.MISMATCH}, by)
 
 
 def apply_resolution(transaction: Transaction, *, succeeded: bool, by: Provenance, order_taken: bool) -> Change:
-    """A person decided. The decision replaces all evidence that there was."""
+    """A person decided about a payment. The decision replaces all evidence that there was; holds have their own."""
+    assert not transaction.is_hold
     known = msgspec.structs.replace(
         transaction, facts=frozenset(), failure=None if succeeded else RESOLVED_AS_FAILED, call_deadline=None
     )
     fact = Fact.PAID if succeeded else Fact.DECLINED
-    return _settle(transaction, known, {fact}, by, order_taken=order_taken, decided=True)
+    return settle(transaction, known, {fact}, by, order_taken=order_taken, decided=True)
 
 
 def apply_refund(
@@ -147,7 +157,7 @@ def apply_refund(
             # Not to know proves nothing against what is known.
             return Change(transaction=transaction)
         # Two different ends for one refund: whoever is right, the sums can no longer be trusted.
-        return _settle(transaction, transaction, {Fact.RETURNED_UNCLEAR}, by)
+        return settle(transaction, transaction, {Fact.RETURNED_UNCLEAR}, by)
     after = msgspec.structs.replace(refund, status=outcome, failure=failure, call_deadline=None, updated_at=by.now)
     open_still = outcome is RefundStatus.INDETERMINATE
     known = msgspec.structs.replace(
@@ -158,7 +168,7 @@ def apply_refund(
         updated_at=by.now,
     )
     event = _refund_event(known, refund, outcome, by)
-    change = _settle(known, known, set(), by, ask_later=open_still)
+    change = settle(known, known, set(), by, ask_later=open_still)
     return msgspec.structs.replace(change, events=(event, *change.events), refunds=(after,))
 
 
@@ -182,14 +192,17 @@ def first_event(transaction: Transaction, by: Provenance) -> Event:
 
 def apply_silence(transaction: Transaction, by: Provenance) -> Change:
     """Time went by and asking proved nothing; past the limits a person must decide."""
-    age = by.now - transaction.created_at
+    age = by.now - waiting_since(transaction)
     # A contradiction can be younger than its transaction, so it has questions of its own to wait for.
     if age >= WAIT_LIMIT and is_contradictory(transaction.facts) and transaction.asks + 1 >= len(ASK_DELAYS_S):
-        return _settle(transaction, transaction, {Fact.VERDICT_OTHER}, by)
+        return settle(transaction, transaction, {Fact.VERDICT_OTHER}, by)
+    if age >= WAIT_LIMIT and transaction.status is Status.INDETERMINATE and transaction.hold_request is not None:
+        given_up = msgspec.structs.replace(transaction.hold_request, given_up=True)
+        return settle(transaction, msgspec.structs.replace(transaction, hold_request=given_up), set(), by)
     if age >= WAIT_LIMIT and transaction.status is Status.INDETERMINATE:
-        return _settle(transaction, transaction, {Fact.UNSETTLED}, by)
-    if age >= SILENCE_LIMIT and not transaction.status.is_final:
-        return _settle(transaction, transaction, {Fact.UNSETTLED}, by)
+        return settle(transaction, transaction, {Fact.UNSETTLED}, by)
+    if age >= SILENCE_LIMIT and not transaction.status.is_final and transaction.status is not Status.AUTHORIZED:
+        return settle(transaction, transaction, {Fact.UNSETTLED}, by)
     return Change(transaction=transaction)
 
 
@@ -210,14 +223,15 @@ def _facts_of(transaction: Transaction, heard: Heard, what: Said, by: Provenance
     if meaning is Proves.CHALLENGED:
         return ({Fact.CHALLENGED} if transaction.status is Status.NEW else set()), False
     if meaning is Proves.PAID:
-        if _differs(transaction, what):
+        if differs(transaction, what):
             return {Fact.MISMATCH}, False
         if heard is Heard.CALLBACK and _lacks(transaction, what):
             return set(), True
+        success = Fact.HELD if transaction.is_hold else Fact.PAID
         contradictory = heard is Heard.STATUS and bool(transaction.facts & AGAINST_PAID)
-        return ({Fact.PAID, Fact.VERDICT_PAID} if contradictory else {Fact.PAID}), False
+        return ({success, Fact.VERDICT_PAID} if contradictory else {success}), False
     if meaning is Proves.DECLINED:
-        contradictory = heard is Heard.STATUS and Fact.PAID in transaction.facts
+        contradictory = heard is Heard.STATUS and bool(transaction.facts & APPROVED)
         return ({Fact.DECLINED, Fact.VERDICT_OTHER} if contradictory else {Fact.DECLINED}), False
     if meaning is Proves.WAITING:
         if is_contradictory(transaction.facts):
@@ -238,45 +252,46 @@ def _apply_returned(
     transaction: Transaction, what: Said, by: Provenance, order_taken: bool, refunds: Sequence[Refund]
 ) -> Change:
     """EPoint says `returned`: everything went back, by our refunds or in EPoint's cabinet."""
-    if _differs(transaction, what):
-        return _settle(transaction, transaction, {Fact.MISMATCH}, by, order_taken=order_taken)
-    known = _with_details(transaction, Heard.STATUS, what, {Fact.RETURNED}, by)
+    if differs(transaction, what):
+        return settle(transaction, transaction, {Fact.MISMATCH}, by, order_taken=order_taken)
+    known = with_details(transaction, Heard.STATUS, what, {Fact.RETURNED}, by)
     if any(refund.status is RefundStatus.PROCESSING for refund in refunds):
         # The refund's own answer is on its way and will say more.
-        return _settle(transaction, known, set(), by, order_taken=order_taken, ask_later=True)
-    facts = {Fact.PAID}
+        return settle(transaction, known, set(), by, order_taken=order_taken, ask_later=True)
+    facts = {Fact.HELD if transaction.is_hold else Fact.PAID}
     if transaction.facts & AGAINST_PAID and Fact.VERDICT_PAID not in transaction.facts:
         facts.add(Fact.VERDICT_OTHER)
     unclear = [refund for refund in refunds if refund.status is RefundStatus.INDETERMINATE]
     ours = transaction.refunded_amount + sum(refund.amount for refund in unclear)
     if ours == 0:
-        known = msgspec.structs.replace(known, refunded_amount=known.amount)
-        return _settle(transaction, known, facts | {Fact.RETURNED}, by, order_taken=order_taken)
-    if ours != transaction.amount:
-        return _settle(transaction, known, facts | {Fact.RETURNED_UNCLEAR}, by, order_taken=order_taken)
-    change = _settle(transaction, known, facts, by, order_taken=order_taken)
+        known = msgspec.structs.replace(known, refunded_amount=known.paid_amount)
+        return settle(transaction, known, facts | {Fact.RETURNED}, by, order_taken=order_taken)
+    if ours != transaction.paid_amount:
+        return settle(transaction, known, facts | {Fact.RETURNED_UNCLEAR}, by, order_taken=order_taken)
+    change = settle(transaction, known, facts, by, order_taken=order_taken)
     for refund in unclear:
-        step = apply_refund(change.transaction, refund, RefundStatus.SUCCESS, None, by)
-        change = Change(
-            transaction=step.transaction,
-            events=(*change.events, *step.events),
-            refunds=(*change.refunds, *step.refunds),
-            new_facts=change.new_facts | step.new_facts,
-        )
+        change = followed_by(change, apply_refund(change.transaction, refund, RefundStatus.SUCCESS, None, by))
     return change
 
 
 def _status_of(transaction: Transaction, facts: frozenset[Fact]) -> Status:
     """The table: which status follows from a set of facts. First match wins."""
-    paid = Fact.PAID in facts
+    paid, held = bool(facts & {Fact.PAID, Fact.CAPTURED}), Fact.HELD in facts
+    request = transaction.hold_request
+    lost = request is not None and request.status is HoldRequestStatus.INDETERMINATE
     rows = (
         (bool(facts & _NEEDS_PERSON), Status.REQUIRES_REVIEW),
-        (paid and Fact.OPENING_LOST in facts, Status.REQUIRES_REVIEW),
+        (Fact.CAPTURED in facts and Fact.RELEASED in facts, Status.REQUIRES_REVIEW),
+        (bool(facts & APPROVED) and Fact.OPENING_LOST in facts, Status.REQUIRES_REVIEW),
         (Fact.VERDICT_OTHER in facts and Fact.VERDICT_PAID not in facts, Status.REQUIRES_REVIEW),
         (is_contradictory(facts), transaction.status),
         (paid and Fact.RETURNED in facts, Status.RETURNED),
-        (paid and transaction.refunded_amount == transaction.amount, Status.RETURNED),
+        (paid and transaction.refunded_amount == transaction.paid_amount, Status.RETURNED),
         (paid, Status.SUCCESS),
+        (Fact.RELEASED in facts, Status.VOIDED),
+        (held and lost and request is not None and request.given_up, Status.REQUIRES_REVIEW),
+        (held and lost, Status.INDETERMINATE),
+        (held, Status.AUTHORIZED),
         (bool(facts & {Fact.DECLINED, Fact.NOT_SENT, Fact.OPENING_LOST}), Status.FAILED),
         (Fact.TIMED_OUT in facts, Status.EXPIRED),
         (Fact.UNSETTLED in facts, Status.REQUIRES_REVIEW),
@@ -288,7 +303,17 @@ def _status_of(transaction: Transaction, facts: frozenset[Fact]) -> Status:
     return next((status for holds, status in rows if holds), Status.NEW)
 
 
-def _settle(
+def followed_by(change: Change, step: Change) -> Change:
+    """Return two changes, the second of which began where the first one ended, as one."""
+    return Change(
+        transaction=step.transaction,
+        events=(*change.events, *step.events),
+        refunds=(*change.refunds, *step.refunds),
+        new_facts=change.new_facts | step.new_facts,
+    )
+
+
+def settle(
     before: Transaction,
     known: Transaction,
     facts: set[Fact],
@@ -305,7 +330,7 @@ def _settle(
     """
     all_facts = known.facts | facts
     status = _status_of(known, all_facts)
-    if status is Status.SUCCESS and order_taken and not known.holds_order and not decided:
+    if status in (Status.SUCCESS, Status.AUTHORIZED) and order_taken and not known.holds_order and not decided:
         all_facts |= {Fact.ORDER_TAKEN}
         status = Status.REQUIRES_REVIEW
     changed = status is not before.status
@@ -344,7 +369,7 @@ def _failure_for(status: Status, failure: Failure | None) -> Failure | None:
     return ABANDONED if status is Status.EXPIRED else None
 
 
-def _with_details(
+def with_details(
     transaction: Transaction, heard: Heard, what: Said, facts: set[Fact], by: Provenance
 ) -> Transaction:
     """Keep EPoint's references; what is not said again stays as it was."""
@@ -398,15 +423,23 @@ def _lacks(transaction: Transaction, what: Said) -> bool:
     )
 
 
-def _differs(transaction: Transaction, what: Said) -> bool:
+def differs(transaction: Transaction, what: Said) -> bool:
     """Whether a success is about something else than what was ordered."""
     return (
         _other(transaction.gateway_order_id, what.order_id)
         or _is_of_another(transaction, what)
-        or _other(transaction.amount, what.amount)
+        or (what.amount is not None and what.amount not in _amounts(transaction))
         or _other(transaction.currency, what.currency)
         or _other(transaction.split_amount, what.split_amount)
     )
+
+
+def _amounts(transaction: Transaction) -> tuple[Decimal | None, ...]:
+    """What EPoint may say of the amount: what was ordered, or the part of a hold that it was asked to take."""
+    request = transaction.hold_request
+    if request is None or request.kind is not HoldRequestKind.CAPTURE or request.status is HoldRequestStatus.FAILED:
+        return (transaction.amount, transaction.captured_amount)
+    return (transaction.amount, transaction.captured_amount, request.amount)
 
 
 def _other(ordered: object, heard: object) -> bool:

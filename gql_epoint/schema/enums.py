@@ -74,7 +74,28 @@ class TransactionOperation(Enum):
         "SPLIT_TOKEN_PAYMENT",
         description="A split payment with Apple Pay or Google Pay: mutation `splitTokenPayment`.",
     )
-    UNKNOWN = value("UNKNOWN", description="Made elsewhere and adopted from EPoint, which does not say how.")
+    PAYMENT_REQUEST = value(
+        "PAYMENT_REQUEST",
+        description="A payment on EPoint's page: mutation `pay` with `endpoint: PAYMENT_REQUEST`.",
+    )
+    PAY_WITH_AMEX = value(
+        "PAY_WITH_AMEX", description="A payment by an American Express card: mutation `payWithAmex`."
+    )
+    PREAUTHORIZE = value(
+        "PREAUTHORIZE", description="A hold that is captured or let go later: mutation `preauthorize`."
+    )
+    PAY_IN_INSTALLMENTS = value(
+        "PAY_IN_INSTALLMENTS", description="A payment by a bank's instalment card: mutation `payInInstallments`."
+    )
+    PAY_WITH_WALLET = value(
+        "PAY_WITH_WALLET", description="A payment on the page of a wallet: mutation `payWithWallet`."
+    )
+    UNKNOWN = value(
+        "UNKNOWN",
+        description=(
+            "Made elsewhere and adopted from EPoint, which does not say how: a hold may look like a payment."
+        ),
+    )
 
 
 @strawberry.enum(
@@ -96,7 +117,13 @@ class TransactionStatus(Enum):
     REQUIRES_ACTION = value(
         "REQUIRES_ACTION", description="EPoint waits for the customer: follow `Transaction.nextAction`."
     )
-    AUTHORIZED = value("AUTHORIZED", description="The amount is held on the card and not taken yet.")
+    AUTHORIZED = value(
+        "AUTHORIZED",
+        description=(
+            "The amount is held on the card and nothing is taken: `capture` or `cancelPreauthorization` comes "
+            "next. Subscriptions go on, to tell of those."
+        ),
+    )
     SUCCESS = value("SUCCESS", description="Paid (for a payout: paid out). Final, though refunds may follow.")
     FAILED = value("FAILED", description="Declined or refused, no money moved: see `Transaction.failure`. Final.")
     RETURNED = value("RETURNED", description="All of it was refunded. Final.")
@@ -106,12 +133,26 @@ class TransactionStatus(Enum):
         "INDETERMINATE",
         description=(
             "The answer from EPoint was lost: money may or may not have moved. This service keeps asking; do not "
-            "start another payment meanwhile."
+            "start another payment meanwhile. For a hold, see `Transaction.holdRequest`."
         ),
     )
     REQUIRES_REVIEW = value(
         "REQUIRES_REVIEW",
-        description="The evidence contradicts the order: a person must decide, `resolveTransaction`.",
+        description=(
+            "The evidence contradicts the order: a person must decide, `resolveTransaction` or, for a hold, "
+            "`resolveHold`."
+        ),
+    )
+
+
+@strawberry.enum(description="By which of its paths EPoint opens the same page for the same payment.")
+class PayEndpoint(Enum):
+    """By which path EPoint opens its page."""
+
+    REQUEST = value("REQUEST", description="`/api/1/request`, which EPoint documents for everybody.")
+    PAYMENT_REQUEST = value(
+        "PAYMENT_REQUEST",
+        description="`/api/1/payment-request`, which its plugins for web shops use. Only if EPoint tells you to.",
     )
 
 
@@ -170,7 +211,9 @@ class EventSource(Enum):
     GATEWAY_RESPONSE = value("GATEWAY_RESPONSE", description="EPoint's answer to a call.")
     GATEWAY_CALLBACK = value("GATEWAY_CALLBACK", description="A signed callback from EPoint.")
     RECONCILER = value("RECONCILER", description="This service asked EPoint on its own account, or time ran out.")
-    OPERATOR = value("OPERATOR", description="A person decided, with `resolveTransaction` or `resolveRefund`.")
+    OPERATOR = value(
+        "OPERATOR", description="A person decided, with `resolveTransaction`, `resolveRefund` or `resolveHold`."
+    )
 
 
 @strawberry.enum(description="What became of a callback.")

@@ -65,6 +65,20 @@ class ErrorCode(Enum):
         "REFUND_EXCEEDS_REFUNDABLE", description="More than is left: see `RefundExceedsRefundableError.refundable`."
     )
     CARD_NOT_USABLE = value("CARD_NOT_USABLE", description="The saved card is not active, or not for this purpose.")
+    NOT_CAPTURABLE = value(
+        "NOT_CAPTURABLE",
+        description="Nothing is held that could be captured or let go: see the message for the status, and why.",
+    )
+    CAPTURE_EXCEEDS_AUTHORIZED = value(
+        "CAPTURE_EXCEEDS_AUTHORIZED", description="More than is held: see `Transaction.authorizedAmount`."
+    )
+    HOLD_IN_PROGRESS = value(
+        "HOLD_IN_PROGRESS",
+        description=(
+            "Another capture or cancellation of this hold is under way, or its answer was lost: see "
+            "`Transaction.holdRequest`. Only one is ever sent at a time."
+        ),
+    )
     GATEWAY_REFUSED = value(
         "GATEWAY_REFUSED", description="EPoint refused the request; comes with the object that records it."
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 import strawberry
@@ -17,6 +18,7 @@ from gql_epoint.schema.business_transfer_types import (
 from gql_epoint.schema.connections import BY_NUMBER, Cursors
 from gql_epoint.schema.context import Info
 from gql_epoint.schema.enums import EventSource, RefundStatus, SavedCardStatus, TransactionStatus
+from gql_epoint.schema.hold_types import HoldRequestKind, HoldRequestStatus
 from gql_epoint.schema.invoice_types import Invoice, InvoiceStatus, find_invoice
 from gql_epoint.schema.types import (
     Callback,
@@ -156,7 +158,29 @@ class InvoiceChanged(Event):
         return found
 
 
-EVENT_TYPES = (StatusChanged, RefundChanged, SavedCardChanged, BusinessTransferChanged, InvoiceChanged)
+@strawberry.type(description="A capture or a cancellation of a hold began, or got an end.")
+class HoldChanged(Event):
+    """A capture or a cancellation of a hold began, or got an end."""
+
+    hold_request_kind: HoldRequestKind = strawberry.field(description="What was asked of EPoint.")
+    previous_hold_status: HoldRequestStatus | None = strawberry.field(
+        description="The request's status before; null for its first event."
+    )
+    hold_status: HoldRequestStatus = strawberry.field(description="The request's status after.")
+    note: str | None = strawberry.field(description="What the person who decided wrote.")
+    amount: Decimal | None = strawberry.field(
+        description="How much a capture takes, in the transaction's currency; null for a cancellation."
+    )
+
+
+EVENT_TYPES = (
+    StatusChanged,
+    RefundChanged,
+    SavedCardChanged,
+    HoldChanged,
+    BusinessTransferChanged,
+    InvoiceChanged,
+)
 
 
 def to_event(known: ledger.Event) -> Event:
@@ -196,6 +220,16 @@ def to_event(known: ledger.Event) -> Event:
             previous_invoice_status=InvoiceStatus(known.previous) if known.previous else None,
             invoice_status=InvoiceStatus(known.current),
             note=known.note,
+        )
+    if known.kind is ledger.EventKind.HOLD:
+        assert known.hold_request is not None
+        return HoldChanged(
+            **common,
+            hold_request_kind=HoldRequestKind(known.hold_request.value),
+            previous_hold_status=HoldRequestStatus(known.previous) if known.previous else None,
+            hold_status=HoldRequestStatus(known.current),
+            note=known.note,
+            amount=known.amount,
         )
     return SavedCardChanged(
         **common,

@@ -16,7 +16,14 @@ from gql_epoint.cashier import commands
 from gql_epoint.ledger import transaction as ledger
 from gql_epoint.schema.access import Pii
 from gql_epoint.schema.context import plain_text
-from gql_epoint.schema.enums import Currency, Language, Resolution, TransactionOperation, TransactionStatus
+from gql_epoint.schema.enums import (
+    Currency,
+    Language,
+    PayEndpoint,
+    Resolution,
+    TransactionOperation,
+    TransactionStatus,
+)
 from gql_epoint.schema.scalars import IdempotencyKey, Json, Url, encode_json
 from gql_epoint.store import protocol
 
@@ -144,8 +151,8 @@ class _Order:
     order_id: str
     amount: MoneyInput
 
-    def to_order(self, operation: ledger.TransactionOperation) -> commands.PaymentOrder:
-        """Return the order as the cashier takes it."""
+    def to_order(self, operation: ledger.TransactionOperation, **more: Any) -> commands.PaymentOrder:
+        """Return the order as the cashier takes it; `more` are fields of an operation of its own."""
         card: SavedCardBy | None = getattr(self, "card", None)
         split: SplitInput | None = getattr(self, "split", None)
         metadata: Json | None = given(getattr(self, "metadata", None))
@@ -160,6 +167,7 @@ class _Order:
             split_amount=split.amount if split else None,
             card=card.to_name() if card else None,
             **_presentation(self),
+            **more,
         )
 
 
@@ -175,6 +183,7 @@ class PayInput(_Order):
     return_urls: ReturnUrls | None = optional(_URLS)
     metadata: Json | None = optional(_METADATA)
     installment: bool | None = optional("Whether to offer paying in instalments; left out, EPoint decides.")
+    endpoint: PayEndpoint | None = optional("By which of EPoint's paths; left out, REQUEST.")
 
 
 @strawberry.input(description="A charge of a saved card, without the customer.")
@@ -314,7 +323,7 @@ class ResolveRefundInput:
     note: str = required("How it was found, for the history: at most 1000 characters.")
 
 
-def _presentation(order: Any) -> dict[str, str | None]:
+def _presentation(order: Any) -> dict[str, Any]:
     urls: ReturnUrls | None = given(getattr(order, "return_urls", None))
     language: Language | None = given(getattr(order, "language", None))
     return {

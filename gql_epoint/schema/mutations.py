@@ -11,7 +11,7 @@ from gql_epoint.ledger import transaction as ledger
 from gql_epoint.ledger.transaction import TransactionOperation
 from gql_epoint.schema.access import Scope
 from gql_epoint.schema.context import Info
-from gql_epoint.schema.enums import Resolution
+from gql_epoint.schema.enums import PayEndpoint, Resolution
 from gql_epoint.schema.errors import UserError
 from gql_epoint.schema.inputs import (
     PayAndSaveCardInput,
@@ -26,6 +26,7 @@ from gql_epoint.schema.inputs import (
     SplitPayInput,
     SplitPayWithSavedCardInput,
     TransactionBy,
+    given,
 )
 from gql_epoint.schema.running import ERRORS, REPLAYED, argument, attempt, mutation, run
 from gql_epoint.schema.types import Refund, SavedCard, Transaction
@@ -83,7 +84,9 @@ class Mutation:
     )
     async def pay(self, info: Info, input: Annotated[PayInput, _PAYMENT]) -> TransactionPayload:  # noqa: A002
         """Start a payment on EPoint's page."""
-        return await _pay(info, input, TransactionOperation.PAY)
+        by_plugin_path = given(input.endpoint) is PayEndpoint.PAYMENT_REQUEST
+        operation = TransactionOperation.PAYMENT_REQUEST if by_plugin_path else TransactionOperation.PAY
+        return await _pay(info, input, operation)
 
     @mutation(
         (

@@ -24,6 +24,7 @@ from gql_epoint.schema.enums import (
     TransactionOperation,
     TransactionStatus,
 )
+from gql_epoint.schema.hold_types import HoldRequest
 from gql_epoint.schema.scalars import Json
 from gql_epoint.schema.values import (
     CardDetails,
@@ -109,6 +110,34 @@ class Transaction(Node):
     def refundable_amount(self) -> Money:
         """What is left to refund."""
         return Money.of(self.record.refundable_amount, self.record.currency)
+
+    @strawberry.field(
+        description=(
+            "How much is held on the card and not taken: the amount while the status is AUTHORIZED, else zero."
+        ),
+        directives=[READ],
+    )
+    def authorized_amount(self) -> Money:
+        """What is held and can be captured."""
+        return Money.of(self.record.authorized_amount, self.record.currency)
+
+    @strawberry.field(
+        description=(
+            "How much the customer has paid, before refunds: of a hold what was captured, which may be less than "
+            "`amount`; of any other payment the amount. Zero unless SUCCESS or RETURNED, and for payouts."
+        ),
+        directives=[READ],
+    )
+    def captured_amount(self) -> Money:
+        """What was taken from the customer."""
+        return Money.of(self.record.taken_amount, self.record.currency)
+
+    @strawberry.field(
+        description="The latest capture or cancellation of a hold; null if there was none.", directives=[READ]
+    )
+    def hold_request(self) -> HoldRequest | None:
+        """The latest capture or cancellation."""
+        return HoldRequest.of(self.record.hold_request, self.record.currency)
 
     @strawberry.field(description="The part of it that goes to another merchant, if any.", directives=[READ])
     def split(self) -> Split | None:

@@ -6,6 +6,8 @@ import msgspec
 
 APPROVED = "000"
 THREE_D_SECURE_FAILED = "117"  # no code means a failed 3-D Secure step; "incorrect PIN" is the nearest
+NO_FUNDS = "116"
+NO_COMMENT = "100"
 CARD_HOLDER = "TEST CARDHOLDER"
 
 _DIGITS_MIN, _DIGITS_MAX = 12, 19

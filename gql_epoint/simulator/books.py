@@ -41,6 +41,14 @@ class Transaction(msgspec.Struct, kw_only=True):
     split_amount: Decimal | None = None
     card_id: str | None = None
     payment_id: int | None = None  # of a record that a token can be charged to
+    # A pre-authorisation that the bank approved: where its hold stands, and what was taken of it.
+    hold: Literal["held", "captured", "released"] | None = None
+    captured_amount: Decimal | None = None
+    # Whether the page offers instalments, and what was chosen, there or by the request.
+    asks_installment: bool = False
+    installment_card: str | None = None
+    installment_month: int | None = None
+    wallet: str | None = None
 
     status: Literal["new", "success", "failed"] = "new"
     code: str | None = None
@@ -52,7 +60,7 @@ class Transaction(msgspec.Struct, kw_only=True):
 
     # The hosted page. `step` says what it shows while the status is new.
     page: str | None = None
-    step: Literal["card", "secure", "silent"] = "card"
+    step: Literal["card", "secure", "silent", "wallet"] = "card"
     success_redirect_url: str | None = None
     error_redirect_url: str | None = None
 
@@ -62,9 +70,16 @@ class Transaction(msgspec.Struct, kw_only=True):
         return sum((refund.amount for refund in self.refunds), Decimal(0))
 
     @property
+    def paid_amount(self) -> Decimal:
+        """What the customer pays: the amount, or what was taken of a hold."""
+        if self.hold is not None:
+            return self.captured_amount or Decimal(0)
+        return self.amount or Decimal(0)
+
+    @property
     def refundable(self) -> Decimal:
         """What is left to refund."""
-        return (self.amount or Decimal(0)) - self.refunded
+        return self.paid_amount - self.refunded
 
 
 class Card(msgspec.Struct, kw_only=True):

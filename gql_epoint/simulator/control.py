@@ -4,13 +4,16 @@ GET    /_control/books                               transactions, cards, callba
 GET    /_control/settings                            the switches and the general plan for callbacks
 PUT    /_control/settings                            change some: {"switches": {...}, "callback": {...}}
 PUT    /_control/merchants/{public_key}              change some of result_url, success_url, error_url, granted
+                                                     (features that it has; grants.py names them)
 PUT    /_control/orders/{key}                        replace the plan of an order, transaction, card, e-mail or call
 DELETE /_control/orders/{key}                        the normal way again
 PUT    /_control/cards/{card_id}                     change some of {"state", "code", "silent"}
 POST   /_control/callbacks/{transaction}/resend      send the callback again: {} or {"callback": {...}}
 POST   /_control/deliveries/{number}/send            send a waiting callback now
 POST   /_control/deliveries/{number}/drop            let a waiting callback get lost
-POST   /_control/transactions/{transaction}/refund   a refund in EPoint's cabinet: {"amount": "1.00"} or {}
+POST   /_control/transactions/{transaction}/refund   a refund in EPoint's cabinet: {"amount": "1.00"} or {};
+                                                     of something that is held, its release
+POST   /_control/transactions/{transaction}/capture  a capture in EPoint's cabinet: {"amount": "1.00"} or {}
 POST   /_control/transactions/{transaction}/settle   the bank answers, as if a customer had paid: {"code": "000"};
                                                      with "amount", it took another one than was ordered
 GET    /_control/outbox                              the SMS and e-mails that EPoint would have sent
@@ -43,6 +46,8 @@ from gql_epoint.simulator.courier import Courier
 from gql_epoint.simulator.desk import give_back
 from gql_epoint.simulator.endpoints import TooLargeError, read_body
 from gql_epoint.simulator.facts import CALLBACK_FIELDS
+from gql_epoint.simulator.grants import NAMES
+from gql_epoint.simulator.holds import capture, release
 from gql_epoint.simulator.request import DeskError
 from gql_epoint.simulator.settings import CallbackPlan, OrderPlan, changed
 from gql_epoint.simulator.state import Delivery, State
@@ -115,6 +120,7 @@ def control_routes(state: State, courier: Courier, bank: TransferBank) -> list[R
         ("POST", "/deliveries/{number:int}/send", control.hurry),
         ("POST", "/deliveries/{number:int}/drop", control.drop),
         ("POST", "/transactions/{name}/refund", control.refund),
+        ("POST", "/transactions/{name}/capture", control.capture),
         ("POST", "/transactions/{name}/settle", control.settle),
         ("POST", "/transfers/{name}/settle", control.settle_transfer),
         ("GET", "/outbox", control.outbox),
@@ -172,6 +178,8 @@ class Control:
             granted=merchant.granted,
         )
         new = changed(old, await _body(request))
+        if unknown := set(new.granted) - set(NAMES):
+            raise msgspec.ValidationError(f"no such feature: {', '.join(sorted(unknown))}")
         self._state.merchants[merchant.public_key] = msgspec.structs.replace(
             merchant, **msgspec.structs.asdict(new)
         )
@@ -224,7 +232,17 @@ class Control:
         """Refund as a person would in EPoint's cabinet: no callback tells of it."""
         amount = msgspec.convert(await _body(request), _Amount).amount
         transaction = self._find(request)
-        give_back(self._state, transaction, amount, "cabinet")
+        if transaction.hold == "held":
+            release(self._state, transaction, amount)
+        else:
+            give_back(self._state, transaction, amount, "cabinet")
+        return transaction
+
+    async def capture(self, request: Request) -> Any:
+        """Take what is held, or a part of it, as a person would in EPoint's cabinet."""
+        amount = msgspec.convert(await _body(request), _Amount).amount
+        transaction = self._find(request)
+        capture(self._state, transaction, transaction.amount if amount is None else amount)
         return transaction
 
     async def settle(self, request: Request) -> Any:

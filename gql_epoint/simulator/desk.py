@@ -13,13 +13,20 @@ from gql_epoint.epoint.heartbeat import HEARTBEAT, HEARTBEAT_VERSIONED
 from gql_epoint.epoint.operations import (
     APPLE_PAY,
     APPLE_SESSION,
+    CAPTURE,
     CARD_STATUS,
     GET_STATUS,
     GOOGLE_PAY,
+    INSTALLMENT_PLANS,
     PAY,
     PAY_AND_SAVE_CARD,
+    PAY_IN_INSTALLMENTS,
+    PAY_WITH_AMEX,
     PAY_WITH_SAVED_CARD,
+    PAY_WITH_WALLET,
+    PAYMENT_REQUEST,
     PAYOUT,
+    PREAUTHORIZE,
     REFUND,
     SAVE_CARD,
     SPLIT_PAY,
@@ -27,12 +34,15 @@ from gql_epoint.epoint.operations import (
     SPLIT_PAY_WITH_SAVED_CARD,
     SPLIT_TOKEN_PAYMENT,
     TOKEN_PAYMENT,
+    WALLETS,
     WIDGET,
 )
+from gql_epoint.simulator import installments, wallets
 from gql_epoint.simulator.bank import APPROVED, message_of
 from gql_epoint.simulator.books import Card, Refund, Transaction
 from gql_epoint.simulator.facts import charge_body, status_body
 from gql_epoint.simulator.grants import check_grant
+from gql_epoint.simulator.holds import capture, release, status_word
 from gql_epoint.simulator.invoices import HANDLERS as INVOICES
 from gql_epoint.simulator.request import Call, DeskError, check, text_of
 from gql_epoint.simulator.state import State
@@ -50,10 +60,11 @@ _NEVER_REFUNDABLE = {PAYOUT.name, SAVE_CARD.name}
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """The fields of a reply; `silent` means that it is never sent."""
+    """The fields of a reply; `silent` means that it is never sent, `listed` is the reply where it has no fields."""
 
     fields: dict[str, Any]
     silent: bool = False
+    listed: Any = None
 
 
 def answer(call: Call) -> Answer:
@@ -78,6 +89,10 @@ def _redirect(call: Call) -> Answer:
     state = call.state
     saves_card = call.operation in (SAVE_CARD, PAY_AND_SAVE_CARD, SPLIT_PAY_AND_SAVE_CARD)
     transaction = _transaction(call)
+    if call.operation is PAY_IN_INSTALLMENTS:
+        installments.choose(call, transaction)
+    elif call.operation is PAY_WITH_WALLET:
+        wallets.choose(call, transaction)
     transaction.page = state.new_page_name()
     if saves_card:
         transaction.card_id = state.new_card_name()
@@ -98,6 +113,8 @@ def _redirect(call: Call) -> Answer:
     fields["redirect_url"] = f"{call.pages}/pay/{transaction.page}"
     if saves_card:
         fields["card_id"] = transaction.card_id
+    if call.operation is PAY_WITH_WALLET and not state.switches.wallet_payment_status:
+        del fields["status"]
     return Answer(fields=fields)
 
 
@@ -145,6 +162,9 @@ def _refund(call: Call) -> Answer:
         message = message_of(code, call.text("language"))
         extra = {"code": code} if state.switches.code_in_charge_reply else {}
         return Answer(fields={"status": "failed", "message": message, **extra})
+    if transaction.hold in ("held", "released"):
+        release(state, transaction, call.amount("amount"))
+        return Answer(fields={"status": "success", "message": message_of(APPROVED, call.text("language"))})
     give_back(state, transaction, call.amount("amount"), "api", currency=call.text("currency"))
     return Answer(fields={"status": "success", "message": message_of(APPROVED, call.text("language"))})
 
@@ -156,9 +176,24 @@ def is_refundable(state: State, transaction: Transaction) -> bool:
     split = transaction.split_user is not None
     return (
         transaction.status == "success"
+        and transaction.hold not in ("held", "released")
         and transaction.refundable > 0
         and (not split or state.switches.split_refundable)
     )
+
+
+def _capture(call: Call) -> Answer:
+    """Take what a pre-authorisation holds, or a part of it."""
+    state = call.state
+    transaction = _own_transaction(call, "failed")
+    code = state.plan_of(transaction).bank_code or APPROVED
+    if code != APPROVED:
+        extra = {"code": code} if state.switches.code_in_charge_reply else {}
+        return Answer(fields={"status": "failed", "message": message_of(code, transaction.language), **extra})
+    capture(state, transaction, call.amount("amount"))
+    # A public fixture has this sentence; the portal lists the transaction as well.
+    message = "Pre-auth payment completed successfully"
+    return Answer(fields={"status": "success", "message": message, "transaction": transaction.transaction})
 
 
 def give_back(
@@ -173,7 +208,7 @@ def give_back(
     split = transaction.split_user is not None
     if transaction.operation in _NEVER_REFUNDABLE or (split and not state.switches.split_refundable):
         raise DeskError("failed", "Transaction cannot be reversed")
-    if transaction.status != "success":
+    if transaction.status != "success" or transaction.hold in ("held", "released"):
         raise DeskError("failed", "Transaction is not paid")
     # The portal knows AZN only here. Payments in other currencies exist, so the payment's own is what counts.
     if currency is not None and currency != transaction.currency:
@@ -187,7 +222,19 @@ def give_back(
 
 def _get_status(call: Call) -> Answer:
     """Say what is known about a payment, by EPoint's id or by the order's latest transaction."""
-    return Answer(fields=status_body(_own_transaction(call, "error"), call.state.switches))
+    transaction = _own_transaction(call, "error")
+    word = status_word(call.state, transaction)
+    return Answer(fields=status_body(transaction, call.state.switches, word=word))
+
+
+def _installment_plans(call: Call) -> Answer:
+    """List the cards that pay in instalments."""
+    return Answer(fields={}, listed=installments.offers(call.state.switches))
+
+
+def _wallets(call: Call) -> Answer:
+    """List the wallets that a customer can pay with."""
+    return Answer(fields={}, listed=wallets.offers(call.state.switches))
 
 
 def _card_status(call: Call) -> Answer:
@@ -213,6 +260,14 @@ HANDLERS: dict[str, Callable[[Call], Answer]] = {
     SPLIT_PAY_AND_SAVE_CARD.name: _redirect,
     PAYOUT.name: _charge,
     REFUND.name: _refund,
+    PAYMENT_REQUEST.name: _redirect,
+    PAY_WITH_AMEX.name: _redirect,
+    PREAUTHORIZE.name: _redirect,
+    CAPTURE.name: _capture,
+    INSTALLMENT_PLANS.name: _installment_plans,
+    PAY_IN_INSTALLMENTS.name: _redirect,
+    WALLETS.name: _wallets,
+    PAY_WITH_WALLET.name: _redirect,
     GET_STATUS.name: _get_status,
     CARD_STATUS.name: _card_status,
     WIDGET.name: lambda call: Answer(fields=open_widget(call, _transaction(call))),
@@ -256,6 +311,7 @@ def _transaction(call: Call) -> Transaction:
         currency=call.text("currency"),
         description=call.text("description"),
         other_attr=fields.get("other_attr"),
+        asks_installment=call.text("is_installment") == "1",
         split_user=call.text("split_user"),
         split_amount=call.amount("split_amount"),
         success_redirect_url=call.text("success_redirect_url"),

@@ -7,6 +7,7 @@ import base64
 import binascii
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import parse_qsl
 
 import msgspec
 from starlette.requests import Request
@@ -16,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from gql_epoint.epoint.callback import read_envelope
 from gql_epoint.epoint.heartbeat import HEARTBEAT, HEARTBEAT_VERSIONED
-from gql_epoint.epoint.operations import OPERATIONS, Operation
+from gql_epoint.epoint.operations import OPERATIONS, WALLETS, Operation
 from gql_epoint.epoint.signing import Sealed, unseal
 from gql_epoint.epoint.wire import Sending
 from gql_epoint.errors import SignatureError, UnreadableError
@@ -98,8 +99,13 @@ def _endpoint(state: State, operation: Operation[Any, Any], closing: asyncio.Eve
             else:
                 with_images = operation.name in INVOICES
                 raw = await read_body(request, INVOICE_BYTES_MAX if with_images else BODY_BYTES_MAX)
-                read = read_parts if with_images else _read_alone
-                merchant, fields, images = _open(state, read, request.headers.get("content-type", ""), raw)
+                content_type = request.headers.get("content-type", "")
+                alone = _unsigned(state, content_type, raw) if operation is WALLETS else None
+                if alone is not None:
+                    merchant, fields = alone
+                else:
+                    read = read_parts if with_images else _read_alone
+                    merchant, fields, images = _open(state, read, content_type, raw)
         except TooLargeError:
             return _error(state, DeskError("error", "Invalid request parameters"), http_status=413)
         except DeskError as exc:
@@ -122,7 +128,7 @@ def _endpoint(state: State, operation: Operation[Any, Any], closing: asyncio.Eve
         else:
             if answered.silent:
                 return _faulty(state, "hang", closing)
-            response = _reply(state, answered.fields)
+            response = _reply(state, answered.fields) if answered.listed is None else _json(answered.listed)
         return response if reply == "normal" else _faulty(state, reply, closing)
 
     return endpoint
@@ -157,6 +163,19 @@ def _open(
     return merchant, fields, images
 
 
+def _unsigned(state: State, content_type: str, raw: bytes) -> tuple[Merchant, dict[str, Any]] | None:
+    """Return the merchant of a body that holds a public key and no signature, as v1.0.3 asks for the wallets."""
+    try:
+        if content_type.startswith("application/json"):
+            fields = _decoder.decode(raw) if raw.startswith(b"{") else {}
+        else:
+            fields = dict(parse_qsl(raw.decode("latin-1"), max_num_fields=10))
+    except (msgspec.DecodeError, ValueError):
+        return None
+    merchant = state.merchants.get(str(fields.get("public_key")))
+    return None if merchant is None or "signature" in fields else (merchant, fields)
+
+
 def _peek(sealed: Sealed) -> dict[str, Any]:
     try:
         fields = _decoder.decode(base64.b64decode(sealed.data, validate=True))
@@ -177,7 +196,7 @@ def _error(state: State, error: DeskError, http_status: int | None = None) -> Re
     return _reply(state, fields, error.http_status or http_status or state.switches.error_http_status)
 
 
-def _json(fields: dict[str, Any], http_status: int = 200, headers: dict[str, str] | None = None) -> Response:
+def _json(fields: Any, http_status: int = 200, headers: dict[str, str] | None = None) -> Response:
     return Response(_encoder.encode(fields), http_status, headers, media_type="application/json")
 
 

@@ -11,8 +11,13 @@ import msgspec
 from gql_epoint.epoint.operations import (
     PAY,
     PAY_AND_SAVE_CARD,
+    PAY_IN_INSTALLMENTS,
+    PAY_WITH_AMEX,
     PAY_WITH_SAVED_CARD,
+    PAY_WITH_WALLET,
+    PAYMENT_REQUEST,
     PAYOUT,
+    PREAUTHORIZE,
     SAVE_CARD,
     SPLIT_PAY,
     SPLIT_PAY_AND_SAVE_CARD,
@@ -45,6 +50,11 @@ CALLBACK_FIELDS: dict[str, tuple[str, ...]] = {
     WIDGET.name: _PAYMENT,
     TOKEN_PAYMENT.name: _PAYMENT,
     SPLIT_TOKEN_PAYMENT.name: (*_PAYMENT, "split_amount"),
+    PAYMENT_REQUEST.name: _PAYMENT,
+    PAY_WITH_AMEX.name: _PAYMENT,
+    PREAUTHORIZE.name: _PAYMENT,
+    PAY_IN_INSTALLMENTS.name: _PAYMENT,
+    PAY_WITH_WALLET.name: _PAYMENT,
 }
 CHARGE_FIELDS: dict[str, tuple[str, ...]] = {
     PAY_WITH_SAVED_CARD.name: _CHARGE,
@@ -59,6 +69,11 @@ _OPERATION_CODES = {
     SAVE_CARD.name: "001",
     PAY.name: "100",
     SPLIT_PAY.name: "100",
+    PAYMENT_REQUEST.name: "100",
+    PAY_WITH_AMEX.name: "100",
+    PREAUTHORIZE.name: "100",
+    PAY_IN_INSTALLMENTS.name: "100",
+    PAY_WITH_WALLET.name: "100",
     PAY_AND_SAVE_CARD.name: "200",
     SPLIT_PAY_AND_SAVE_CARD.name: "200",
     WIDGET.name: "100",
@@ -93,13 +108,15 @@ def charge_body(transaction: Transaction, switches: Switches) -> dict[str, Any]:
     return _shape(body, amount_as_text=switches.amount_as_text, other_attr_as_given=switches.other_attr_as_given)
 
 
-def status_body(transaction: Transaction, switches: Switches) -> dict[str, Any]:
-    """Return the reply to get-status."""
+def status_body(transaction: Transaction, switches: Switches, *, word: str | None = None) -> dict[str, Any]:
+    """Return the reply to get-status; `word` is its word for a hold that was not captured."""
     facts = _facts(transaction, switches)
     body = {name: facts[name] for name in STATUS_FIELDS}
     if transaction.card_id is not None:
         body["card_id"] = transaction.card_id  # one public SDK reads it here
-    body["status"] = _status_word(transaction, switches)
+    body["status"] = word or _status_word(transaction, switches)
+    if transaction.captured_amount is not None and switches.captured_amount_in_status:
+        body["amount"] = transaction.captured_amount
     return _shape(body, amount_as_text=switches.amount_as_text, other_attr_as_given=switches.other_attr_as_given)
 
 

@@ -10,10 +10,18 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from gql_epoint.simulator.bank import APPROVED, CARD_HOLDER, THREE_D_SECURE_FAILED, outcome_of
+from gql_epoint.simulator.bank import (
+    APPROVED,
+    CARD_HOLDER,
+    NO_COMMENT,
+    NO_FUNDS,
+    THREE_D_SECURE_FAILED,
+    outcome_of,
+)
 from gql_epoint.simulator.books import Transaction
 from gql_epoint.simulator.courier import Courier
 from gql_epoint.simulator.endpoints import TooLargeError, public_address, read_body
+from gql_epoint.simulator.installments import choices, choose_on_page
 from gql_epoint.simulator.pages import (
     CONTENT_SECURITY_POLICY,
     card_page,
@@ -21,6 +29,7 @@ from gql_epoint.simulator.pages import (
     notice_page,
     secure_page,
     silent_page,
+    wallet_page,
 )
 from gql_epoint.simulator.state import State
 
@@ -79,9 +88,12 @@ class HostedPages:
             return self._way_back(request, transaction)
         match transaction.step:
             case "card":
+                choose_on_page(self._state.switches, transaction, form.get("installment_month", [""])[0])
                 return self._take_card(request, transaction, form.get("card_number", [""])[0])
             case "secure":
                 return self._take_decision(request, transaction, form.get("decision", [""])[0])
+            case "wallet":
+                return self._take_wallet(request, transaction, form.get("decision", [""])[0])
             case _:
                 return self._shown(request, transaction)
 
@@ -89,7 +101,7 @@ class HostedPages:
         try:
             outcome = outcome_of(number)
         except ValueError as exc:
-            return _html(card_page(transaction, str(exc)), 422)
+            return _html(card_page(transaction, str(exc), months=self._months(transaction)), 422)
         transaction.card_mask = outcome.mask
         transaction.card_name = CARD_HOLDER
         card = self._state.books.card(transaction.card_id or "")
@@ -112,6 +124,12 @@ class HostedPages:
             return _html(secure_page(transaction), 422)
         return self._finish(request, transaction, APPROVED if decision == "confirm" else THREE_D_SECURE_FAILED)
 
+    def _take_wallet(self, request: Request, transaction: Transaction, decision: str) -> Response:
+        codes = {"confirm": APPROVED, "poor": NO_FUNDS, "fail": NO_COMMENT}
+        if decision not in codes:
+            return _html(wallet_page(transaction), 422)
+        return self._finish(request, transaction, codes[decision])
+
     def _finish(self, request: Request, transaction: Transaction, code: str) -> Response:
         """Settle, send the callback in the background, and let the customer go: in no promised order.
 
@@ -124,8 +142,13 @@ class HostedPages:
     def _shown(self, request: Request, transaction: Transaction) -> Response:
         if transaction.status != "new":
             return _html(finished_page(transaction, self._address_back(request, transaction)))
-        show = {"card": card_page, "secure": secure_page, "silent": silent_page}[transaction.step]
+        if transaction.step == "card":
+            return _html(card_page(transaction, months=self._months(transaction)))
+        show = {"wallet": wallet_page, "secure": secure_page, "silent": silent_page}[transaction.step]
         return _html(show(transaction))
+
+    def _months(self, transaction: Transaction) -> list[int]:
+        return choices(self._state.switches) if transaction.asks_installment else []
 
     def _way_back(self, request: Request, transaction: Transaction) -> Response:
         return RedirectResponse(self._address_back(request, transaction), 303, _HEADERS)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 
+from gql_epoint.epoint.operations import PAY_WITH_AMEX, PREAUTHORIZE
 from gql_epoint.simulator.bank import TEST_CARDS, message_of
 from gql_epoint.simulator.books import Invoice, Transaction
 
@@ -13,10 +15,22 @@ CONTENT_SECURITY_POLICY = (
 )
 
 
-def card_page(transaction: Transaction, problem: str | None = None) -> str:
-    """Ask for a card number; the test cards below it are buttons of a form of their own."""
+def card_page(transaction: Transaction, problem: str | None = None, *, months: Sequence[int] = ()) -> str:
+    """Ask for a card number; the test cards below it are buttons of a form of their own.
+
+    With `months` the customer may choose to pay in so many instalments.
+    """
     saves_only = transaction.amount is None
-    verb = "Save card" if saves_only else f"Pay {_money(transaction)}"
+    holds = transaction.operation == PREAUTHORIZE.name
+    verb = "Save card" if saves_only else f"{'Hold' if holds else 'Pay'} {_money(transaction)}"
+    titles = {
+        PREAUTHORIZE.name: "Hold an amount on your card",
+        PAY_WITH_AMEX.name: "Pay by American Express",
+    }
+    title = "Save a card" if saves_only else titles.get(transaction.operation, "Pay by card")
+    note = (
+        '<p class="soft">Nothing is taken now. The shop takes the amount later, or lets it go.</p>' if holds else ""
+    )
     alert = f'<p class="bad" role="alert">{escape(problem)}</p>' if problem else ""
     buttons = "".join(
         f'<button class="card quiet" name="card_number" value="{escape(card.number)}">'
@@ -25,19 +39,19 @@ def card_page(transaction: Transaction, problem: str | None = None) -> str:
     )
     return _page(
         "Card details",
-        f"""<section><h1>{"Save a card" if saves_only else "Pay by card"}</h1>{_summary(transaction)}</section>
+        f"""<section><h1>{title}</h1>{_summary(transaction)}{note}</section>
 <section>
 <form method="post">{alert}
 <label for="card_number">Card number</label>
 <input id="card_number" name="card_number" inputmode="numeric" autocomplete="off" maxlength="40" required autofocus
  placeholder="4111 1111 1111 1111">
-<button type="submit">{escape(verb)}</button>
+{_choice(months, "typed")}<button type="submit">{escape(verb)}</button>
 </form>
 </section>
 <section><h2>Test cards</h2>
 <p class="soft">The last three digits of a number are the bank's answer: 000 approves, everything else declines.
 These are exceptions or common cases; choose one to use it at once.</p>
-<form method="post">{buttons}</form>
+<form method="post">{_choice(months, "test")}{buttons}</form>
 </section>""",
     )
 
@@ -51,6 +65,21 @@ def secure_page(transaction: Transaction) -> str:
 <form method="post">
 <button name="decision" value="confirm">Confirm</button>
 <button name="decision" value="fail" class="quiet">Fail</button>
+</form></section>""",
+    )
+
+
+def wallet_page(transaction: Transaction) -> str:
+    """Stand in for a wallet: the customer confirms in it, or does not."""
+    name = escape(transaction.wallet or "")
+    return _page(
+        transaction.wallet or "Wallet",
+        f"""<section class="wallet"><h1>{name}</h1>{_summary(transaction)}
+<p class="soft">Your wallet would ask you to confirm in its own app now. Here you decide.</p>
+<form method="post">
+<button name="decision" value="confirm">Pay {escape(_money(transaction))} with {name}</button>
+<button name="decision" value="poor" class="quiet">Decline: not enough money in the wallet</button>
+<button name="decision" value="fail" class="quiet">Cancel</button>
 </form></section>""",
     )
 
@@ -69,7 +98,7 @@ def silent_page(transaction: Transaction) -> str:
 def finished_page(transaction: Transaction, back: str) -> str:
     """Say how it went, to a customer who opens the page again."""
     paid = transaction.status == "success"
-    words = "Done" if paid else "Declined"
+    words = "Held" if paid and transaction.hold else "Done" if paid else "Declined"
     detail = message_of(transaction.code or "", transaction.language)
     return _page(
         words,
@@ -120,9 +149,27 @@ def _summary(transaction: Transaction) -> str:
         "Order": transaction.order_id,
         "For": transaction.description,
         "Card": transaction.card_mask,
+        "Instalments": _installments(transaction),
     }
     rows = "".join(f"<dt>{name}</dt><dd>{escape(value)}</dd>" for name, value in facts.items() if value)
     return "".join(parts) + f"<dl>{rows}</dl>"
+
+
+def _choice(months: Sequence[int], card: str) -> str:
+    """Offer instalments in the form of one kind of card; each form has its own, for there is no script."""
+    if not months:
+        return ""
+    options = "".join(f'<option value="{month}">in {month} months</option>' for month in months)
+    return f"""<label for="{card}_month">Pay</label>
+<select id="{card}_month" name="installment_month"><option value="">at once</option>{options}</select>
+"""
+
+
+def _installments(transaction: Transaction) -> str | None:
+    if transaction.installment_month is None:
+        return None
+    bank = f", {transaction.installment_card}" if transaction.installment_card else ""
+    return f"{transaction.installment_month} months{bank}"
 
 
 def _money(transaction: Transaction) -> str:

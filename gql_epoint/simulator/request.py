@@ -14,10 +14,14 @@ from urllib.parse import urlsplit
 import msgspec
 
 from gql_epoint.epoint.operations import (
+    INSTALLMENT_PLANS,
     OPERATIONS,
     PAY,
     PAY_AND_SAVE_CARD,
+    PAY_IN_INSTALLMENTS,
+    PAY_WITH_AMEX,
     PAY_WITH_SAVED_CARD,
+    PAYMENT_REQUEST,
     REFUND,
     Kind,
     Operation,
@@ -35,6 +39,11 @@ _REQUIRED = {
     operation.name: frozenset(field.name for field in msgspec.structs.fields(operation.request) if field.required)
     for operation in OPERATIONS.values()
 }
+# The portal lists four currencies for these, or does not say; one for all others.
+_PLAIN = (
+    *(PAY, PAYMENT_REQUEST, PAY_WITH_AMEX, PAY_WITH_SAVED_CARD, PAY_AND_SAVE_CARD),
+    *(INSTALLMENT_PLANS, PAY_IN_INSTALLMENTS),
+)
 
 
 class DeskError(GqlEpointError):
@@ -44,7 +53,7 @@ class DeskError(GqlEpointError):
         super().__init__(status, message)
         self.status = status
         self.message = message
-        self.http_status = http_status
+        self.http_status = http_status  # None: as for every error
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,13 +132,18 @@ def _check_values(call: Call, word: str) -> None:
 
 def _check_order(call: Call, word: str) -> None:
     switches = call.state.switches
-    plain = call.operation in (PAY, PAY_WITH_SAVED_CARD, PAY_AND_SAVE_CARD)
+    plain = call.operation in _PLAIN
     if call.knows("currency") and call.text("currency") not in (switches.payment_currencies if plain else ("AZN",)):
         raise DeskError(word, "The currency field is invalid.")
     order_id = call.text("order_id")
     if order_id is None:
         raise DeskError(word, "The order_id field is invalid.")
-    if switches.refuse_duplicate_orders and call.state.books.latest(call.merchant.public_key, order_id):
+    asks_only = call.operation is INSTALLMENT_PLANS
+    if (
+        not asks_only
+        and switches.refuse_duplicate_orders
+        and call.state.books.latest(call.merchant.public_key, order_id)
+    ):
         raise DeskError(word, "The order_id has already been used.")
 
 

@@ -31,7 +31,10 @@ class Merchant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     success_url: str | None = None
     error_url: str | None = None
     # Features that EPoint grants merchant by merchant: see grants.py.
-    granted: tuple[str, ...] = ("tokens", "b2b", "invoices")
+    granted: tuple[str, ...] = (
+        *("pre-auth", "tokens", "installments", "wallets", "amex"),
+        *("b2b", "invoices"),
+    )
 
     def __repr__(self) -> str:
         return f"Merchant({self.public_key!r})"
@@ -81,6 +84,21 @@ class OrderPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     reply_times: int | None = None  # for this many requests, then normal; None is for ever
     reply_to: tuple[str, ...] = ()  # names of operations; empty is all but the lookups
     callback: CallbackPlan | None = None  # None: the general one
+
+
+class InstallmentOffer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A bank's card that pays in instalments."""
+
+    card_id: str
+    name: str
+    months: tuple[int, ...]
+
+
+class WalletOffer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A wallet that a customer can pay with."""
+
+    wallet_id: str
+    name: str
 
 
 class Switches(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -135,6 +153,36 @@ class Switches(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     declined_token_word: Literal["failed", "error"] = "failed"  # noqa: S105 - no password
     # Unknown; `session_expired` exists as the state of a card.
     page_lifetime_s: float = 24 * 3600.0
+    # Unknown: what is said to a merchant who lacks the grant for a feature. A sandbox answers HTTP 403.
+    not_granted_status: str = "error"
+    not_granted_message: str = "This service is not available"
+    not_granted_http_status: int = 200
+
+    # Holds. Unknown: what get-status says while an amount is held. `success` is the word that says least.
+    held_word: str = "success"
+    # Unknown: what it says after a hold was let go; `returned` is documented for refunds.
+    released_word: str = "returned"
+    # Unknown: whether its amount after a capture of a part is that part.
+    captured_amount_in_status: bool = True
+    # Unknown: whether a part can be captured at all; the amount is a parameter of the call.
+    capture_part: bool = True
+    # What get-installment-request lists, and whether it writes months as numbers, which is not documented.
+    installment_offers: tuple[InstallmentOffer, ...] = (
+        InstallmentOffer(card_id="1", name="First Test Bank", months=(2, 3, 6, 12)),
+        InstallmentOffer(card_id="2", name="Second Test Bank", months=(3, 18)),
+    )
+    installment_months_as_text: bool = False
+    # Those of a recorded live answer, which was a map from id to name; one SDK's tests expect `wallets`, a list.
+    wallet_offers: tuple[WalletOffer, ...] = (
+        WalletOffer(wallet_id="8", name="Portmanat"),
+        WalletOffer(wallet_id="9", name="M10"),
+        WalletOffer(wallet_id="10", name="BirBank"),
+    )
+    wallets_as_list: bool = False
+    # A client's author has seen a wallet payment's reply without a status.
+    wallet_payment_status: bool = True
+    # Unknown: how long a hold lasts.
+    hold_lifetime_s: float = 30 * 24 * 3600.0
 
 
 class SimulatorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from gql_epoint.epoint.operations import Kind, Operation
+from gql_epoint.epoint.operations import PREAUTHORIZE, Kind, Operation
 from gql_epoint.simulator.bank import APPROVED
 from gql_epoint.simulator.books import Books, Transaction, Transfer
 from gql_epoint.simulator.console.changes import Changes
@@ -157,6 +157,8 @@ class State:
         approved = code == APPROVED
         transaction.status = "success" if approved else "failed"
         transaction.code = code
+        if approved and transaction.operation == PREAUTHORIZE.name:
+            transaction.hold = "held"
         if approved:
             transaction.bank_transaction = f"b-{self._digits(12)}"
             transaction.rrn = self._digits(12)

@@ -275,6 +275,9 @@ class Unit(Reader, Protocol):
     async def overdue_transactions(self, limit: int) -> Sequence[Transaction]:
         """Transactions whose call was not answered by its deadline."""
 
+    async def overdue_holds(self, limit: int) -> Sequence[Transaction]:
+        """Transactions whose capture or cancellation was not answered by its deadline."""
+
     async def overdue_refunds(self, limit: int) -> Sequence[Refund]: ...
     async def overdue_cards(self, limit: int) -> Sequence[SavedCard]: ...
 

@@ -142,7 +142,14 @@ def to_backlog(row: Mapping[str, Any]) -> Backlog:
         unmatched_callbacks=row["unmatched_callbacks"],
         oldest_ask_at=oldest("transaction_ask_at", "card_ask_at", "transfer_ask_at", "invoice_ask_at"),
         oldest_deadline=oldest(
-            *("transaction_deadline", "refund_deadline", "card_deadline", "transfer_deadline", "invoice_deadline")
+            *(
+                "transaction_deadline",
+                "hold_deadline",
+                "refund_deadline",
+                "card_deadline",
+                "transfer_deadline",
+                "invoice_deadline",
+            )
         ),
         indeterminate_transfers=row["indeterminate_transfers"],
     )

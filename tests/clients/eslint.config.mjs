@@ -33,6 +33,7 @@ export default [
         exceptions: {
           suffixes: ['Connection', 'Edge', 'Error', 'Payload', 'Update'],
           types: [
+            'HoldRequest', 'InstallmentPlan',
             'BusinessPayee', 'BusinessTransferReference', 'Gateway', 'GatewayInvoice', 'InvoiceReference',
             'CardDetails', 'ClientToken', 'EmbedWidgetAction', 'EventMessage', 'Failure', 'GatewayReference', 'GatewayStatusResult', 'Money',
             'PageInfo', 'RedirectAction', 'Split', 'TokenPayAction', 'Viewer',

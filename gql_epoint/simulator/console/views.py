@@ -171,9 +171,8 @@ def _word_of(found: Transaction) -> str:
 
 
 def _hold_of(found: Transaction) -> str | None:
-    """Return where the hold of a pre-authorisation stands, if the books know of such."""
-    hold: str | None = getattr(found, "hold", None)
-    return hold
+    """Return where the hold of a pre-authorisation stands."""
+    return found.hold
 
 
 def _page_of(found: Transaction) -> str:

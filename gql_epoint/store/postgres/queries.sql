@@ -94,6 +94,10 @@ UPDATE transactions SET ask_at = :until FROM due WHERE transactions.id = due.id 
 -- name: overdue_transactions
 SELECT * FROM transactions WHERE call_deadline <= :now ORDER BY call_deadline LIMIT :limit {lock_what_is_free};
 
+-- name: overdue_holds
+SELECT * FROM transactions WHERE hold_request_call_deadline <= :now
+ORDER BY hold_request_call_deadline LIMIT :limit {lock_what_is_free};
+
 -- A refund is locked after its transaction, as by everybody who settles one: in the order of FROM.
 
 -- name: refund
@@ -301,6 +305,8 @@ SELECT
   (SELECT min(ask_at) FROM transactions WHERE ask_at IS NOT NULL) AS transaction_ask_at,
   (SELECT min(ask_at) FROM saved_cards WHERE ask_at IS NOT NULL) AS card_ask_at,
   (SELECT min(call_deadline) FROM transactions WHERE call_deadline IS NOT NULL) AS transaction_deadline,
+  (SELECT min(hold_request_call_deadline) FROM transactions WHERE hold_request_call_deadline IS NOT NULL)
+    AS hold_deadline,
   (SELECT min(call_deadline) FROM refunds WHERE call_deadline IS NOT NULL) AS refund_deadline,
   (SELECT min(call_deadline) FROM saved_cards WHERE call_deadline IS NOT NULL) AS card_deadline,
   (SELECT count(*) FROM business_transfers WHERE status = 'INDETERMINATE') AS indeterminate_transfers,

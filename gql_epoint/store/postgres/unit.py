@@ -137,6 +137,9 @@ class PostgresUnit:
     async def overdue_transactions(self, limit: int) -> Sequence[Transaction]:
         return await self._many(TRANSACTION, "overdue_transactions", now=to_microseconds(self.now), limit=limit)
 
+    async def overdue_holds(self, limit: int) -> Sequence[Transaction]:
+        return await self._many(TRANSACTION, "overdue_holds", now=to_microseconds(self.now), limit=limit)
+
     # -- refunds ------------------------------------------------------------------------------------------
 
     async def refund(self, refund_id: str) -> Refund | None:

@@ -151,6 +151,9 @@ class SqliteUnit:
     async def overdue_transactions(self, limit: int) -> Sequence[Transaction]:
         return self._many(TRANSACTION, "overdue_transactions", now=to_microseconds(self.now), limit=limit)
 
+    async def overdue_holds(self, limit: int) -> Sequence[Transaction]:
+        return self._many(TRANSACTION, "overdue_holds", now=to_microseconds(self.now), limit=limit)
+
     # -- refunds ------------------------------------------------------------------------------------------
 
     async def refund(self, refund_id: str) -> Refund | None:
