@@ -58,7 +58,7 @@ async def test_what_is_not_granted_is_refused(sandbox: World, path: str) -> None
     allowed = await sandbox.post(f"/api/1/{path}", CALLS[path])
 
     assert granted == []
-    assert refused.status_code == (403 if path == "b2b/payment" else 200)
+    assert refused.status_code == 403
     assert (refused.json()["status"], refused.json()["message"]) == ("error", "This service is not available")
     assert allowed.json().get("message") != "This service is not available"
 

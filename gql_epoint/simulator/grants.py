@@ -57,7 +57,7 @@ assert Merchant(public_key="", private_key="").granted == NAMES
 def check_grant(call: Call) -> None:
     """Raise DeskError if the merchant has not been granted what it asks for.
 
-    EPoint "always returns 200", but for transfers, where another sandbox says 403.
+    EPoint "always returns 200", but where real statuses are known to occur; there another sandbox says 403.
     """
     feature = FEATURES.get(call.operation.name)
     if feature is not None and feature not in call.merchant.granted:
