@@ -33,6 +33,9 @@ START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 20.0
 PUBLIC_KEY = "i000000001"
 SUBPROTOCOL = "graphql-transport-ws"
+EXECUTION = "GQL_EPOINT_COMPILED"
+COMPILED = os.environ.get(EXECUTION, "1") != "0"
+"""Whether operations are compiled here; GQL_EPOINT_COMPILED=0 runs the same tests with graphql-core."""
 
 
 class Process:
@@ -42,8 +45,8 @@ class Process:
         self.log = log
         self.arguments = arguments
         self.url = ""
-        # Nothing of the developer's own settings may leak into a test.
-        clean = {name: value for name, value in os.environ.items() if "EPOINT_" not in name}
+        # Nothing of the developer's own settings may leak into a test, but for how operations are executed.
+        clean = {name: value for name, value in os.environ.items() if "EPOINT_" not in name or name == EXECUTION}
         self._environ = clean | dict(environ or {})
         self._process: subprocess.Popen[bytes] | None = None
 

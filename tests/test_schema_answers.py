@@ -13,8 +13,9 @@ from gql_epoint.schema import build_schema
 from gql_epoint.schema.access import AuthLevel, Credential, Scope
 from gql_epoint.schema.context import RequestContext
 from tests.cashier_kit import APPROVED, Shop, open_shop, success_of
+from tests.service import COMPILED
 
-SCHEMA = build_schema()
+SCHEMA = build_schema(compiled=COMPILED)
 KEY = Credential(name="shop backend", level=AuthLevel.SECRET_KEY, scopes=frozenset(Scope))
 
 PAY = """mutation ($input: PayInput!) { pay(input: $input) {

@@ -68,10 +68,9 @@ class Shop:
         assert self.service is not None
         (source,) = re.findall(r"```js\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
         text = PAGE % {"source": source.replace("export ", ""), "service": self.service.url, "watch": WATCH}
-        # What the document says is enough: the frame's origin, and the service that the page speaks to. What is
-        # awaited in the page is evaluated there.
+        # What the document says is enough: the frame's origin, and the service that the page speaks to.
         policy = (
-            "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; img-src data:; "
+            "default-src 'none'; script-src 'unsafe-inline'; img-src data:; "
             f"frame-src {self.service.simulator.url}; "
             f"connect-src {self.service.url} {self.service.url.replace('http', 'ws')}"
         )
@@ -108,9 +107,9 @@ async def embedded(browser: Browser, shop: Shop, **plan: Any) -> AsyncIterator[t
     page.on("pageerror", lambda error: problems.append(str(error)))
     page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
     await page.goto(f"{shop.origin}/#{payload['clientToken']['secret']}")
-    await page.wait_for_function("window.seen.length > 0")
+    await page.wait_for_function("() => window.seen.length > 0")
     await page.evaluate("window.embed()")
-    await page.wait_for_function("window.seen.at(-1)[1] === 'REQUIRES_ACTION'")
+    await page.wait_for_function("() => window.seen.at(-1)[1] === 'REQUIRES_ACTION'")
     yield page, order
     assert problems == []
     await context.close()
@@ -125,7 +124,7 @@ async def test_customer_pays_in_the_frame_and_the_page_is_told(
         before = await page.evaluate("window.sent()")
         await page.frame_locator("#place iframe").get_by_role("button", name="Pay with").click()
         await page.frame_locator("#place iframe").get_by_role("heading", name="Done").wait_for()
-        await page.wait_for_function("window.over")
+        await page.wait_for_function("() => window.over")
 
         assert await page.evaluate("window.seen.at(-1)") == ["COMPLETE", "SUCCESS"]
         assert await page.evaluate("window.heard") == ["success"]
@@ -143,7 +142,7 @@ async def test_forged_message_changes_nothing(browser: Browser, shop: Shop) -> N
             f"""() => {{ const other = document.createElement("iframe");
             other.srcdoc = `<script>parent.postMessage({forged}, "*")</script>`; document.body.append(other); }}"""
         )
-        await page.wait_for_function("window.heard.length > 0")
+        await page.wait_for_function("() => window.heard.length > 0")
         assert await page.evaluate("window.sent()") == sent
         # The page falls for it: it confirms again, as it would upon a real message.
         await page.evaluate("window.embed()")
@@ -156,7 +155,7 @@ async def test_forged_message_changes_nothing(browser: Browser, shop: Shop) -> N
         assert states[-1] == ["OPEN", "REQUIRES_ACTION"]
         assert [row["status"] for row in books["transactions"] if row["order_id"] == order] == ["new"]
         await page.frame_locator("#place iframe").get_by_role("button", name="Pay with").click()
-        await page.wait_for_function("window.over")
+        await page.wait_for_function("() => window.over")
         assert await page.evaluate("window.seen.at(-1)") == ["COMPLETE", "SUCCESS"]
 
 
@@ -164,9 +163,9 @@ async def test_declined_customer_pays_at_the_second_attempt(browser: Browser, sh
     """The frame tells of the decline, the subscription why, and the page embeds another widget."""
     async with embedded(browser, shop) as (page, _order):
         await page.frame_locator("#place iframe").get_by_role("button", name="Let the bank decline").click()
-        await page.wait_for_function("window.seen.at(-1)[1] === 'FAILED'")
+        await page.wait_for_function("() => window.seen.at(-1)[1] === 'FAILED'")
         await page.evaluate("window.embed()")
         await page.frame_locator("#place iframe").get_by_role("button", name="Pay with").click()
-        await page.wait_for_function("window.over")
+        await page.wait_for_function("() => window.over")
 
         assert await page.evaluate("window.seen.at(-1)") == ["COMPLETE", "SUCCESS"]
