@@ -20,6 +20,7 @@ from gql_epoint.simulator.console.views import view_routes
 from gql_epoint.simulator.control import control_routes
 from gql_epoint.simulator.courier import Courier
 from gql_epoint.simulator.endpoints import api_routes
+from gql_epoint.simulator.form import form_routes
 from gql_epoint.simulator.hosted import page_routes
 from gql_epoint.simulator.invoices import invoice_routes
 from gql_epoint.simulator.settings import SimulatorSettings
@@ -54,6 +55,7 @@ def create_simulator(
     app = Starlette(
         routes=[
             *api_routes(state, closing),
+            *form_routes(state),
             *page_routes(state, courier),
             *widget_routes(state, courier),
             *invoice_routes(state),

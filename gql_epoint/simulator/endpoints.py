@@ -104,8 +104,8 @@ def _endpoint(state: State, operation: Operation[Any, Any], closing: asyncio.Eve
                 if alone is not None:
                     merchant, fields = alone
                 else:
-                    read = read_parts if with_images else _read_alone
-                    merchant, fields, images = _open(state, read, content_type, raw)
+                    read = read_parts if with_images else read_alone
+                    merchant, fields, images = open_envelope(state, read, content_type, raw)
         except TooLargeError:
             return _error(state, DeskError("error", "Invalid request parameters"), http_status=413)
         except DeskError as exc:
@@ -134,11 +134,12 @@ def _endpoint(state: State, operation: Operation[Any, Any], closing: asyncio.Eve
     return endpoint
 
 
-def _read_alone(content_type: str, raw: bytes) -> tuple[Sealed, tuple[Image, ...]]:
+def read_alone(content_type: str, raw: bytes) -> tuple[Sealed, tuple[Image, ...]]:
+    """Read a body that holds an envelope and nothing else."""
     return read_envelope(content_type, raw), ()
 
 
-def _open(
+def open_envelope(
     state: State, read: Callable[[str, bytes], tuple[Sealed, tuple[Image, ...]]], content_type: str, raw: bytes
 ) -> tuple[Merchant, dict[str, Any], tuple[Image, ...]]:
     """Return the merchant, the fields and the images of a request whose signature is right, else raise DeskError.
