@@ -79,6 +79,7 @@ _SAMPLES: dict[str, Callable[[], Any]] = {
     "Boolean": lambda: True,
     "Decimal": lambda: "1.00",
     "DateTime": lambda: "2026-01-01T00:00:00Z",
+    "Date": lambda: "2026-01-01",
     "URL": lambda: "https://shop.example/",
     "JSON": lambda: {"a": 1},
     "IdempotencyKey": lambda: str(uuid4()),

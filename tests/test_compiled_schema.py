@@ -58,6 +58,7 @@ async def a_filled_shop(caller: Caller) -> dict[str, list[str]]:
         "Int": ["1", "2", "50", "0"],
         "Decimal": ['"1.50"', '"10.50"', '"0.001"'],
         "DateTime": ['"2026-01-02T03:04:05Z"', '"2040-01-02T03:04:05Z"'],
+        "Date": ['"2026-01-02"', '"2026-02-30"'],
         "URL": ['"https://shop.example/back"', '"ftp://x"'],
         "IdempotencyKey": ['"generated-key-0001"', '"generated-key-0002"', '"short"'],
         "JSON": ["{}", "[1, null]", "true"],

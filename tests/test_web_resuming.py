@@ -227,7 +227,7 @@ async def test_a_stream_that_nobody_opens_is_given_up() -> None:
     tokens = [bytes(streams.reserve(context, None).body).decode() for _ in range(STREAMS_PER_CREDENTIAL_MAX)]
     with pytest.raises(Refusal, match="Too many event streams"):
         streams.reserve(context, None)
-    opened_in_time = streams.open(tokens[0])
+    opened_in_time = streams.open(tokens[0], context)
     running = asyncio.create_task(asyncio.sleep(60))
     streams._streams[tokens[-1]].operations["1"] = running  # noqa: SLF001
     async with asyncio.timeout(5):
@@ -237,9 +237,9 @@ async def test_a_stream_that_nobody_opens_is_given_up() -> None:
     assert opened_in_time.status_code == 200
     for token in tokens[1:]:
         with pytest.raises(Refusal, match="no such event stream"):
-            streams.open(token)
+            streams.open(token, context)
     with pytest.raises(Refusal, match="open already"):
-        streams.open(tokens[0])
+        streams.open(tokens[0], context)
     assert streams.reserve(context, None).status_code == 201
 
 
