@@ -594,6 +594,19 @@ class StoreContract:
 
         assert await read(store, after) == after
 
+    async def test_payment_changes_beside_its_attempt_in_one_unit(self, store: Store) -> None:
+        """An attempt has the id of the payment that it made; neither is taken for the other."""
+        made = a_transaction()
+        after = msgspec.structs.replace(made, status=Status.FAILED, version=2)
+
+        async def work(unit: Unit) -> None:
+            await unit.insert_transaction(made)
+            await unit.insert_attempt(CheckoutAttempt(id=made.id, address="somewhere", started_at=START))
+            await unit.save_transaction(after)
+
+        await store.write(work)
+        assert await read(store, after) == after
+
     async def test_invoices_are_found_claimed_and_listed(self, store: Store) -> None:
         """The latest one of an order, EPoint's id exactly, newest first; what is claimed is nobody else's."""
         first = an_invoice(order_id="I", gateway_id="1001", ask_at=START)

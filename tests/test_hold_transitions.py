@@ -121,7 +121,7 @@ class HoldStory(Story):
     def find(self, finding: HoldFinding, amount: str | None = None) -> Change:
         by = self.by(EventSource.OPERATOR, actor="ops", note="Asked the bank.")
         taken = None if amount is None else Decimal(amount)
-        return self.keep(apply_hold_resolution(self.transaction, finding, taken, by))
+        return self.keep(apply_hold_resolution(self.transaction, finding, taken, by, order_taken=False))
 
 
 def held() -> HoldStory:
@@ -552,7 +552,7 @@ def test_payments_and_holds_are_not_settled_alike() -> None:
     with pytest.raises(AssertionError):
         apply_resolution(story.transaction, succeeded=True, by=by, order_taken=False)
     with pytest.raises(AssertionError):
-        apply_hold_resolution(Story().transaction, HoldFinding.HELD, None, by)
+        apply_hold_resolution(Story().transaction, HoldFinding.HELD, None, by, order_taken=False)
 
 
 # Any order, any repetition ------------------------------------------------------------------------------------

@@ -577,6 +577,33 @@ async def test_decisions_that_make_no_sense_are_refused(shop: Shop) -> None:
     assert (await shop.transaction(hold.id)).status is Status.AUTHORIZED
 
 
+@pytest.mark.parametrize("finding", [HoldFinding.CAPTURED, HoldFinding.HELD])
+async def test_decision_takes_the_order_back_that_is_free_by_now(shop: Shop, finding: HoldFinding) -> None:
+    """What was taken or is held after all is the payment of its order, so nobody may pay that a second time."""
+    hold = (await cancel(shop, await held(shop, order_id="A-1"))).value
+    other = await shop.pay(order_id="A-1")
+    await shop.callback(**success_of(hold, amount="3.33"))
+    assert (await shop.transaction(hold.id)).status is Status.REQUIRES_REVIEW
+    await shop.callback(status="failed", order_id=other.gateway_order_id, transaction=other.gateway.transaction_id)
+    assert (await shop.transaction(other.id)).status is Status.FAILED
+    after = await find(shop, hold, finding)
+
+    assert after.holds_order
+    with pytest.raises(OrderConflictError):
+        await shop.pay(order_id="A-1")
+
+
+async def test_decision_leaves_the_order_to_a_payment_that_has_it_by_now(shop: Shop) -> None:
+    """A person may find two payments of one order; neither is lost, and one holds it."""
+    hold = (await cancel(shop, await held(shop, order_id="A-1"))).value
+    paid = await shop.paid(order_id="A-1")
+    await shop.callback(**success_of(hold, amount="3.33"))
+    after = await find(shop, hold, HoldFinding.CAPTURED)
+
+    assert (after.status, after.holds_order) == (Status.SUCCESS, False)
+    assert (await shop.transaction(paid.id)).holds_order
+
+
 async def test_decision_never_contradicts_refunds(shop: Shop) -> None:
     """What went back was taken before: a review of a refunded hold cannot end in less."""
     hold = (await capture(shop, await held(shop), "6.00")).value

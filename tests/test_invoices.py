@@ -30,6 +30,7 @@ from gql_epoint.ledger.invoice import (
     invoice_news,
 )
 from gql_epoint.ledger.transaction import EventSource, Provenance
+from gql_epoint.ledger.words import TEMPORARY_FAILURE
 from gql_epoint.simulator.bank import message_of
 from gql_epoint.simulator.books import Invoice as Theirs
 from gql_epoint.simulator.server import running
@@ -365,6 +366,14 @@ def test_the_same_news_twice_changes_nothing(status: InvoiceStatus, news: Invoic
 def test_what_a_record_proves(told: GatewayInvoice, news: InvoiceNews) -> None:
     """Of another invoice nothing; a word that nobody knows neither."""
     assert invoice_news(an_invoice(pending_amount=Decimal("5.00")), told) is news
+
+
+def test_invoice_that_was_taken_for_lost_and_never_left_has_failed() -> None:
+    """Its process was frozen past the deadline; then it finds that it has sent nothing, and nobody looks again."""
+    lost = apply_invoice(an_invoice(status=InvoiceStatus.NEW, gateway_id=None), InvoiceNews.LOST, BY).invoice
+    after = apply_invoice(lost, InvoiceNews.NOT_SENT, BY, failure=TEMPORARY_FAILURE).invoice
+
+    assert (after.status, after.ask_at, after.failure) == (InvoiceStatus.FAILED, None, TEMPORARY_FAILURE)
 
 
 def test_paid_is_not_taken_back_by_an_older_word() -> None:

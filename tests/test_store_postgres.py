@@ -456,7 +456,7 @@ async def test_callback_waits_for_the_name_that_is_being_learnt(
 ) -> None:
     """A callback that fits nothing yet looks again when the answer that names its transaction has committed."""
     thing = a_card(card_id="name") if by_card else a_transaction(gateway=GatewayReference(transaction_id="name"))
-    looked, gate = asyncio.Event(), asyncio.Event()
+    looked, missed, gate = asyncio.Event(), asyncio.Event(), asyncio.Event()
     runs = 0
 
     async def answer(unit: Unit) -> int:
@@ -470,6 +470,7 @@ async def test_callback_waits_for_the_name_that_is_being_learnt(
         nonlocal runs
         runs += 1
         known = await known_by_name(unit, by_card)
+        missed.set()
         disposition = Disposition.UNMATCHED if known is None else Disposition.APPLIED
         await unit.insert_callback(callback_about_name(by_card, disposition))
         return disposition
@@ -477,6 +478,7 @@ async def test_callback_waits_for_the_name_that_is_being_learnt(
     answering = asyncio.create_task(nodes[0].write(answer))
     await looked.wait()
     taking = asyncio.create_task(nodes[1].write(callback))
+    await missed.wait()  # On a busy machine it is long in getting its connection, and then would see the answer.
     await asyncio.sleep(0.05)
     assert not taking.done()
     gate.set()

@@ -17,6 +17,7 @@ from gql_epoint.cashier.desk import (
     by_operator,
     gateway_is_away,
     gateway_said_no,
+    order_is_taken,
     record,
 )
 from gql_epoint.cashier.hold_answers import settle_hold_request, settle_lost_hold_request
@@ -88,7 +89,13 @@ class HoldDesk:
             if object_id is not None:
                 return Result(value=found, replayed=True)
             amount = _found_amount(found, finding, captured)
-            change = apply_hold_resolution(found, finding, amount, by_operator(unit, call.actor, note))
+            change = apply_hold_resolution(
+                found,
+                finding,
+                amount,
+                by_operator(unit, call.actor, note),
+                order_taken=await order_is_taken(unit, found),
+            )
             await record(unit, change)
             await use_key(unit, call, found.id)
             reached("resolution.recording")

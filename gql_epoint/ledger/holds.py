@@ -128,11 +128,17 @@ def apply_hold_answer(
 
 
 def apply_hold_resolution(
-    transaction: Transaction, finding: HoldFinding, captured_amount: Decimal | None, by: Provenance
+    transaction: Transaction,
+    finding: HoldFinding,
+    captured_amount: Decimal | None,
+    by: Provenance,
+    *,
+    order_taken: bool,
 ) -> Change:
     """A person decided. The decision replaces all evidence that there was, and ends a request whose answer is lost.
 
-    `captured_amount` is for CAPTURED: what was taken.
+    `captured_amount` is for CAPTURED: what was taken. An order that is free by now is held again by what is held
+    or was taken.
     """
     captured = finding is HoldFinding.CAPTURED
     assert transaction.is_hold
@@ -155,7 +161,7 @@ def apply_hold_resolution(
     known = msgspec.structs.replace(
         known, facts=frozenset(), failure=None, call_deadline=None, captured_amount=captured_amount
     )
-    change = settle(transaction, known, facts, by, decided=True)
+    change = settle(transaction, known, facts, by, order_taken=order_taken, decided=True)
     return msgspec.structs.replace(change, events=(*events, *change.events))
 
 

@@ -118,6 +118,7 @@ _NEXT = {
     # A late answer to the creation, or the list, settles what was taken for lost.
     (_INDETERMINATE, InvoiceNews.CREATED): _WAITING,
     (_INDETERMINATE, InvoiceNews.REFUSED): _FAILED,
+    (_INDETERMINATE, InvoiceNews.NOT_SENT): _FAILED,
     (_WAITING, InvoiceNews.PAID): _PAID,
     (_WAITING, InvoiceNews.CANCELED): _CANCELED,
     # People change invoices in EPoint's cabinet. Only a payment is not taken back by an older word.

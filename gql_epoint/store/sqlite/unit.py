@@ -103,7 +103,7 @@ class SqliteUnit:
         self.now = now
         self._connection = connection
         self._wakeups = wakeups
-        self._known: dict[str, Sequence[Any]] = {}
+        self._known: dict[tuple[RowCodec[Any], str], Sequence[Any]] = {}  # an attempt has the id of its payment
 
     # -- transactions -------------------------------------------------------------------------------------
 
@@ -373,12 +373,13 @@ class SqliteUnit:
 
     def _save(self, table: str, value: msgspec.Struct) -> None:
         """Write what this unit has changed of a row that it has read: an index left alone is a page less."""
-        values = _CODECS[table].to_values(value)
-        known = self._known.get(values[0])
+        codec = _CODECS[table]
+        values = codec.to_values(value)
+        known = self._known.get((codec, values[0]))
         changed = tuple(place for place in range(1, len(values)) if known is None or values[place] != known[place])
         if changed:
             self._connection.execute(_update(table, changed), [*(values[place] for place in changed), values[0]])
-            self._known[values[0]] = values
+            self._known[codec, values[0]] = values
 
     def _one(self, codec: RowCodec[StructT], name: str, **values: Any) -> StructT | None:
         row = self._connection.execute(_QUERIES[name], values).fetchone()
@@ -395,7 +396,7 @@ class SqliteUnit:
 
     def _note(self, codec: RowCodec[Any], values: Sequence[Any]) -> None:
         if codec.has_id:
-            self._known[values[0]] = values
+            self._known[codec, values[0]] = values
 
     def _page(self, codec: RowCodec[StructT], name: str, page: Page, **values: Any) -> list[StructT]:
         if not page.backwards:
