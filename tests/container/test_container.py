@@ -101,4 +101,9 @@ def test_the_service_works_as_its_user_on_a_read_only_root(image: Path, tmp_path
     assert seen["ready"] == "200"
     assert seen["exit"] == 0, seen["said"]
     assert {"gql-epoint.db"} <= set(seen["data"])
-    assert all(json.loads(line)["level"] == "INFO" for line in seen["said"].splitlines() if line.startswith("{"))
+    logged = [json.loads(line) for line in seen["said"].splitlines() if line.startswith("{")]
+    # There is no network, so EPoint's heartbeat is not heard: that is said, and the service is ready all the same.
+    unexpected = [row for row in logged if row["level"] != "INFO" and row.get("operation") != "heartbeat"]
+
+    assert logged
+    assert unexpected == []
