@@ -12,7 +12,7 @@ from enum import Enum
 
 import msgspec
 
-from gql_epoint.epoint.operations import CardStatusReply
+from gql_epoint.epoint.replies import CardStatusReply
 from gql_epoint.ledger.schedule import ASK_DELAYS_S, WAIT_LIMIT
 from gql_epoint.ledger.transaction import Event, EventKind, Provenance, SavedCard, SavedCardStatus
 from gql_epoint.ledger.words import Said

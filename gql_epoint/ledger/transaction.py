@@ -12,7 +12,8 @@ from enum import StrEnum
 import msgspec
 
 from gql_epoint.epoint.bank_codes import FailureCategory
-from gql_epoint.epoint.operations import OPERATIONS, Kind, Operation
+from gql_epoint.epoint.operations import OPERATIONS
+from gql_epoint.epoint.wire import Kind, Operation
 from gql_epoint.ledger.ids import event_id
 
 CURRENCY_PLACES = {"AZN": 2, "EUR": 2, "RUB": 2, "USD": 2}
