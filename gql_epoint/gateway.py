@@ -17,14 +17,14 @@ from collections.abc import Callable, Iterable, Sequence
 from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 import aiohttp
 import msgspec
 from yarl import URL
 
 from gql_epoint.epoint.reading import read
-from gql_epoint.epoint.signing import seal
+from gql_epoint.epoint.signing import Sealed, seal
 from gql_epoint.epoint.wire import Operation, Reply, ReplyT, RequestT, Sending, Upload, encode_payload
 from gql_epoint.errors import (
     ConfigurationError,
@@ -111,6 +111,7 @@ class Gateway:
         self._log = logging.getLogger(logger_name)
         self._observe = observe
         self._session: aiohttp.ClientSession | None = None
+        self._urls: dict[str, URL] = {}
 
     async def __aenter__(self) -> Self:
         self._session = self._new_session()
@@ -177,12 +178,19 @@ class Gateway:
             return _Outgoing("GET", URL(self._base_url + operation.path.format(**named), encoded=True), {})
         sealed = seal(self._merchant.private_key, encode_payload(self._merchant.public_key, request))
         envelope = {"data": sealed.data, "signature": sealed.signature}
+        url = self._url(operation.path)
         if files:
-            return _Outgoing("POST", URL(self._base_url + operation.path), {"data": _multipart(envelope, files)})
-        url = URL(self._base_url + operation.path)
+            return _Outgoing("POST", url, {"data": _multipart(envelope, files)})
         if operation.sending is Sending.JSON:
             return _Outgoing("POST", url, {"json": envelope})
-        return _Outgoing("POST", url, {"data": urlencode(envelope).encode(), "headers": _FORM})
+        return _Outgoing("POST", url, {"data": _form(sealed), "headers": _FORM})
+
+    def _url(self, path: str) -> URL:
+        """Return the address of an operation; there are few, and to take one apart takes long."""
+        found = self._urls.get(path)
+        if found is None:
+            found = self._urls[path] = URL(self._base_url + path)
+        return found
 
     async def _send(
         self,
@@ -360,6 +368,14 @@ def _refusal(operation: str, status: int, body: bytes) -> GatewayError:
     if reply.status is None and reply.message is None:
         return GatewayUnclearError(operation, f"HTTP {status}, and the answer says nothing")
     return GatewayRefusedError(operation, status, reply.message)
+
+
+def _form(sealed: Sealed) -> bytes:
+    """Return both parameters urlencoded; base64 has three characters that a form must not hold as they are."""
+    data, signature = (
+        text.replace("+", "%2B").replace("/", "%2F").replace("=", "%3D") for text in (sealed.data, sealed.signature)
+    )
+    return f"data={data}&signature={signature}".encode()
 
 
 def _multipart(envelope: dict[str, str], files: Sequence[Upload]) -> aiohttp.FormData:

@@ -467,7 +467,7 @@ async def test_crash_after_the_intent_leaves_an_attempt_that_time_settles(shop: 
     confirming = asyncio.create_task(shop.confirm(made.state.checkout.id))
     while not shop.requests("pay"):
         await asyncio.sleep(0.01)
-    for task in tuple(shop.cashier.books._under_way):  # noqa: SLF001 - the process dies here
+    for task in tuple(shop.cashier.books.owned._under_way):  # noqa: SLF001 - the process dies here
         task.cancel()
     await asyncio.wait({confirming})
     waiting = await attempt(shop, made)

@@ -15,8 +15,9 @@ from contextlib import asynccontextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlencode
 
+import msgspec
 import pytest
 
 from gql_epoint.epoint.operations import GET_STATUS, PAY, PAY_WITH_SAVED_CARD, REFUND
@@ -133,6 +134,19 @@ async def test_sends_one_signed_form_and_reads_the_reply() -> None:
         "order_id": "order-1",
         "card_id": "ce-secret-card",
     }
+
+
+async def test_the_form_is_encoded_as_forms_are() -> None:
+    """Base64 has characters that mean something else in a form; among so many texts each of them comes."""
+    requests = [msgspec.structs.replace(CHARGE, description="\u00fe\u00ff?>" * number) for number in range(1, 31)]
+    async with serving(SUCCESS) as server, gateway_to(server.url) as gateway:
+        for request in requests:
+            await gateway.call(PAY_WITH_SAVED_CARD, request)
+        previews = [gateway.preview(PAY_WITH_SAVED_CARD, request) for request in requests]
+
+    bodies = [body.decode() for _, body in server.received]
+    assert bodies == [urlencode({"data": one.data, "signature": one.signature}) for one in previews]
+    assert all(code in "".join(bodies) for code in ("%2B", "%2F", "%3D"))
 
 
 async def test_preview_is_what_a_call_sends() -> None:

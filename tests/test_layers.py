@@ -23,6 +23,7 @@ LEAVES = {
     "correlation": set[str](),
     "errors": set[str](),
     "keys": set[str](),
+    "owned": set[str](),
     "points": set[str](),
     "redaction": set[str](),
     "setting_values": set[str](),

@@ -13,6 +13,7 @@ import pytest
 import strawberry
 from strawberry.types.graphql import OperationType
 
+from gql_epoint.owned import Owned
 from gql_epoint.schema.context import Place
 from gql_epoint.schema.deadlines import executor_with
 from gql_epoint.web.asking import Asked
@@ -145,10 +146,10 @@ async def test_a_query_ends_when_its_time_is_up() -> None:
 
 async def test_a_mutation_goes_on_when_its_time_is_up() -> None:
     """What it has begun at EPoint is not undone by us; a shutdown waits for it."""
-    runner = Runner(SCHEMA, deadline_s=0.02)
-    result = await runner.answer(Asked(query="mutation { slow }"), context())
+    owned = Owned()
+    result = await Runner(SCHEMA, deadline_s=0.02, owned=owned).answer(Asked(query="mutation { slow }"), context())
     seen = list(log)
-    await runner.drain()
+    await owned.drain()
 
     assert codes(result) == ["DEADLINE_EXCEEDED"]
     assert (seen, log) == (["mutation began"], ["mutation began", "mutation ended"])

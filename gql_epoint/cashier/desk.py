@@ -27,6 +27,7 @@ from gql_epoint.ledger.transaction import (
 from gql_epoint.ledger.transitions import Change, apply, apply_stolen_reference
 from gql_epoint.ledger.words import Heard, Said, is_misconfigured
 from gql_epoint.live import Live
+from gql_epoint.owned import Owned
 from gql_epoint.store.protocol import Reader, Store, Unit
 
 T = TypeVar("T")
@@ -92,7 +93,7 @@ class Books:
         self.on_held_up = on_held_up
         self.public_url = public_url
         self.something_to_ask = asyncio.Event()
-        self._under_way: set[asyncio.Task[Any]] = set()
+        self.owned = Owned()
         store.on_commit(live.wake)
 
     async def read(self, work: Callable[[Reader], Awaitable[T]]) -> T:
@@ -112,26 +113,17 @@ class Books:
                 await asyncio.sleep(delay_s)
         return await self.store.write(work)
 
-    async def own(self, work: Coroutine[Any, Any, T]) -> T:
+    def own(self, work: Coroutine[Any, Any, T]) -> Coroutine[Any, Any, T]:
         """Run `work` to its end even if the caller goes away: a client's hang-up must not lose an answer."""
-        task = asyncio.create_task(work)
-        self._under_way.add(task)
-        task.add_done_callback(self._finished)
-        return await asyncio.shield(task)
+        return self.owned.run(work)
 
     async def drain(self) -> None:
         """Wait for the calls that are under way."""
-        while self._under_way:
-            await asyncio.wait(self._under_way)
+        await self.owned.drain()
 
     def new_id(self, prefix: str, unit: Reader) -> str:
         """Return a fresh id that sorts by the unit's time."""
         return ids.new_id(prefix, unit.now, self.random(ids.RANDOM_BYTES))
-
-    def _finished(self, task: asyncio.Task[Any]) -> None:
-        self._under_way.discard(task)
-        if not task.cancelled():
-            task.exception()  # Whoever waited was told; without a waiter the deadline settles it.
 
 
 async def record(unit: Unit, change: Change) -> None:

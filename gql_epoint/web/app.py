@@ -24,6 +24,7 @@ from gql_epoint.cashier.desk import Books, Defaults
 from gql_epoint.gateway import Gateway, Merchant
 from gql_epoint.keys import DEVELOPMENT_KEY
 from gql_epoint.live import Live
+from gql_epoint.owned import Owned
 from gql_epoint.schema import build_schema
 from gql_epoint.schema.limits import Limits
 from gql_epoint.settings import Settings
@@ -97,7 +98,7 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
     cashier = _cashier(settings, store, gateway, live, metrics)
     background = _Background(cashier)
     doorkeeper = Doorkeeper(settings.secret_keys, cashier.checkouts, clock)
-    runner = _runner(settings, doorkeeper)
+    runner = _runner(settings, doorkeeper, cashier.books.owned)
     visitors = _visitors(settings, cashier, doorkeeper, simulator)
     sockets = OpenSockets()
     throttle = _throttle(settings)
@@ -107,7 +108,7 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         async with gateway, simulator or contextlib.nullcontext(), _opened(store), background:
             yield
-            await runner.drain()
+            await cashier.books.drain()
 
     app = Starlette(
         routes=[
@@ -185,7 +186,7 @@ def _cashier(settings: Settings, store: Store, gateway: Gateway, live: Live, met
     return Cashier(books)
 
 
-def _runner(settings: Settings, doorkeeper: Doorkeeper) -> Runner:
+def _runner(settings: Settings, doorkeeper: Doorkeeper, owned: Owned) -> Runner:
     # A call to EPoint may take all of its own time and still be written down.
     deadline_s = settings.call_timeout_s + RECORDING_S + ANSWERING_S
     schema = build_schema(
@@ -197,7 +198,7 @@ def _runner(settings: Settings, doorkeeper: Doorkeeper) -> Runner:
     documents = Documents(
         read_manifest(settings.documents), only=settings.documents_only, apq=settings.persisted_queries
     )
-    return Runner(schema, deadline_s=deadline_s, doorkeeper=doorkeeper, documents=documents)
+    return Runner(schema, deadline_s=deadline_s, doorkeeper=doorkeeper, documents=documents, owned=owned)
 
 
 def _visitors(

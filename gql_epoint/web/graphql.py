@@ -13,8 +13,8 @@ errors away.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
@@ -25,7 +25,14 @@ from gql_epoint.web.asking import Asked, read_post, read_url
 from gql_epoint.web.explorer_page import EXPLORER_HEADERS
 from gql_epoint.web.negotiation import EVENT_STREAM, GRAPHQL_RESPONSE, JSON, Accept, read_accept
 from gql_epoint.web.replies import Refusal, json_response
-from gql_epoint.web.running import AT_ONCE, OtherTypeError, Runner, formatted, is_request_error
+from gql_epoint.web.running import (
+    AT_ONCE,
+    ClientGoneError,
+    OtherTypeError,
+    Runner,
+    formatted,
+    is_request_error,
+)
 from gql_epoint.web.single_connection import OPERATIONS_MAX, TOKEN_HEADER, SingleConnections
 from gql_epoint.web.streams import framing_for, stream_response
 from gql_epoint.web.throttle import Throttle
@@ -37,8 +44,6 @@ if TYPE_CHECKING:
 
     from gql_epoint.schema.context import RequestContext
     from gql_epoint.web.sockets import Sockets
-
-T = TypeVar("T")
 
 SAYING_SO_S = 1.0
 """What a stream may last longer than its credential, so that the last thing on it can say why it ends."""
@@ -105,7 +110,9 @@ class GraphQLEndpoint:
         if accept.json is None or accept.prefers_stream:
             return self._stream(asked, context, accept, allowed)
         try:
-            result = await _unless_gone(request, self._runner.answer(asked, context, allowed))
+            result = await self._runner.answer(asked, context, allowed, partial(_gone, request))
+        except ClientGoneError:
+            raise Refusal(408, "The client has gone.", "REQUEST_TIMEOUT") from None
         except OtherTypeError as exc:
             if exc.operation_type is OperationType.MUTATION:
                 raise Refusal(405, "Mutations are sent by POST.", "METHOD_NOT_ALLOWED", Allow="POST") from None
@@ -160,21 +167,6 @@ def _answer(result: ExecutionResult, media_type: str) -> Response:
         codes = [(error.extensions or {}).get("code") for error in result.errors or ()]
         status = max(_OUR_STATUS.get(code, 400) if isinstance(code, str) else 400 for code in codes)
     return json_response(formatted(result), status, {"Vary": "Accept"}, media_type=media_type)
-
-
-async def _unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:
-    """Do the work, or stop it when the client goes: nobody would read the answer."""
-    working = asyncio.ensure_future(work)
-    leaving = asyncio.ensure_future(_gone(request))
-    leaving.add_done_callback(lambda _: working.cancel())
-    try:
-        return await working
-    except asyncio.CancelledError:
-        if leaving.done() and not leaving.cancelled():
-            raise Refusal(408, "The client has gone.", "REQUEST_TIMEOUT") from None
-        raise
-    finally:
-        leaving.cancel()
 
 
 async def _gone(request: Request) -> None:

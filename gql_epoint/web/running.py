@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
@@ -20,6 +20,7 @@ from strawberry.types import ExecutionResult
 from strawberry.types.execution import PreExecutionError
 from strawberry.types.graphql import OperationType
 
+from gql_epoint.owned import Owned
 from gql_epoint.schema.masking import mask
 from gql_epoint.schema.sharing import Message
 from gql_epoint.tracing import note
@@ -55,8 +56,18 @@ class OtherTypeError(Exception):
         self.operation_type = operation_type
 
 
+class ClientGoneError(Exception):
+    """The client of a query has gone, so nobody would read the answer."""
+
+
+Gone = Callable[[], Awaitable[None]]
+
+
 class Runner:
-    """Runs operations against a schema. No query or mutation takes longer than `deadline_s`."""
+    """Runs operations against a schema. No query or mutation takes longer than `deadline_s`.
+
+    Mutations are run by `owned`, which whoever shuts down has to drain.
+    """
 
     def __init__(
         self,
@@ -65,22 +76,30 @@ class Runner:
         deadline_s: float,
         documents: Documents | None = None,
         doorkeeper: Doorkeeper | None = None,
+        owned: Owned | None = None,
     ) -> None:
         self._schema = schema
         self._doorkeeper = doorkeeper
         self._documents = documents or Documents()
         self._deadline_s = deadline_s
-        self._under_way: set[asyncio.Task[Any]] = set()
+        self._owned = owned or Owned()
         self._types: dict[tuple[str | None, str | None], OperationType] = {}
 
     async def answer(
-        self, asked: Asked, context: RequestContext, allowed: frozenset[OperationType] = AT_ONCE
+        self,
+        asked: Asked,
+        context: RequestContext,
+        allowed: frozenset[OperationType] = AT_ONCE,
+        gone: Gone | None = None,
     ) -> ExecutionResult:
-        """Return the result of a query or mutation. Raises OtherTypeError for what is not in `allowed`."""
-        return _noted(await self._answer(asked, context, allowed))
+        """Return the result of a query or mutation. Raises OtherTypeError for what is not in `allowed`.
+
+        `gone` returns when the client goes. A query stops then and ClientGoneError is raised.
+        """
+        return _noted(await self._answer(asked, context, allowed, gone))
 
     async def _answer(
-        self, asked: Asked, context: RequestContext, allowed: frozenset[OperationType]
+        self, asked: Asked, context: RequestContext, allowed: frozenset[OperationType], gone: Gone | None
     ) -> ExecutionResult:
         try:
             asked = self._documents.resolve(asked, context.credential)
@@ -93,7 +112,9 @@ class Runner:
             work = self._execute(asked, context, operation_type)
             try:
                 async with asyncio.timeout(self._deadline_s):
-                    return await (work if operation_type is OperationType.QUERY else self._to_its_end(work))
+                    if operation_type is OperationType.MUTATION:
+                        return await self._owned.run(work)
+                    return await (work if gone is None else _unless(gone, work))
             except TimeoutError:
                 logger.warning("request %s: the deadline of an operation has passed", context.request_id)
                 return failed(_TIME_IS_UP, "DEADLINE_EXCEEDED")
@@ -173,21 +194,25 @@ class Runner:
         except InvalidOperationTypeError as exc:
             raise OtherTypeError(exc.operation_type) from None
 
-    async def _to_its_end(self, work: Coroutine[Any, Any, ExecutionResult]) -> ExecutionResult:
-        task = asyncio.create_task(work)
-        self._under_way.add(task)
-        task.add_done_callback(self._finished)
-        return await asyncio.shield(task)
 
-    async def drain(self) -> None:
-        """Wait for the mutations whose clients have gone."""
-        while self._under_way:
-            await asyncio.wait(self._under_way)
+async def _unless(gone: Gone, work: Coroutine[Any, Any, ExecutionResult]) -> ExecutionResult:
+    """Do the work in this task, and cancel it when the client goes."""
+    task = asyncio.current_task()
+    assert task is not None
 
-    def _finished(self, task: asyncio.Task[Any]) -> None:
-        self._under_way.discard(task)
-        if not task.cancelled():
-            task.exception()  # Whoever waited was told.
+    async def leave() -> None:
+        await gone()
+        task.cancel()
+
+    leaving = asyncio.create_task(leave())
+    try:
+        return await work
+    except asyncio.CancelledError:
+        if leaving.done() and task.uncancel() == 0:
+            raise ClientGoneError from None
+        raise
+    finally:
+        leaving.cancel()
 
 
 def failed(message: str, code: str, **extensions: object) -> PreExecutionError:
