@@ -7,7 +7,6 @@ are called, their types, and the arguments that are constants.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from enum import Enum
 from typing import Any, cast
 
 from graphql import (
@@ -42,17 +41,12 @@ from graphql.utilities.coerce_input_value import coerce_default_value, coerce_in
 from gql_epoint.compiled import closures
 from gql_epoint.compiled.closures import Complete, Field, Run, Select
 from gql_epoint.compiled.resolvers import attribute, direct
+from gql_epoint.compiled.variables import CONSTANTS, NotCovered
 
 FIELDS_MAX = 2_000
 """Fields in one plan, those of each possible type counted."""
 CONDITIONS_MAX = 4
 """Variables in @skip and @include: each doubles the plans that a document can have."""
-
-_CONSTANTS = (str, int, float, bool, Enum, type(None))
-
-
-class NotCovered(Exception):  # noqa: N818 - it is a verdict, not a failure
-    """The document has something that is left to graphql-core."""
 
 
 def conditions_of(
@@ -223,7 +217,7 @@ class Compiler:
             if value is None and constant is Undefined:
                 continue
             # A value that a resolver could change must be a new one for each request; one may hold variables, too.
-            if not isinstance(constant, _CONSTANTS) or isinstance(value, ListValueNode | ObjectValueNode):
+            if not isinstance(constant, CONSTANTS) or isinstance(value, ListValueNode | ObjectValueNode):
                 return general
             constants[out_name] = constant
 

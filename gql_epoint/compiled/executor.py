@@ -19,19 +19,81 @@ Nothing here knows of this project: it needs graphql-core 3.3 and, for Strawberr
 from __future__ import annotations
 
 import weakref
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from types import CoroutineType
 from typing import Any
 
-from graphql import ExecutionResult, GraphQLError, GraphQLSchema, OperationDefinitionNode, OperationType
+from graphql import (
+    DocumentNode,
+    ExecutionResult,
+    Executor,
+    GraphQLError,
+    GraphQLSchema,
+    OperationDefinitionNode,
+    OperationType,
+    Undefined,
+    default_field_resolver,
+    default_type_resolver,
+)
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
 from gql_epoint.compiled.closures import Run, Select
-from gql_epoint.compiled.compiler import Compiler, NotCovered, conditions_of
+from gql_epoint.compiled.compiler import Compiler, conditions_of
+from gql_epoint.compiled.variables import NotCovered, reader
+
+# What graphql-core gives to `build` after the name of the operation, in this order or by name.
+_OPTIONS = (
+    "field_resolver",
+    "type_resolver",
+    "subscribe_field_resolver",
+    "max_coercion_errors",
+    "enable_early_execution",
+    "middleware",
+    "is_awaitable",
+    "is_async_iterable",
+    "hide_suggestions",
+    "abort_signal",
+    "hooks",
+)
+
+_RESOLVERS = {
+    "field_resolver": default_field_resolver,
+    "type_resolver": default_type_resolver,
+    "subscribe_field_resolver": default_field_resolver,
+}
 
 
 class CompiledExecutor(StrawberryGraphQLCoreExecutionContext):
     """Runs a document by its plan from the second time on, and as graphql-core does where it has none."""
+
+    @classmethod
+    def build(
+        cls,
+        schema: GraphQLSchema,
+        document: DocumentNode,
+        root_value: Any = None,
+        context_value: Any = None,
+        raw_variable_values: dict[str, Any] | None = None,
+        operation_name: str | None = None,
+        *positional: Any,
+        **named: Any,
+    ) -> list[GraphQLError] | Executor[Any]:
+        """Return an execution, or why there can be none."""
+        options = dict(zip(_OPTIONS, positional, strict=False)) | named
+        head = None if options.get("middleware") else _heads.get((id(document), operation_name))
+        values = head.read(schema, raw_variable_values) if head is not None else Undefined
+        if head is None or values is Undefined:
+            built = super().build(
+                schema, document, root_value, context_value, raw_variable_values, operation_name, **options
+            )
+            if isinstance(built, cls):
+                _note(document, operation_name, built)
+            return built
+        for name in ("middleware", "max_coercion_errors"):
+            options.pop(name, None)
+        for name, default in _RESOLVERS.items():
+            options[name] = options.get(name) or default
+        return cls(*head.of_document, root_value, context_value, head.operation, values, **options)
 
     def execute_operation(self, serially: bool | None = None) -> Any:
         """Return the result of the operation, or a coroutine for it."""
@@ -84,6 +146,35 @@ class Plan:
             select = compiler.select(self._root, [run.operation.selection_set], in_order=in_order)
             self._variants[values] = select
         return select
+
+
+class Head:
+    """What all executions of an operation begin with, and how its variables are read."""
+
+    def __init__(self, run: Run) -> None:
+        self.operation = run.operation
+        self.of_document = run.schema, run.fragment_definitions, run.fragments
+        self._read = reader(run.schema, run.operation)
+
+    def read(self, schema: GraphQLSchema, given: Mapping[str, Any] | None) -> Any:
+        """Return the values of the variables, or Undefined if graphql-core must look at them."""
+        return self._read(given or {}) if self.of_document[0] is schema else Undefined
+
+
+_heads: dict[tuple[int, str | None], Head | None] = {}
+_begun: dict[tuple[int, str | None], weakref.ref[DocumentNode]] = {}
+
+
+def _note(document: DocumentNode, operation_name: str | None, run: Run) -> None:
+    """Remember how an execution began: the first time that it did, and the second time what it begins with."""
+    key = id(document), operation_name
+    if key not in _begun:
+        _begun[key] = weakref.ref(document, lambda _: (_begun.pop(key, None), _heads.pop(key, None)))
+    elif key not in _heads:
+        try:
+            _heads[key] = Head(run)
+        except NotCovered:
+            _heads[key] = None
 
 
 _plans: dict[int, tuple[weakref.ref[OperationDefinitionNode], GraphQLSchema, Plan | None]] = {}
