@@ -244,8 +244,8 @@ class Gateway:
 
     async def _read_body(self, response: aiohttp.ClientResponse) -> bytes:
         body = bytearray()
-        async for chunk in response.content.iter_any():
-            body += chunk
+        while not response.content.at_eof():
+            body += await response.content.readany()
             if len(body) > self._reply_bytes_max:
                 raise _OversizedError
         return bytes(body)
@@ -372,9 +372,8 @@ def _refusal(operation: str, status: int, body: bytes) -> GatewayError:
 
 def _form(sealed: Sealed) -> bytes:
     """Return both parameters urlencoded; base64 has three characters that a form must not hold as they are."""
-    data, signature = (
-        text.replace("+", "%2B").replace("/", "%2F").replace("=", "%3D") for text in (sealed.data, sealed.signature)
-    )
+    data = sealed.data.replace("+", "%2B").replace("/", "%2F").replace("=", "%3D")
+    signature = sealed.signature.replace("+", "%2B").replace("/", "%2F").replace("=", "%3D")
     return f"data={data}&signature={signature}".encode()
 
 

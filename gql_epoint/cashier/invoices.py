@@ -126,8 +126,9 @@ class InvoiceDesk:
             return await _hear_reply(unit, known, reply, by_gateway(unit, actor))
 
         after = await self._books.write_answer(work)
-        refused = reply is not None and reply.status != "success"
-        return Result(value=after, error=gateway_said_no(said(reply), "to answer") if refused else None)
+        if reply is None or reply.status == "success":
+            return Result(value=after)
+        return Result(value=after, error=gateway_said_no(said(reply), "to answer"))
 
     async def _begin(self, unit: Unit, call: Call, order_id: str, terms: InvoiceTerms) -> tuple[Invoice, bool]:
         object_id = await earlier_object(unit, call)

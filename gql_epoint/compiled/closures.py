@@ -189,7 +189,7 @@ def leaf(type_: Any) -> Complete:
     coerce = type_.coerce_output_value
 
     def complete(_run: Run, value: Any, _info: Info | None, _path: Path) -> Any:
-        if _is_null(value):
+        if type(value) is not str and _is_null(value):
             return None
         coerced = coerce(value)
         if coerced is None or coerced is Undefined:

@@ -68,6 +68,8 @@ def read_object(raw: dict[str, Any], shape: type[StructT]) -> StructT:
 
 def read_text(value: Any) -> str | None:
     """Read text or a number; an object or a list becomes its JSON, and blank text is null."""
+    if value is None:
+        return None
     if isinstance(value, str):
         return _clean(value).strip() or None
     if isinstance(value, bool):
@@ -113,6 +115,8 @@ def read_anything(value: Any, depth: int = 0) -> Any:
 
 def _clean(text: str) -> str:
     # No database takes NUL or a lone surrogate in text, and no bank sends them on purpose.
+    if text.isascii() and "\x00" not in text:
+        return text
     return text.replace("\x00", "").encode("utf-8", "replace").decode()
 
 

@@ -90,12 +90,11 @@ def encode_payload(public_key: str, request: Request) -> bytes:
     fields: dict[str, Any] = {"public_key": public_key}
     for name in request.__struct_fields__:
         value = getattr(request, name)
+        if value is None:
+            continue
         if isinstance(value, float):
             raise TypeError(f"{name} is a float; amounts are Decimal")
-        if isinstance(value, Decimal):
-            fields[name] = _encode_amount(name, value)
-        elif value is not None:
-            fields[name] = value
+        fields[name] = _encode_amount(name, value) if isinstance(value, Decimal) else value
     return msgspec.json.encode(fields)
 
 

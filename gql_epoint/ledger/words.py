@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from enum import Enum
-from typing import Any
+from functools import cache
 
 import msgspec
 
@@ -55,13 +55,18 @@ class Said(msgspec.Struct, frozen=True, kw_only=True):
     trace_id: str | None = None
 
 
-def said(wire: Any) -> Said:
+def said(wire: msgspec.Struct) -> Said:
     """Take what the books care about from a reply or a callback. What looks like a card number stays outside."""
-    taken: dict[str, Any] = {name: getattr(wire, name, None) for name in Said.__struct_fields__}
+    taken = {name: value for name in _heard_in(type(wire)) if (value := getattr(wire, name)) is not None}
     for name in _IN_WORDS:
-        if taken[name] is not None:
+        if name in taken:
             taken[name] = redact(taken[name])
-    return Said(**taken | {"card_mask": mask_card(taken["card_mask"])})
+    return Said(**taken | {"card_mask": mask_card(taken.get("card_mask"))})
+
+
+@cache
+def _heard_in(shape: type[msgspec.Struct]) -> tuple[str, ...]:
+    return tuple(name for name in Said.__struct_fields__ if hasattr(shape, name))
 
 
 class Proves(Enum):

@@ -41,11 +41,15 @@ def _field_names(shape: type[Any]) -> tuple[str, ...]:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, str):
+    if type(value) is str:
         return value
     if dataclasses.is_dataclass(value):
-        pairs = ((name, getattr(value, name)) for name in _field_names(type(value)))  # type: ignore[arg-type]
-        return {name: _plain(item) for name, item in pairs if item is not None and item is not strawberry.UNSET}
+        fields: dict[str, Any] = {}
+        for name in _field_names(type(value)):  # type: ignore[arg-type]
+            item = getattr(value, name)
+            if item is not None and item is not strawberry.UNSET:
+                fields[name] = item if type(item) is str else _plain(item)
+        return fields
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, Decimal):

@@ -22,7 +22,6 @@ from graphql import (
     GraphQLSchema,
     OperationDefinitionNode,
     create_source_event_stream,
-    execute,
 )
 from graphql import ExecutionResult as GraphQLResult
 from strawberry.execution import optimized_is_awaitable
@@ -67,15 +66,10 @@ class KnownDocument(msgspec.Struct, frozen=True):
         note_operation(self.types[operation_name].value, operation_name)
         try:
             self._weigh(engine, variables)
-            running = execute(
-                engine.schema,
-                self.document,
-                variable_values=variables,
-                context_value=context,
-                operation_name=operation_name,
-                is_awaitable=optimized_is_awaitable,  # type: ignore[arg-type] # it is Strawberry's choice as well
-                executor_class=engine.executor,
-            )
+            execution = self._execution(engine, variables, context, operation_name)
+            if isinstance(execution, list):
+                return ExecutionResult(data=None, errors=execution)
+            running: Any = execution.execute_operation()
             result = await running if inspect.isawaitable(running) else running
         except GraphQLError as error:
             return PreExecutionError(data=None, errors=[error])
@@ -91,57 +85,58 @@ class KnownDocument(msgspec.Struct, frozen=True):
     ) -> AsyncGenerator[ExecutionResult, None]:
         """Run its subscription, named as in `types`: yield a result for each thing that its source yields."""
         note_operation(OperationType.SUBSCRIPTION.value, operation_name)
-        arguments = {
-            "variable_values": variables,
-            "context_value": context,
-            "operation_name": operation_name,
-            "executor_class": engine.executor,
-        }
         try:
             self._weigh(engine, variables)
-            source = await self._source(engine, variables, context, operation_name)
-            if isinstance(source, GraphQLResult):
-                yield _masked(PreExecutionError(data=None, errors=source.errors), context)
+            execution = self._execution(engine, variables, context, operation_name)
+            source = execution if isinstance(execution, list) else await _source(execution)
+            if isinstance(source, list):
+                yield _masked(PreExecutionError(data=None, errors=source), context)
                 return
+            del execution  # There may be very many subscribers, and their messages are executions of their own.
             key = sharing.key(self.text, variables, context, operation_name)
             async with aclosing(source) as items:
                 async for item in items:
-                    result = await sharing.result(key, item, partial(self._message, engine.schema, item, arguments))
+                    result = await sharing.result(
+                        key, item, partial(self._message, engine, variables, context, operation_name, item)
+                    )
                     yield _masked(result, context)
                     del item, result  # The next one may be long in coming, and there may be very many who wait.
         except Exception as exc:  # noqa: BLE001 - masked like a resolver's
             error = exc if isinstance(exc, GraphQLError) else GraphQLError(str(exc), original_error=exc)
             yield _masked(ExecutionResult(data=None, errors=[error]), context)
 
-    async def _source(
+    async def _message(
+        self, engine: Engine, variables: dict[str, Any] | None, context: Any, operation_name: str | None, item: Any
+    ) -> Message:
+        execution = self._execution(engine, variables, context, operation_name, item)
+        assert not isinstance(execution, list), "the variables fitted when it was subscribed"
+        running: Any = execution.execute_operation()
+        result = await running if inspect.isawaitable(running) else running
+        return Message(data=result.data, errors=result.errors)
+
+    def _execution(
         self,
         engine: Engine,
         variables: dict[str, Any] | None,
         context: Any,
         operation_name: str | None,
-    ) -> Any:
-        built = engine.executor.build(
+        root_value: Any = None,
+    ) -> Executor[Any] | list[GraphQLError]:
+        """Return an execution, or why its variables do not fit."""
+        return engine.executor.build(
             engine.schema,
             self.document,
+            root_value,
             context_value=context,
             raw_variable_values=variables,
             operation_name=operation_name,
-            is_awaitable=optimized_is_awaitable,  # type: ignore[arg-type]
+            is_awaitable=optimized_is_awaitable,  # type: ignore[arg-type] # it is Strawberry's choice as well
         )
-        if isinstance(built, list):
-            return GraphQLResult(None, errors=built)
-        source: Any = create_source_event_stream(built)
-        return await source if inspect.isawaitable(source) else source
 
     def _weigh(self, engine: Engine, variables: dict[str, Any] | None) -> None:
         """Check the limits that depend on the variables; the others hold for every request alike."""
         if self.is_weighed_with_variables:
             check_document(engine.schema, self.document, variables, engine.limits)
-
-    async def _message(self, schema: GraphQLSchema, item: Any, arguments: dict[str, Any]) -> Message:
-        running = execute(schema, self.document, item, is_awaitable=optimized_is_awaitable, **arguments)  # type: ignore[arg-type]
-        result = await running if inspect.isawaitable(running) else running
-        return Message(data=result.data, errors=result.errors)
 
 
 class Known:
@@ -177,6 +172,13 @@ class Known:
         self._documents[text, credential.rights] = found
         if len(self._documents) > self.ENTRIES_MAX:
             self._documents.popitem(last=False)
+
+
+async def _source(execution: Executor[Any]) -> Any:
+    """Return what a subscription yields one by one, or the errors that keep it from beginning."""
+    source: Any = create_source_event_stream(execution)
+    source = await source if inspect.isawaitable(source) else source
+    return source.errors if isinstance(source, GraphQLResult) else source
 
 
 def _masked(result: ExecutionResult, context: RequestContext) -> ExecutionResult:

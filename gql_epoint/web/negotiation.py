@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 JSON = "application/json"
 GRAPHQL_RESPONSE = "application/graphql-response+json"
@@ -34,7 +34,7 @@ class Accept:
         family = self._weights.get(media_type.partition("/")[0] + "/*", everything)
         return self._weights.get(media_type, family)
 
-    @property
+    @cached_property
     def json(self) -> str | None:
         """The JSON media type to answer with, or None if neither is accepted.
 
@@ -45,17 +45,17 @@ class Accept:
             return None
         return GRAPHQL_RESPONSE if newer >= older else JSON
 
-    @property
+    @cached_property
     def prefers_html(self) -> bool:
         """Whether it names HTML and likes it better than JSON: a browser that opens a page."""
         return self.named(HTML) > self._best_json
 
-    @property
+    @cached_property
     def prefers_stream(self) -> bool:
         """Whether it names event streams and likes them better than JSON: every answer is a stream then."""
         return self.named(EVENT_STREAM) > self._best_json
 
-    @property
+    @cached_property
     def stream(self) -> str | None:
         """The media type for a subscription: event stream or multipart, whichever is named and liked better."""
         events, parts = self.named(EVENT_STREAM), self.named(MULTIPART)
@@ -63,7 +63,7 @@ class Accept:
             return None
         return EVENT_STREAM if events >= parts else MULTIPART
 
-    @property
+    @cached_property
     def _best_json(self) -> float:
         return max(self.weight(JSON), self.named(GRAPHQL_RESPONSE))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
 
@@ -42,7 +43,23 @@ def json_response(
     media_type: str = "application/json",
 ) -> Response:
     """Return a JSON response that nobody may keep."""
-    return Response(_encoder.encode(body), status, headers={**NO_STORE, **(headers or {})}, media_type=media_type)
+    return _Written(_encoder.encode(body), status, _raw_headers(media_type, tuple((headers or {}).items())))
+
+
+class _Written(Response):
+    """A response whose headers need not be made anew."""
+
+    def __init__(self, body: bytes, status: int, raw_headers: list[tuple[bytes, bytes]]) -> None:
+        self.status_code = status
+        self.body = body
+        self.background = None
+        self.raw_headers = [*raw_headers, (b"content-length", str(len(body)).encode())]
+
+
+@lru_cache(maxsize=100)
+def _raw_headers(media_type: str, headers: tuple[tuple[str, str], ...]) -> list[tuple[bytes, bytes]]:
+    written = Response(headers={**NO_STORE, **dict(headers)}, media_type=media_type).raw_headers
+    return [header for header in written if header[0] != b"content-length"]
 
 
 async def on_refusal(_request: Request, refusal: Exception) -> Response:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 # Whoever opens an answer as a page gets one that loads nothing, runs nothing and is in no frame; pages that need
@@ -13,6 +12,9 @@ SAFE_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
+
+
+_RAW = [(name.lower().encode(), value.encode()) for name, value in SAFE_HEADERS.items()]
 
 
 class SafeHeaders:
@@ -26,9 +28,9 @@ class SafeHeaders:
 
         async def send_safely(message: Message) -> None:
             if message["type"] in ("http.response.start", "websocket.http.response.start"):
-                headers = MutableHeaders(scope=message)
-                for name, value in SAFE_HEADERS.items():
-                    headers.setdefault(name, value)
+                headers = message.get("headers", ())
+                names = {name.lower() for name, _ in headers}
+                message["headers"] = [*headers, *(header for header in _RAW if header[0] not in names)]
             await send(message)
 
         await self._app(scope, receive, send_safely)
