@@ -121,8 +121,8 @@ class RowCodec(Generic[StructT]):
                 plain[at] = decode(plain[at])
         fields: dict[str, Any] = dict(zip(self._names, plain, strict=True))
         for column, nested in self._nested:
-            part = values[place : place + len(nested.columns)]
-            absent = column.optional and all(item is None for item in part)
+            part = tuple(values[place : place + len(nested.columns)])
+            absent = column.optional and part.count(None) == len(part)
             fields[column.field] = None if absent else nested.from_values(part)
             place += len(part)
         return self.shape(**fields)
@@ -201,6 +201,6 @@ def _converters(hint: Any) -> tuple[Callable[[Any], Any] | None, Callable[[Any],
     if get_origin(hint) is tuple:
         return _words, _read_words
     if isinstance(hint, type) and issubclass(hint, StrEnum):
-        # To look a word up is quicker than to call the enumeration.
-        return attrgetter("value"), {str(word): word for word in hint}.__getitem__
+        # To look a word up is quicker than to call the enumeration, as `_value_` is than the property `value`.
+        return attrgetter("_value_"), {str(word): word for word in hint}.__getitem__
     return None, None

@@ -376,7 +376,8 @@ class SqliteUnit:
         codec = _CODECS[table]
         values = codec.to_values(value)
         known = self._known.get((codec, values[0]))
-        changed = tuple(place for place in range(1, len(values)) if known is None or values[place] != known[place])
+        places = range(1, len(values))
+        changed = tuple(places if known is None else [at for at in places if values[at] != known[at]])
         if changed:
             self._connection.execute(_update(table, changed), [*(values[place] for place in changed), values[0]])
             self._known[codec, values[0]] = values
