@@ -9,7 +9,7 @@ import shutil
 import sqlite3
 import sys
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -164,6 +164,46 @@ async def test_statement_that_is_wrong_fails_only_its_own_unit(store: WatchedSto
 
     assert [type(result) for result in results] == [type(None), type(None), sqlite3.OperationalError, type(None)]
     assert [await read(store, row) for row in rows] == rows
+
+
+@pytest.mark.parametrize("failing", [(), (0,), (2,), (1, 3), (0, 1, 2, 3, 4)])
+async def test_a_batch_holds_what_its_good_units_wrote_and_nothing_of_the_others(
+    store: WatchedStore, failing: tuple[int, ...]
+) -> None:
+    """Where a unit fails after it has written, all of them run again; each that is kept is so once."""
+    gate, held = await hold(store)
+    heard: list[str] = []
+    store.on_commit(lambda wakeups: heard.extend(wakeup.stream_id for wakeup in wakeups))
+    before = store.count("SAVEPOINT unit"), store.count("COMMIT")
+
+    def unit_of(number: int) -> Callable[[Unit], Awaitable[int]]:
+        async def work(unit: Unit) -> int:
+            seen = len(await unit.feed(0, 100))
+            await unit.insert_event(an_event(f"tr_{number}"))
+            if number in failing:
+                raise ValueError(number)
+            return seen
+
+        return work
+
+    async def refused(_unit: Unit) -> None:
+        raise LookupError
+
+    waiting = [asyncio.ensure_future(store.write(unit_of(number))) for number in range(5)]
+    nothing_written = asyncio.ensure_future(store.write(refused))
+    await asyncio.sleep(0)
+    gate.leave.set()
+    results = await asyncio.gather(held, *waiting, nothing_written, return_exceptions=True)
+
+    good = [number for number in range(5) if number not in failing]
+    assert [result for result in results if isinstance(result, int)] == list(range(len(good)))
+    assert [exc.args[0] for exc in results if isinstance(exc, ValueError)] == list(failing)
+    assert isinstance(results[-1], LookupError)
+    kept = await store.read(lambda reader: reader.feed(0, 100))
+    assert [event.stream_id for event in kept] == heard == [f"tr_{number}" for number in good]
+    assert await feed_positions(store) == list(range(1, len(good) + 1))
+    assert store.count("SAVEPOINT unit") - before[0] == (6 if failing else 0)
+    assert store.count("COMMIT") - before[1] == 2  # the held unit, and the batch
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, MemoryError])

@@ -1,9 +1,11 @@
 """The embedded store: one SQLite file, one writer that commits many units of work at once.
 
 WAL mode lets readers go on while the writer writes; `synchronous=FULL` makes a commit survive a power cut.
-All writing happens on one thread. It takes every unit that waits, runs them in one database transaction, each in a
-savepoint, commits once, and only then tells their callers. So durability is paid once per batch, and a unit that
-fails takes nothing of its neighbours with it.
+All writing happens on one thread. It takes every unit that waits, runs them in one database transaction, commits
+once, and only then tells their callers. So durability is paid once per batch. A unit that fails before it has
+written anything concerns nobody else. Where one fails after that, the whole batch is taken back and run again, each
+unit in a savepoint, so that what fails takes nothing of its neighbours with it. On PostgreSQL a unit may run twice
+as well.
 
 One process at a time keeps the books: a second one would not hear the first one's wake-ups. It is refused by a
 lock on a file of its own beside the database (`books.db-lock`), which the system lets go of when the process ends,
@@ -63,9 +65,17 @@ class _Job:
     def __init__(self, work: Callable[[Unit], Awaitable[Any]], future: asyncio.Future[Any]) -> None:
         self.work = work
         self.future = future
+        self.begin()
+
+    def begin(self) -> None:
+        """Forget what came of it."""
         self.result: Any = None
         self.error: BaseException | None = None
         self.wakeups: list[Wakeup] = []
+
+
+class _WrittenByHalfError(Exception):
+    """A unit of work has failed, and what it had written by then must be taken back."""
 
 
 class SqliteStore:
@@ -177,6 +187,8 @@ class SqliteStore:
             if journal != "wal":
                 raise ConfigurationError(_SETTING, f"{self._path} is on a disk where SQLite has no write-ahead log")
             connection.execute("PRAGMA synchronous = FULL")
+            # What a savepoint would put back is kept for as long as its batch, and is small: no file for it.
+            connection.execute("PRAGMA temp_store = MEMORY")
             if not self._guest:
                 self._migrate(connection)
         except (sqlite3.Error, ConfigurationError) as exc:
@@ -280,10 +292,11 @@ class SqliteStore:
 
     def _commit_batch(self, connection: sqlite3.Connection, batch: Sequence[_Job]) -> None:
         try:
-            connection.execute("BEGIN IMMEDIATE")
-            for job in batch:
-                self._run_job(connection, job)
-            connection.execute("COMMIT")
+            try:
+                self._run(connection, batch, self._run_job)
+            except _WrittenByHalfError:
+                connection.execute("ROLLBACK")
+                self._run(connection, batch, self._run_apart)
         except Exception as exc:
             if not isinstance(exc, sqlite3.Error):
                 logger.exception("A bug kept a batch from being written")
@@ -297,8 +310,28 @@ class SqliteStore:
         with contextlib.suppress(RuntimeError):  # The loop is gone, and with it everyone who waited.
             self._loop.call_soon_threadsafe(self._deliver, batch)
 
-    def _run_job(self, connection: sqlite3.Connection, job: _Job) -> None:
+    @staticmethod
+    def _run(
+        connection: sqlite3.Connection, batch: Sequence[_Job], run: Callable[[sqlite3.Connection, _Job], None]
+    ) -> None:
+        connection.execute("BEGIN IMMEDIATE")
+        for job in batch:
+            job.begin()
+            run(connection, job)
+        connection.execute("COMMIT")
+
+    def _run_apart(self, connection: sqlite3.Connection, job: _Job) -> None:
+        """Run one unit in a savepoint, and take back what it has written if it fails."""
         connection.execute("SAVEPOINT unit")
+        try:
+            self._run_job(connection, job)
+        except _WrittenByHalfError:
+            connection.execute("ROLLBACK TO unit")
+        connection.execute("RELEASE unit")
+
+    def _run_job(self, connection: sqlite3.Connection, job: _Job) -> None:
+        """Run one unit. Raises _WrittenByHalfError if it failed after it had written something."""
+        written = connection.total_changes
         try:
             job.result = _drive(job.work(SqliteUnit(connection, self._clock(), job.wakeups)))
         except BaseException as exc:
@@ -307,8 +340,8 @@ class SqliteStore:
                 raise
             # Anything else is its caller's, not the writer's.
             job.error = exc
-            connection.execute("ROLLBACK TO unit")
-        connection.execute("RELEASE unit")
+            if connection.total_changes != written:
+                raise _WrittenByHalfError from None
 
     def _deliver(self, batch: Sequence[_Job]) -> None:
         """On the event loop: wake subscribers, then answer the callers."""
