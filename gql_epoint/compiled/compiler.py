@@ -10,32 +10,38 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 from graphql import (
+    ArgumentNode,
     BooleanValueNode,
     FieldNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
+    GraphQLArgument,
     GraphQLField,
     GraphQLIncludeDirective,
+    GraphQLInputField,
     GraphQLObjectType,
     GraphQLOutputType,
     GraphQLSkipDirective,
     InlineFragmentNode,
     ListValueNode,
     NonNullTypeNode,
+    ObjectFieldNode,
     ObjectValueNode,
     OperationDefinitionNode,
     SelectionSetNode,
     Undefined,
+    ValueNode,
     VariableNode,
     get_argument_values,
+    get_nullable_type,
     is_abstract_type,
+    is_input_object_type,
     is_leaf_type,
     is_list_type,
     is_non_null_type,
     is_object_type,
     type_from_ast,
 )
-from graphql.type.definition import is_required_argument
 from graphql.utilities.coerce_input_value import coerce_default_value, coerce_input_literal
 
 from gql_epoint.compiled import closures
@@ -196,39 +202,84 @@ class Compiler:
         def general(run: Run) -> dict[str, Any]:
             return get_argument_values(definition, node, run.variable_values, None, run.hide_suggestions)
 
-        given = {argument.name.value: argument.value for argument in node.arguments or ()}
-        constants: dict[str, Any] = {}
-        variables: list[tuple[str, str]] = []
-        for name, argument in definition.args.items():
-            out_name = argument.out_name or name
-            value = given.get(name)
-            if isinstance(value, VariableNode):
-                variables.append((out_name, value.name.value))
-                continue
-            try:
-                if value is not None:
-                    constant = coerce_input_literal(value, argument.type)
-                elif is_required_argument(argument):
-                    return general
-                else:
-                    constant = coerce_default_value(argument)
-            except Exception:  # noqa: BLE001 - it is raised again where it belongs, at the field
-                return general
-            if value is None and constant is Undefined:
-                continue
-            # A value that a resolver could change must be a new one for each request; one may hold variables, too.
-            if not isinstance(constant, CONSTANTS) or isinstance(value, ListValueNode | ObjectValueNode):
-                return general
-            constants[out_name] = constant
+        try:
+            fill = _filling(definition.args, node.arguments or ())
+        except NotCovered:
+            return general
 
         def read(run: Run) -> dict[str, Any]:
-            coerced = run.variable_values.coerced
-            arguments = constants.copy()
-            for out_name, variable in variables:
-                value = coerced.get(variable)
-                if value is None:  # absent or null: a default or an error may follow
-                    return general(run)
-                arguments[out_name] = value
-            return arguments
+            filled = fill(run.variable_values.coerced)
+            return general(run) if filled is None else filled
 
         return read
+
+
+Fill = Callable[[dict[str, Any]], Any]
+"""Returns the values of arguments, or of an object, by the variables; None if graphql-core must look at them."""
+
+
+def _filling(
+    definitions: Mapping[str, GraphQLArgument] | Mapping[str, GraphQLInputField],
+    nodes: Sequence[ArgumentNode] | Sequence[ObjectFieldNode],
+) -> Fill:
+    """Return what fills arguments, or an object literal, whose parts are constants, variables and such objects."""
+    given = {node.name.value: node.value for node in nodes}
+    if not given.keys() <= definitions.keys():
+        raise NotCovered
+    parts: list[tuple[str, str | None, Fill | None, Any]] = []
+    for name, definition in definitions.items():
+        value = given.get(name)
+        out_name = definition.out_name or name
+        if isinstance(value, VariableNode):
+            parts.append((out_name, value.name.value, None, None))
+        elif isinstance(value, ObjectValueNode):
+            parts.append((out_name, None, _object(get_nullable_type(definition.type), value), None))
+        elif (constant := _constant(definition, value)) is not Undefined:
+            parts.append((out_name, None, None, constant))
+
+    def fill(coerced: dict[str, Any]) -> dict[str, Any] | None:
+        filled: dict[str, Any] = {}
+        for out_name, variable, inner, constant in parts:
+            if variable is None and inner is None:
+                filled[out_name] = constant
+                continue
+            value = coerced.get(variable) if inner is None else inner(coerced)  # type: ignore[arg-type]
+            if value is None:  # absent or null: a default or an error may follow
+                return None
+            filled[out_name] = value
+        return filled
+
+    return fill
+
+
+def _object(type_: Any, node: ObjectValueNode) -> Fill:
+    if not is_input_object_type(type_) or (type_.is_one_of and len(node.fields) != 1):
+        raise NotCovered
+    fill, out_type, is_one_of = _filling(type_.fields, node.fields), type_.out_type, type_.is_one_of
+
+    def made(coerced: dict[str, Any]) -> Any:
+        filled = fill(coerced)
+        if filled is None or (is_one_of and any(value is None for value in filled.values())):
+            return None
+        return out_type(filled)
+
+    return made
+
+
+def _constant(definition: GraphQLArgument | GraphQLInputField, value: ValueNode | None) -> Any:
+    """Return what is the same for all requests, Undefined if it stays away. Raises NotCovered."""
+    try:
+        if value is not None:
+            constant = coerce_input_literal(value, definition.type)
+        else:
+            constant = coerce_default_value(definition)
+    except Exception:  # noqa: BLE001 - it is raised again where it belongs, at the field
+        raise NotCovered from None
+    is_missing = value is None and constant is Undefined
+    is_required = is_non_null_type(definition.type)
+    # A value that a resolver could change must be a new one for each request; one may hold variables, too.
+    if (is_missing and is_required) or isinstance(value, ListValueNode):
+        raise NotCovered
+    if not is_missing and not isinstance(constant, CONSTANTS):
+        raise NotCovered
+    return constant
