@@ -2,7 +2,7 @@
 # `make` shows the list. Virtual environment, versions and tools look after themselves.
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-cluster test check schema test-browser test-clients torture bench-documents test-container explorer released clean bench bench-writes bench-growth profile
+.PHONY: help run run-cluster test check schema test-browser test-clients torture bench-documents test-container explorer released clean bench bench-writes bench-growth bench-lists profile
 .DELETE_ON_ERROR:
 
 VENV := .venv
@@ -81,6 +81,9 @@ bench-writes: $(VENV)/.bench ## Measure durable transitions at the cashier; ARGS
 
 bench-growth: $(VENV)/.bench ## Measure the same work on 10 thousand and on 1 million transactions; needs 3 GB of disk
 	$(BIN)/python -m tests.benchmarks.growth $(ARGS)
+
+bench-lists: $(VENV)/.bench ## Measure what compiled execution saves on lists of transactions; ARGS=25 takes so many rounds
+	@$(BIN)/python -m tests.benchmarks.lists $(ARGS)
 
 profile: $(VENV)/.bench ## Say where the microseconds of a request go; ARGS="transaction" or "pay --writer"
 	$(BIN)/python -m tests.benchmarks.profile $(ARGS)

@@ -64,9 +64,9 @@ class Counting:
 class Application:
     """The service in this process, without a server: what a request is answered, and what it cost."""
 
-    def __init__(self, app: Any, counting: Counting) -> None:
+    def __init__(self, app: Any, counting: Counting | None = None) -> None:
         self._app = app
-        self._counting = counting
+        self._counting = counting or Counting()
 
     async def ask(self, body: bytes) -> tuple[Any, Counter[str]]:
         """Send one GraphQL request."""
