@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from gql_epoint import correlation
+from gql_epoint.cashier.callbacks import hear
 from gql_epoint.cashier.commands import Call, Result, TokenCharge
 from gql_epoint.cashier.desk import (
     Books,
@@ -21,7 +22,6 @@ from gql_epoint.cashier.desk import (
     gateway_is_away,
     gateway_said_no,
     record,
-    tell,
 )
 from gql_epoint.cashier.idempotency import earlier_object, is_overdue, use_key
 from gql_epoint.cashier.payments import settle_lost
@@ -175,7 +175,7 @@ def _refuse_what_cannot_be_charged(transaction: Transaction) -> None:
 async def _answered(unit: Unit, transaction_id: str, reply: TokenChargeReply, actor: str) -> Change:
     transaction = await unit.transaction(transaction_id)
     assert transaction is not None
-    change = await tell(unit, transaction, Heard.CHARGE, said(reply), by_gateway(unit, actor))
+    change = await hear(unit, transaction, Heard.CHARGE, said(reply), by_gateway(unit, actor))
     if change.transaction.status is Status.SUCCESS:
         after = ask_to_verify(change.transaction, unit.now)
         await unit.save_transaction(after)
