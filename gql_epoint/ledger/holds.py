@@ -23,7 +23,7 @@ from enum import StrEnum
 
 import msgspec
 
-from gql_epoint.ledger.schedule import AGAINST_PAID
+from gql_epoint.ledger.schedule import AGAINST_PAID, is_let_go
 from gql_epoint.ledger.transaction import (
     Event,
     EventKind,
@@ -66,7 +66,7 @@ def apply_to_hold(
     if heard is Heard.STATUS and what.status == "returned" and Fact.CAPTURED not in transaction.facts:
         return _apply_gone(transaction, what, by, order_taken)
     if proves(heard, what) is Proves.DECLINED and not differs(transaction, what):
-        if _is_let_go(transaction):
+        if is_let_go(transaction.facts):
             return Change(transaction=transaction)
         if _is_being_let_go(transaction):
             # The cancellation's own answer is on its way and will say more.
@@ -186,10 +186,6 @@ def _shows_capture(transaction: Transaction, what: Said) -> bool:
     return Fact.HELD_WORD_DIFFERS in transaction.facts or what.amount not in (None, transaction.amount)
 
 
-def _is_let_go(transaction: Transaction) -> bool:
-    return Fact.RELEASED in transaction.facts and Fact.CAPTURED not in transaction.facts
-
-
 def _is_being_let_go(transaction: Transaction) -> bool:
     request = transaction.hold_request
     in_flight = request is not None and request.status is HoldRequestStatus.PROCESSING
@@ -219,8 +215,6 @@ def _apply_gone(transaction: Transaction, what: Said, by: Provenance, order_take
         # The request's own answer is on its way and will say more.
         return settle(transaction, known, set(), by, order_taken=order_taken, ask_later=True)
     facts = {Fact.HELD}
-    if transaction.facts & AGAINST_PAID and Fact.VERDICT_PAID not in transaction.facts:
-        facts.add(Fact.VERDICT_OTHER)
     if request is None or request.status is not HoldRequestStatus.INDETERMINATE:
         return settle(transaction, known, facts | {Fact.RELEASED}, by, order_taken=order_taken)
     if request.kind is HoldRequestKind.CAPTURE:
