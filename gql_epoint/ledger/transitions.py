@@ -106,6 +106,9 @@ def apply(
 
 def apply_loss(transaction: Transaction, by: Provenance) -> Change:
     """The answer to the call that made this transaction, or to the one that charged it, is lost."""
+    if transaction.call_deadline is None:
+        # That is known, or there was an answer. A person may have decided since, which no doubt can contradict.
+        return Change(transaction=transaction)
     if transaction.operation.redirects and Fact.CHARGING not in transaction.facts:
         return settle(transaction, _unanswered(transaction), {Fact.OPENING_LOST}, by)
     return settle(transaction, msgspec.structs.replace(transaction, call_deadline=None), {Fact.CALL_LOST}, by)
@@ -212,6 +215,8 @@ def apply_silence(transaction: Transaction, by: Provenance) -> Change:
 def _facts_of(transaction: Transaction, heard: Heard, what: Said, by: Provenance) -> tuple[set[Fact], bool]:
     """Return the facts that the words add, and whether get-status must be asked at once."""
     meaning = proves(heard, what)
+    if meaning is Proves.LOST and transaction.call_deadline is None:
+        return set(), False  # As in apply_loss.
     if meaning is Proves.LOST:
         return {Fact.OPENING_LOST if heard is Heard.OPENING else Fact.CALL_LOST}, False
     if _is_of_another(transaction, what) and meaning is not Proves.PAID:
