@@ -16,6 +16,7 @@ from gql_epoint.cashier.desk import (
     by_reconciler,
     gateway_is_away,
     gateway_said_no,
+    order_is_taken,
     record,
 )
 from gql_epoint.cashier.idempotency import earlier_object, is_overdue, use_key
@@ -154,7 +155,8 @@ async def settle_refund(
     assert refund is not None
     transaction = await unit.transaction(refund.transaction_id)
     assert transaction is not None
-    change = apply_refund(transaction, refund, status, failure, by)
+    free = not await order_is_taken(unit, transaction)
+    change = apply_refund(transaction, refund, status, failure, by, order_free=free)
     await record(unit, change)
     return change.refunds[0] if change.refunds else refund
 

@@ -108,21 +108,31 @@ def next_number(transaction: Transaction) -> int:
 
 
 def apply_hold_answer(
-    transaction: Transaction, number: int, outcome: HoldRequestStatus, failure: Failure | None, by: Provenance
+    transaction: Transaction,
+    number: int,
+    outcome: HoldRequestStatus,
+    failure: Failure | None,
+    by: Provenance,
+    *,
+    order_free: bool = False,
 ) -> Change:
-    """A capture or a cancellation got an outcome. The same outcome twice changes nothing."""
-    request = transaction.hold_request
+    """A capture or a cancellation got an outcome. The same outcome twice changes nothing.
+
+    `order_free` says that no other payment holds the order, which is taken back if this one was taken after all.
+    """
+    request, order_taken = transaction.hold_request, False if order_free else None
     assert request is not None
     if request.number != number:
         # An answer that comes after a person has decided, and another request was made since.
         late = {Fact.HOLD_UNCLEAR} if outcome is HoldRequestStatus.SUCCESS else set()
-        return settle(transaction, transaction, late, by)
+        return settle(transaction, transaction, late, by, order_taken=order_taken)
     if request.status is outcome:
         return Change(transaction=transaction)
     if request.status in (HoldRequestStatus.SUCCESS, HoldRequestStatus.FAILED):
         # Not to know proves nothing against what is known; two different ends cannot both be right.
         two_ends = outcome is not HoldRequestStatus.INDETERMINATE
-        return settle(transaction, transaction, {Fact.HOLD_UNCLEAR} if two_ends else set(), by)
+        unclear = {Fact.HOLD_UNCLEAR} if two_ends else set()
+        return settle(transaction, transaction, unclear, by, order_taken=order_taken)
     ended = msgspec.structs.replace(request, status=outcome, failure=failure, call_deadline=None)
     known, facts = _grown(transaction, by, hold_request=ended), set()
     if outcome is HoldRequestStatus.SUCCESS and request.kind is HoldRequestKind.CAPTURE:
@@ -130,7 +140,8 @@ def apply_hold_answer(
     elif outcome is HoldRequestStatus.SUCCESS:
         facts = {Fact.RELEASED}
     event = _event(known, request.status, by)
-    change = settle(known, known, facts, by, ask_later=outcome is HoldRequestStatus.INDETERMINATE)
+    lost = outcome is HoldRequestStatus.INDETERMINATE
+    change = settle(known, known, facts, by, order_taken=order_taken, ask_later=lost)
     return msgspec.structs.replace(change, events=(event, *change.events))
 
 

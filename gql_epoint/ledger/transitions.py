@@ -150,9 +150,19 @@ def apply_resolution(transaction: Transaction, *, succeeded: bool, by: Provenanc
 
 
 def apply_refund(
-    transaction: Transaction, refund: Refund, outcome: RefundStatus, failure: Failure | None, by: Provenance
+    transaction: Transaction,
+    refund: Refund,
+    outcome: RefundStatus,
+    failure: Failure | None,
+    by: Provenance,
+    *,
+    order_free: bool = False,
 ) -> Change:
-    """A refund got an outcome; refunds that add up to the amount return the transaction."""
+    """A refund got an outcome; refunds that add up to the amount return the transaction.
+
+    `order_free` says that no other payment holds the order, which is taken back if this one may be paid after all.
+    """
+    order_taken = False if order_free else None
     if refund.status is outcome:
         return Change(transaction=transaction)
     if refund.status in (RefundStatus.SUCCESS, RefundStatus.FAILED):
@@ -160,7 +170,7 @@ def apply_refund(
             # Not to know proves nothing against what is known.
             return Change(transaction=transaction)
         # Two different ends for one refund: whoever is right, the sums can no longer be trusted.
-        return settle(transaction, transaction, {Fact.RETURNED_UNCLEAR}, by)
+        return settle(transaction, transaction, {Fact.RETURNED_UNCLEAR}, by, order_taken=order_taken)
     after = msgspec.structs.replace(refund, status=outcome, failure=failure, call_deadline=None, updated_at=by.now)
     open_still = outcome is RefundStatus.INDETERMINATE
     known = msgspec.structs.replace(
@@ -171,7 +181,7 @@ def apply_refund(
         updated_at=by.now,
     )
     event = _refund_event(known, refund, outcome, by)
-    change = settle(known, known, set(), by, ask_later=open_still)
+    change = settle(known, known, set(), by, order_taken=order_taken, ask_later=open_still)
     return msgspec.structs.replace(change, events=(event, *change.events), refunds=(after,))
 
 
