@@ -65,12 +65,15 @@ class RefundDesk:
         if gateway_id is not None and await self._lookup.transaction(order.transaction) is None:
             path = ("input", "transaction", "gatewayTransactionId")
             await self._lookup.adopt(gateway_id, order.currency, call.actor, path)
+        return await self._books.own(self._run(call, order))
+
+    async def _run(self, call: Call, order: RefundOrder) -> Result[Refund]:
         started_at = monotonic()
         begun = await self._books.write(lambda unit: self._begin(unit, call, order))
         if begun.transaction is None:
             return Result(value=begun.refund, replayed=True)
         reached("refund.reserved")
-        return await self._books.own(self._call(begun.refund, begun.transaction, call, order, started_at))
+        return await self._call(begun.refund, begun.transaction, call, order, started_at)
 
     async def _begin(self, unit: Unit, call: Call, order: RefundOrder) -> _Begun:
         object_id = await earlier_object(unit, call)
