@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from gql_epoint.cashier.commands import CaptureOrder, Result, TransactionBy
+from gql_epoint.cashier.desk import by_gateway
+from gql_epoint.cashier.hold_answers import settle_hold_request
 from gql_epoint.errors import ErrorCode, InProgressError, KeyReusedError, OrderConflictError, RefusedError
 from gql_epoint.gateway import Gateway
 from gql_epoint.ledger.holds import HoldFinding
@@ -593,6 +595,24 @@ async def test_decision_takes_the_order_back_that_is_free_by_now(shop: Shop, fin
         await shop.pay(order_id="A-1")
 
 
+@pytest.mark.parametrize("is_paid_meanwhile", [False, True])
+async def test_late_capture_after_a_decision_takes_the_order_back(shop: Shop, is_paid_meanwhile: bool) -> None:
+    """A person said that it was let go, and the order was free; now EPoint says that it was captured."""
+    hold = await lost_capture(shop, None)
+    await find(shop, hold, HoldFinding.RELEASED)
+    assert not (await shop.transaction(hold.id)).holds_order
+    if is_paid_meanwhile:
+        await shop.paid(order_id="A-1")
+    done = HoldRequestStatus.SUCCESS
+    after = await shop.cashier.books.write(
+        lambda unit: settle_hold_request(unit, hold.id, 1, done, None, by_gateway(unit))
+    )
+
+    assert (after.status, after.holds_order) == (Status.REQUIRES_REVIEW, not is_paid_meanwhile)
+    with pytest.raises(OrderConflictError):
+        await shop.pay(order_id="A-1")
+
+
 async def test_decision_leaves_the_order_to_a_payment_that_has_it_by_now(shop: Shop) -> None:
     """A person may find two payments of one order; neither is lost, and one holds it."""
     hold = (await cancel(shop, await held(shop, order_id="A-1"))).value
@@ -630,4 +650,19 @@ async def test_merchant_without_the_grant_is_told_to_ask_for_it(shop: Shop) -> N
     assert result.error.message == (
         "This service is not available. Pre-authorisation must be granted to a merchant by "
         "EPoint: ask it if that was done."
+    )
+
+
+async def test_capture_without_the_grant_is_open_and_says_what_to_ask_for(shop: Shop) -> None:
+    """`error` is no documented end of a capture, so it is found out; what EPoint said is told beside it."""
+    hold = await held(shop)
+    await not_granted(shop, "pre-auth")
+    result = await capture(shop, hold)
+
+    assert result.value.status is Status.INDETERMINATE
+    assert result.error is not None
+    assert (result.error.code, result.error.message) == (
+        ErrorCode.GATEWAY_REFUSED,
+        "This service is not available. Pre-authorisation must be granted to a merchant by EPoint: ask it if that "
+        "was done. This proves nothing about the money: wait until it is found out.",
     )

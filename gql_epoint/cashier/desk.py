@@ -114,7 +114,11 @@ class Books:
         return await self.store.write(work)
 
     def own(self, work: Coroutine[Any, Any, T]) -> Coroutine[Any, Any, T]:
-        """Run `work` to its end even if the caller goes away: a client's hang-up must not lose an answer."""
+        """Run `work` to its end even if the caller goes away: a client's hang-up must not lose an answer.
+
+        It begins with the recording of the intent: a unit of work that was accepted is written, whoever waits for
+        it, and what is written and never sent would look like money on its way.
+        """
         return self.owned.run(work)
 
     async def drain(self) -> None:
@@ -202,6 +206,14 @@ def gateway_said_no(what: Said, operation: str, grant: str | None = None) -> Ref
                 f"{message.rstrip('. ')}. {grant} must be granted to a merchant by EPoint: ask it if that was done."
             )
     return RefusedError(ErrorCode.GATEWAY_REFUSED, message)
+
+
+def gateway_said_unproved_no(what: Said, operation: str, grant: str | None = None) -> RefusedError:
+    """The error beside what is INDETERMINATE although EPoint said no, whatever its reason was."""
+    refusal = gateway_said_no(what, operation, grant)
+    return RefusedError(
+        refusal.code, f"{refusal.message} This proves nothing about the money: wait until it is found out."
+    )
 
 
 def gateway_is_away(exc: GatewayError | None = None) -> RefusedError:

@@ -17,6 +17,7 @@ from gql_epoint.cashier.desk import (
     by_operator,
     gateway_is_away,
     gateway_said_no,
+    gateway_said_unproved_no,
     order_is_taken,
     record,
 )
@@ -43,7 +44,7 @@ from gql_epoint.ledger.transaction import (
     Status,
     Transaction,
 )
-from gql_epoint.ledger.words import TEMPORARY_FAILURE, failure_from, is_misconfigured, said
+from gql_epoint.ledger.words import TEMPORARY_FAILURE, failure_from, is_misconfigured, is_unproved_no, said
 from gql_epoint.points import reached
 from gql_epoint.store.protocol import Unit
 
@@ -111,12 +112,17 @@ class HoldDesk:
         self, call: Call, by: TransactionBy, kind: HoldRequestKind, order: CaptureOrder | None
     ) -> Result[Transaction]:
         check_call(call)
+        return await self._books.own(self._run(call, by, kind, order))
+
+    async def _run(
+        self, call: Call, by: TransactionBy, kind: HoldRequestKind, order: CaptureOrder | None
+    ) -> Result[Transaction]:
         started_at = monotonic()
         begun = await self._books.write(lambda unit: self._begin(unit, call, by, kind, order))
         if begun.replayed:
             return Result(value=begun.transaction, replayed=True)
         reached("hold.reserved")
-        return await self._books.own(self._call(begun.transaction, call, started_at))
+        return await self._call(begun.transaction, call, started_at)
 
     async def _begin(
         self, unit: Unit, call: Call, by: TransactionBy, kind: HoldRequestKind, order: CaptureOrder | None
@@ -162,9 +168,12 @@ class HoldDesk:
             return await self._record(transaction.id, request, failed, TEMPORARY_FAILURE, call, gateway_is_away())
         reached("hold.answered")
         outcome, failure = _outcome_of(reply, transaction)
-        refused = failure is not None
-        error = gateway_said_no(said(reply), f"this {_NOUN[request.kind]}") if refused else None
-        return await self._record(transaction.id, request, outcome, failure, call, error)
+        what, noun = said(reply), f"this {_NOUN[request.kind]}"
+        error = gateway_said_no(what, noun) if failure is not None else None
+        result = await self._record(transaction.id, request, outcome, failure, call, error)
+        if is_unproved_no(what) and result.value.status is Status.INDETERMINATE:
+            return msgspec.structs.replace(result, error=gateway_said_unproved_no(what, noun, operation.grant))
+        return result
 
     def _message(self, transaction: Transaction, request: HoldRequest) -> tuple[Operation[Any, Any], Request]:
         name = transaction.gateway.transaction_id

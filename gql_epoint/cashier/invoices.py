@@ -44,13 +44,13 @@ from gql_epoint.errors import ErrorCode, GatewayError, GatewayRefusedError, Refu
 from gql_epoint.ledger import ids
 from gql_epoint.ledger.invoice import (
     Invoice,
+    InvoiceChange,
     InvoiceNews,
     InvoiceStatus,
     after_invoice_ask,
     apply_invoice,
     invoice_event,
     invoice_news,
-    with_record,
 )
 from gql_epoint.ledger.schedule import JITTER_BYTES, spread
 from gql_epoint.ledger.transaction import Failure, Provenance
@@ -99,12 +99,7 @@ class InvoiceDesk:
         check_order(order_id)
         terms = checked_terms(terms)
         images = read_images(terms.images)
-        started_at = monotonic()
-        invoice, replayed = await self._books.write(lambda unit: self._begin(unit, call, order_id, terms))
-        if replayed:
-            return Result(value=invoice, replayed=True)
-        reached("invoice.recorded")
-        return await self._books.own(self._create(invoice, call, terms, images, started_at))
+        return await self._books.own(self._run(call, order_id, terms, images))
 
     async def refresh(self, by: InvoiceBy, actor: str) -> Result[Invoice]:
         """Ask EPoint for the truth now. Raises RefusedError(NOT_FOUND)."""
@@ -123,18 +118,28 @@ class InvoiceDesk:
             known = await known_invoice(unit, found.id)
             if known.call_deadline is not None and known.call_deadline <= unit.now:
                 known = await settle_lost_invoice(unit, known)
-            return await _hear_reply(unit, known, reply, by_gateway(unit, actor))
+            return await _hear_reply(unit, known, found, reply, by_gateway(unit, actor))
 
         after = await self._books.write_answer(work)
         if reply is None or reply.status == "success":
             return Result(value=after)
         return Result(value=after, error=gateway_said_no(said(reply), "to answer"))
 
+    async def _run(
+        self, call: Call, order_id: str, terms: InvoiceTerms, images: Sequence[Upload]
+    ) -> Result[Invoice]:
+        started_at = monotonic()
+        invoice, replayed = await self._books.write(lambda unit: self._begin(unit, call, order_id, terms))
+        if replayed:
+            return Result(value=invoice, replayed=True)
+        reached("invoice.recorded")
+        return await self._create(invoice, call, terms, images, started_at)
+
     async def _begin(self, unit: Unit, call: Call, order_id: str, terms: InvoiceTerms) -> tuple[Invoice, bool]:
         object_id = await earlier_object(unit, call)
         if object_id is not None:
             earlier = await known_invoice(unit, object_id)
-            if is_overdue(earlier.call_deadline, unit.now):
+            if earlier.status is InvoiceStatus.NEW and is_overdue(earlier.call_deadline, unit.now):
                 earlier = await settle_lost_invoice(unit, earlier)
             return earlier, True
         invoice_id = self._books.new_id(ids.INVOICE, unit)
@@ -169,6 +174,7 @@ class InvoiceDesk:
             if left_s < self._books.call_limit_s:
                 # The process was frozen since it recorded the order; the deadline could pass during the call.
                 return await self._record(invoice, InvoiceNews.NOT_SENT, call, TEMPORARY_FAILURE, gateway_is_away())
+            reached("invoice.calling")
             reply = await self._books.gateway.call(
                 CREATE_INVOICE, create_request(invoice, terms), timeout_s=self._books.call_limit_s, files=images
             )
@@ -199,9 +205,13 @@ class InvoiceDesk:
     ) -> Result[Invoice]:
         async def work(unit: Unit) -> Invoice:
             known = await known_invoice(unit, invoice.id)
+            by = by_gateway(unit, call.actor)
             if gateway_id is not None:
-                return await _named(unit, known, gateway_id, by_gateway(unit, call.actor))
-            return await _hear(unit, known, news, by_gateway(unit, call.actor), failure)
+                after = await _named(unit, known, gateway_id, by)
+            else:
+                after = await _hear(unit, known, news, by, failure)
+            reached("invoice.answering")
+            return after
 
         after = await self._books.write_answer(work)
         reached("invoice.settled")
@@ -218,7 +228,7 @@ async def ask_invoice(books: Books, invoice: Invoice, limit_s: float) -> None:
 
     async def work(unit: Unit) -> None:
         known = await known_invoice(unit, invoice.id)
-        known = await _hear_reply(unit, known, reply, by_reconciler(unit))
+        known = await _hear_reply(unit, known, invoice, reply, by_reconciler(unit))
         scheduled = after_invoice_ask(known, unit.now)
         ask_at = spread(scheduled.ask_at, unit.now, books.random(JITTER_BYTES))
         await unit.save_invoice(msgspec.structs.replace(scheduled, ask_at=ask_at))
@@ -253,8 +263,10 @@ async def _ask(books: Books, invoice: Invoice, limit_s: float) -> InvoiceViewRep
 
 
 async def _hear_reply(
-    unit: Unit, invoice: Invoice, reply: InvoiceViewReply | InvoiceListReply | None, by: Provenance
+    unit: Unit, invoice: Invoice, asked: Invoice, reply: InvoiceViewReply | InvoiceListReply | None, by: Provenance
 ) -> Invoice:
+    """Apply EPoint's record of an invoice, which was `asked` for as it was then."""
+    is_recent = invoice.version == asked.version
     if reply is None or reply.status != "success":
         return invoice
     if isinstance(reply, InvoiceListReply):
@@ -268,11 +280,9 @@ async def _hear_reply(
         told = read_invoice(reply.invoice)
     if told is None or invoice.gateway_id is None:
         return invoice
-    news = invoice_news(invoice, told)
-    if news is not InvoiceNews.NOTHING:
-        invoice = with_record(invoice, told, unit.now)
     invoice = msgspec.structs.replace(invoice, gateway_trace_id=reply.trace_id or invoice.gateway_trace_id)
-    return await _hear(unit, invoice, news, by)
+    change = apply_invoice(invoice, invoice_news(invoice, told), by, told=told, is_recent=is_recent)
+    return await _save(unit, change)
 
 
 async def _named(unit: Unit, invoice: Invoice, gateway_id: str, by: Provenance) -> Invoice:
@@ -287,7 +297,10 @@ async def _named(unit: Unit, invoice: Invoice, gateway_id: str, by: Provenance) 
 async def _hear(
     unit: Unit, invoice: Invoice, news: InvoiceNews, by: Provenance, failure: Failure | None = None
 ) -> Invoice:
-    change = apply_invoice(invoice, news, by, failure=failure)
+    return await _save(unit, apply_invoice(invoice, news, by, failure=failure))
+
+
+async def _save(unit: Unit, change: InvoiceChange) -> Invoice:
     await unit.save_invoice(change.invoice)
     for event in change.events:
         await unit.insert_event(event)

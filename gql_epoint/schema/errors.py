@@ -79,8 +79,19 @@ class ErrorCode(Enum):
             "`Transaction.holdRequest`. Only one is ever sent at a time."
         ),
     )
+    INVOICE_IN_PROGRESS = value(
+        "INVOICE_IN_PROGRESS",
+        description=(
+            "Another change of this invoice is under way, or its answer was lost less than a minute ago. Only one "
+            "is ever sent at a time."
+        ),
+    )
     GATEWAY_REFUSED = value(
-        "GATEWAY_REFUSED", description="EPoint refused the request; comes with the object that records it."
+        "GATEWAY_REFUSED",
+        description=(
+            "EPoint refused the request; comes with the object that records it. Where that is INDETERMINATE, the "
+            "refusal does not prove that no money moved: wait until it is found out."
+        ),
     )
     GATEWAY_UNAVAILABLE = value(
         "GATEWAY_UNAVAILABLE",
