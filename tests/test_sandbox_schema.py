@@ -250,6 +250,39 @@ async def test_callbacks_are_delayed_lost_hurried_and_repeated(client: Client) -
     assert again == {"simulatorDropCallback": {"errors": [{"code": "NOT_FOUND"}]}}
 
 
+HOLD = "mutation Hold($input: PreauthorizeInput!) { preauthorize(input: $input) { transaction { id } } }"
+
+
+async def holding(client: Client, order: str) -> None:
+    """Hold 12.50 on a customer's card."""
+    variables = {"idempotencyKey": f"sandbox-schema-{order}", "orderId": order, "amount": {"amount": "12.50"}}
+    await client.data(HOLD, input=variables)
+    await approved(client, {"orderId": order})
+    await until(client, order, "AUTHORIZED")
+
+
+@pytest.mark.parametrize(
+    ("field", "word", "status"),
+    [
+        ('simulatorCapture(by: {orderId: "%s"}, amount: "5.00")', "captured", "REQUIRES_REVIEW"),
+        ('simulatorCapture(by: {orderId: "%s"})', "captured", "AUTHORIZED"),
+        ('simulatorRefund(by: {orderId: "%s"})', "released", "VOIDED"),
+    ],
+)
+async def test_a_hold_is_taken_or_let_go_in_the_cabinet(client: Client, field: str, word: str, status: str) -> None:
+    """No callback tells of it, and get-status says of a capture what it said of the hold: a person decides."""
+    order = f"played-hold-{status}"
+    await holding(client, order)
+    document = f"mutation {{ {field % order} {{ errors {{ code }} simulatorTransaction {{ status }} }} }}"
+    (first,) = (await client.data(document)).values()
+    (second,) = (await client.data(document)).values()
+    await client.data(f'mutation {{ refreshTransaction(by: {{orderId: "{order}"}}) {{ replayed }} }}')
+
+    assert first == {"errors": [], "simulatorTransaction": {"status": word}}
+    assert second["errors"] == [{"code": "INVALID_INPUT"}]
+    assert (await client.data(STATUS, order=order))["transaction"]["status"] == status
+
+
 REFUSED = {
     'simulatorApprove(by: {orderId: "nobody"})': "NOT_FOUND",
     'simulatorApprove(by: {gatewayTransactionId: "te/../0"})': "NOT_FOUND",
