@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gql_epoint.cashier.callbacks import apply_unmatched_card
-from gql_epoint.cashier.commands import CardBy, SaveCardOrder, TransactionBy
-from gql_epoint.epoint import Callback
+from gql_epoint.cashier.commands import CardBy, SaveCardOrder, TokenCharge, TransactionBy
+from gql_epoint.epoint import GOOGLE_PAY, Callback
 from gql_epoint.errors import RefusedError, SignatureError, UnreadableError
 from gql_epoint.ledger.transaction import (
     CallbackRecord,
@@ -198,6 +198,47 @@ async def test_unknown_order_is_stored_and_adopted_when_its_transaction_appears(
     (record,) = [found for found in await records(shop) if found.order_id == "elsewhere"]
     assert (record.transaction_id, record.disposition) == (adopted.id, Disposition.DUPLICATE)
     assert await shop.callback(**fields) == Disposition.DUPLICATE
+
+
+@pytest.mark.parametrize("learnt_by", ["refresh", "adoption", "sweep", "callback"])
+async def test_early_callback_is_taken_up_by_whoever_learns_the_name(shop: Shop, learnt_by: str) -> None:
+    """Nothing here is known by EPoint's name when it comes, and it has no order id. Whatever names it, finds it."""
+    transaction = await shop.pay(operation=TransactionOperation.WIDGET)
+    assert transaction.gateway.transaction_id is None
+    (at_epoint,) = shop.simulator.state.books.transactions
+    name = at_epoint.transaction
+    early = {"status": "failed", "transaction": name, "code": "116"}
+    assert await shop.callback(**early) == Disposition.UNMATCHED
+    match learnt_by:
+        case "refresh":
+            await shop.cashier.lookup.refresh(TransactionBy(id=transaction.id), "test")
+        case "adoption":
+            await shop.cashier.lookup.refresh(TransactionBy(gateway_transaction_id=name), "test")
+        case "sweep":
+            await shop.later(seconds=6)
+        case "callback":
+            await shop.callback(status="waiting", order_id=transaction.gateway_order_id, transaction=name)
+
+    record = (await records(shop))[0]
+    assert (record.disposition, record.transaction_id) == (Disposition.APPLIED, transaction.id)
+    assert (await shop.transaction(transaction.id)).status is Status.FAILED
+    assert await shop.callback(**early) == Disposition.DUPLICATE
+
+
+async def test_early_callback_of_a_token_payment_settles_its_lost_charge(shop: Shop) -> None:
+    """EPoint's record named no transaction, and the bank has not answered; what EPoint said before is heard."""
+    opened = await shop.pay(operation=TransactionOperation.TOKEN_PAYMENT)
+    name = opened.gateway.transaction_id
+    unnamed = msgspec.structs.replace(opened, gateway=msgspec.structs.replace(opened.gateway, transaction_id=None))
+    await shop.cashier.books.write(lambda unit: unit.save_transaction(unnamed))
+    assert await shop.callback(status="failed", transaction=name, code="116") == Disposition.UNMATCHED
+    order = TokenCharge(operation=GOOGLE_PAY, transaction_id=opened.id, token="silent")
+    lost = (await shop.cashier.tokens.charge(a_call("googlePay"), order)).value
+    assert lost.status is Status.INDETERMINATE
+    await shop.later(seconds=6)
+
+    assert (await shop.transaction(opened.id)).status is Status.FAILED
+    assert [record.disposition for record in await records(shop)] == [Disposition.APPLIED]
 
 
 async def test_callback_that_overtakes_the_reply_is_not_lost(shop: Shop) -> None:

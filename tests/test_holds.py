@@ -631,3 +631,18 @@ async def test_merchant_without_the_grant_is_told_to_ask_for_it(shop: Shop) -> N
         "This service is not available. Pre-authorisation must be granted to a merchant by "
         "EPoint: ask it if that was done."
     )
+
+
+async def test_capture_without_the_grant_is_open_and_says_what_to_ask_for(shop: Shop) -> None:
+    """`error` is no documented end of a capture, so it is found out; what EPoint said is told beside it."""
+    hold = await held(shop)
+    await not_granted(shop, "pre-auth")
+    result = await capture(shop, hold)
+
+    assert result.value.status is Status.INDETERMINATE
+    assert result.error is not None
+    assert (result.error.code, result.error.message) == (
+        ErrorCode.GATEWAY_REFUSED,
+        "This service is not available. Pre-authorisation must be granted to a merchant by EPoint: ask it if that "
+        "was done. This proves nothing about the money: wait until it is found out.",
+    )

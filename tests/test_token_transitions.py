@@ -153,14 +153,49 @@ def test_lost_charge_of_which_epoint_shows_nothing_for_a_day_has_expired() -> No
     assert story.transaction.status is Status.SUCCESS
 
 
-def test_charge_just_lost_is_given_time_however_old_its_payment_is() -> None:
-    """`new` a moment after the charge proves nothing, so a person decides rather than a clock."""
+def lost_late() -> Story:
+    """Return one that was charged in the last minute of its payment's day, and not answered."""
     story = opened().later(hours=23, minutes=59)
     story.keep(apply_charging(story.transaction, story.now + DEADLINE, story.by(EventSource.API)))
     story.keep(apply_loss(story.transaction, story.by(EventSource.GATEWAY_RESPONSE)))
-    story.later(minutes=2).ask(WAITING)
+    return story
+
+
+def test_lost_charge_has_a_day_of_its_own_however_old_its_payment_is() -> None:
+    """`new` a moment after the charge proves nothing, and neither does the age of what was opened for it."""
+    story = lost_late()
+    for _ in range(23):
+        story.later(hours=1).ask(WAITING)
+        assert story.transaction.status is Status.INDETERMINATE
+        assert story.transaction.ask_at is not None
+    story.later(hours=1).ask(WAITING)
+
+    assert story.transaction.status is Status.EXPIRED
+
+
+def test_lost_charge_about_which_nothing_is_proved_in_its_day_needs_a_person() -> None:
+    """And until then EPoint is asked at short distances first, as about any charge that was just lost."""
+    story = lost_late()
+    story.later(minutes=2).ask({"status": "server_error"})
+    assert story.transaction.status is Status.INDETERMINATE
+    assert story.transaction.ask_at == story.now + timedelta(seconds=ASK_DELAYS_S[1])
+    story.later(hours=24).ask({"status": "server_error"})
 
     assert story.transaction.status is Status.REQUIRES_REVIEW
+
+
+def test_challenge_has_a_day_of_its_own_however_old_its_payment_is() -> None:
+    """The customer has just been sent to the bank; the page does not end with the day of what was opened."""
+    story = opened().later(hours=23, minutes=59)
+    story.keep(apply_charging(story.transaction, story.now + DEADLINE, story.by(EventSource.API)))
+    story.hear(Heard.CHARGE, status="success", redirect_url="https://epoint.az/3ds")
+    for hours in (1, 22):
+        story.later(hours=hours).ask(WAITING)
+        assert story.transaction.status is Status.REQUIRES_ACTION
+        assert story.transaction.redirect_url == "https://epoint.az/3ds"
+    story.later(hours=1).ask(WAITING)
+
+    assert story.transaction.status is Status.EXPIRED
 
 
 def test_status_during_the_charge_does_not_end_it() -> None:

@@ -424,6 +424,22 @@ async def test_what_epoint_has_not_granted_is_said_so(shop: Shop, operation: str
         assert "Apple Pay and Google Pay must be granted to a merchant by EPoint" in error.message
 
 
+@pytest.mark.parametrize("operation", [APPLE_PAY, GOOGLE_PAY])
+async def test_charge_without_the_grant_is_open_and_says_what_to_ask_for(shop: Shop, operation: Any) -> None:
+    """`error` proves nothing about the money, so it is found out; the hint stands beside it."""
+    transaction = await opened(shop)
+    books = shop.simulator.state
+    key = next(iter(books.merchants))
+    books.merchants[key] = msgspec.structs.replace(books.merchants[key], granted=())
+    result = await charge(shop, transaction, operation=operation)
+
+    assert result.value.status is Status.INDETERMINATE
+    assert result.error is not None
+    assert result.error.code is ErrorCode.GATEWAY_REFUSED
+    assert "Apple Pay and Google Pay must be granted to a merchant by EPoint" in result.error.message
+    assert result.error.message.endswith("proves nothing about the money: wait until it is found out.")
+
+
 # The widget as a checkout's method --------------------------------------------------------------------------------
 
 WIDGET = PaymentMethodType.WIDGET

@@ -27,7 +27,7 @@ from gql_epoint.ledger.transaction import (
     Transaction,
 )
 from gql_epoint.ledger.transitions import Change
-from gql_epoint.ledger.words import Heard, said
+from gql_epoint.ledger.words import Heard, Said, said
 from gql_epoint.points import reached
 from gql_epoint.store.protocol import Reader, Unit
 
@@ -93,10 +93,21 @@ class CallbackDesk:
         return record
 
 
-async def apply_unmatched(unit: Unit, transaction: Transaction) -> Transaction:
-    """Apply the callbacks that came before this transaction's EPoint id was known here."""
+async def hear(unit: Unit, transaction: Transaction, heard: Heard, what: Said, by: Provenance) -> Change:
+    """Apply what EPoint said to a transaction, and whatever it had said before anybody here knew whom it meant.
+
+    A callback without an order id is stored as UNMATCHED while nothing has its EPoint id. Whatever names a
+    transaction first is the last chance to find it: nothing looks for it again. The change is that of these words;
+    its transaction is as the earlier ones have left it.
+    """
+    change = await tell(unit, transaction, heard, what, by)
+    return msgspec.structs.replace(change, transaction=await _take_up(unit, transaction, change.transaction))
+
+
+async def _take_up(unit: Unit, before: Transaction, transaction: Transaction) -> Transaction:
+    """Apply the callbacks that came before this transaction's EPoint id was known, if it has just become so."""
     gateway_id = transaction.gateway.transaction_id
-    if gateway_id is None:
+    if gateway_id is None or before.gateway.transaction_id is not None:
         return transaction
     for record in await unit.unmatched_callbacks(gateway_transaction_id=gateway_id):
         callback = _decoder.decode(record.body)
@@ -134,7 +145,7 @@ async def _tell_transaction(
     unit: Unit, transaction: Transaction, callback: Callback, callback_id: str
 ) -> tuple[Disposition, Transaction]:
     change = await tell(unit, transaction, Heard.CALLBACK, said(callback), _by(unit, callback_id))
-    return _disposition(change, callback), change.transaction
+    return _disposition(change, callback), await _take_up(unit, transaction, change.transaction)
 
 
 async def _tell_card(

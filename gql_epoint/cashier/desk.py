@@ -212,6 +212,14 @@ def gateway_said_no(what: Said, operation: str, grant: str | None = None) -> Ref
     return RefusedError(ErrorCode.GATEWAY_REFUSED, message)
 
 
+def gateway_said_unproved_no(what: Said, operation: str, grant: str | None = None) -> RefusedError:
+    """The error beside what is INDETERMINATE although EPoint said no, whatever its reason was."""
+    refusal = gateway_said_no(what, operation, grant)
+    return RefusedError(
+        refusal.code, f"{refusal.message} This proves nothing about the money: wait until it is found out."
+    )
+
+
 def gateway_is_away(exc: GatewayError | None = None) -> RefusedError:
     """The error beside an object whose call never reached EPoint, or was not answered."""
     if exc is not None and exc.money_may_have_moved:

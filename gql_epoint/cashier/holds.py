@@ -17,6 +17,7 @@ from gql_epoint.cashier.desk import (
     by_operator,
     gateway_is_away,
     gateway_said_no,
+    gateway_said_unproved_no,
     order_is_taken,
     record,
 )
@@ -41,7 +42,7 @@ from gql_epoint.ledger.transaction import (
     Status,
     Transaction,
 )
-from gql_epoint.ledger.words import TEMPORARY_FAILURE, failure_from, is_misconfigured, said
+from gql_epoint.ledger.words import TEMPORARY_FAILURE, failure_from, is_misconfigured, is_unproved_no, said
 from gql_epoint.points import reached
 from gql_epoint.store.protocol import Unit
 
@@ -160,9 +161,12 @@ class HoldDesk:
             return await self._record(transaction.id, request, failed, TEMPORARY_FAILURE, call, gateway_is_away())
         reached("hold.answered")
         outcome, failure = _outcome_of(reply, transaction)
-        refused = failure is not None
-        error = gateway_said_no(said(reply), f"this {_NOUN[request.kind]}") if refused else None
-        return await self._record(transaction.id, request, outcome, failure, call, error)
+        what, noun = said(reply), f"this {_NOUN[request.kind]}"
+        error = gateway_said_no(what, noun) if failure is not None else None
+        result = await self._record(transaction.id, request, outcome, failure, call, error)
+        if is_unproved_no(what) and result.value.status is Status.INDETERMINATE:
+            return msgspec.structs.replace(result, error=gateway_said_unproved_no(what, noun, operation.grant))
+        return result
 
     def _message(self, transaction: Transaction, request: HoldRequest) -> tuple[Operation[Any, Any], Request]:
         name = transaction.gateway.transaction_id

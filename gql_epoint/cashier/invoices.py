@@ -168,6 +168,7 @@ class InvoiceDesk:
             if left_s < self._books.call_limit_s:
                 # The process was frozen since it recorded the order; the deadline could pass during the call.
                 return await self._record(invoice, InvoiceNews.NOT_SENT, call, TEMPORARY_FAILURE, gateway_is_away())
+            reached("invoice.calling")
             reply = await self._books.gateway.call(
                 CREATE_INVOICE, create_request(invoice, terms), timeout_s=self._books.call_limit_s, files=images
             )
@@ -198,9 +199,13 @@ class InvoiceDesk:
     ) -> Result[Invoice]:
         async def work(unit: Unit) -> Invoice:
             known = await known_invoice(unit, invoice.id)
+            by = by_gateway(unit, call.actor)
             if gateway_id is not None:
-                return await _named(unit, known, gateway_id, by_gateway(unit, call.actor))
-            return await _hear(unit, known, news, by_gateway(unit, call.actor), failure)
+                after = await _named(unit, known, gateway_id, by)
+            else:
+                after = await _hear(unit, known, news, by, failure)
+            reached("invoice.answering")
+            return after
 
         after = await self._books.write_answer(work)
         reached("invoice.settled")

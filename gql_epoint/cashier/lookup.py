@@ -7,7 +7,7 @@ from decimal import Decimal
 import msgspec
 
 from gql_epoint import correlation
-from gql_epoint.cashier.callbacks import apply_unmatched
+from gql_epoint.cashier.callbacks import hear
 from gql_epoint.cashier.commands import CardBy, Result, TransactionBy
 from gql_epoint.cashier.desk import (
     Books,
@@ -15,7 +15,6 @@ from gql_epoint.cashier.desk import (
     by_gateway,
     gateway_is_away,
     gateway_said_no,
-    tell,
 )
 from gql_epoint.cashier.hold_answers import is_past, settle_lost_hold_request
 from gql_epoint.cashier.payments import settle_lost
@@ -79,8 +78,7 @@ class Lookup:
                 now_known = await settle_lost(unit, now_known)
             if is_past(now_known, unit.now):
                 now_known = await settle_lost_hold_request(unit, now_known)
-            change = await tell(unit, now_known, Heard.STATUS, said(reply), by_gateway(unit, actor))
-            return change.transaction
+            return (await hear(unit, now_known, Heard.STATUS, said(reply), by_gateway(unit, actor))).transaction
 
         after = await self._books.write_answer(apply_answer)
         reached("refresh.applied")
@@ -141,10 +139,9 @@ class Lookup:
             )
             await unit.insert_transaction(known)
             await unit.insert_event(first_event(known, by_api(unit, actor)))
-        change = await tell(unit, known, Heard.STATUS, said(reply), by_gateway(unit, actor))
-        after = await apply_unmatched(unit, change.transaction)
+        change = await hear(unit, known, Heard.STATUS, said(reply), by_gateway(unit, actor))
         reached("adoption.recording")
-        return after
+        return change.transaction
 
 
 async def find_transaction(reader: Reader, by: TransactionBy) -> Transaction | None:

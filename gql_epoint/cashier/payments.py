@@ -8,7 +8,7 @@ import msgspec
 
 from gql_epoint import correlation
 from gql_epoint.cashier.attempts import note_attempt
-from gql_epoint.cashier.callbacks import apply_unmatched
+from gql_epoint.cashier.callbacks import hear
 from gql_epoint.cashier.cards import CardDesk
 from gql_epoint.cashier.commands import Call, PaymentOrder, Result
 from gql_epoint.cashier.desk import (
@@ -20,7 +20,6 @@ from gql_epoint.cashier.desk import (
     gateway_is_away,
     gateway_said_no,
     record,
-    tell,
 )
 from gql_epoint.cashier.idempotency import earlier_object, is_overdue, use_key
 from gql_epoint.cashier.requests import payment_request
@@ -160,10 +159,9 @@ async def _answered(unit: Unit, transaction_id: str, reply: Reply, actor: str) -
     transaction = await unit.transaction(transaction_id)
     assert transaction is not None
     heard = Heard.OPENING if transaction.operation.redirects else Heard.CHARGE
-    change = await tell(unit, transaction, heard, said(reply), by_gateway(unit, actor))
-    after = await apply_unmatched(unit, change.transaction)
+    change = await hear(unit, transaction, heard, said(reply), by_gateway(unit, actor))
     reached("pay.answering")
-    return msgspec.structs.replace(change, transaction=after)
+    return change
 
 
 async def _not_sent(unit: Unit, transaction_id: str, actor: str) -> Transaction:

@@ -12,8 +12,9 @@ from typing import TypeVar
 import msgspec
 
 from gql_epoint import correlation
+from gql_epoint.cashier.callbacks import hear
 from gql_epoint.cashier.cards import settle_lost_card, tell_card
-from gql_epoint.cashier.desk import Books, by_reconciler, record, tell
+from gql_epoint.cashier.desk import Books, by_reconciler, record
 from gql_epoint.cashier.hold_answers import settle_lost_hold_request
 from gql_epoint.cashier.invoices import ask_invoice, settle_lost_invoice
 from gql_epoint.cashier.lookup import status_request
@@ -172,7 +173,7 @@ class Reconciler:
             known = await unit.transaction(transaction.id)
             assert known is not None
             if reply is not None:
-                known = (await tell(unit, known, Heard.STATUS, said(reply), by_reconciler(unit))).transaction
+                known = (await hear(unit, known, Heard.STATUS, said(reply), by_reconciler(unit))).transaction
             change = apply_silence(known, by_reconciler(unit))
             unsettled = bool(await unit.unsettled_refunds(known.id))
             scheduled = after_ask(change.transaction, unit.now, unsettled_refunds=unsettled)

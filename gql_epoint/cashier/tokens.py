@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from gql_epoint import correlation
+from gql_epoint.cashier.callbacks import hear
 from gql_epoint.cashier.commands import Call, Result, TokenCharge
 from gql_epoint.cashier.desk import (
     Books,
@@ -20,8 +21,8 @@ from gql_epoint.cashier.desk import (
     by_gateway,
     gateway_is_away,
     gateway_said_no,
+    gateway_said_unproved_no,
     record,
-    tell,
 )
 from gql_epoint.cashier.idempotency import earlier_object, is_overdue, use_key
 from gql_epoint.cashier.payments import settle_lost
@@ -36,7 +37,7 @@ from gql_epoint.errors import ErrorCode, GatewayError, OrderConflictError, Refus
 from gql_epoint.ledger.schedule import ask_soon, ask_to_verify
 from gql_epoint.ledger.transaction import Fact, Status, Transaction, TransactionOperation
 from gql_epoint.ledger.transitions import Change, apply_charging, apply_loss, apply_not_sent
-from gql_epoint.ledger.words import Heard, is_misconfigured, said
+from gql_epoint.ledger.words import Heard, Said, is_misconfigured, is_unproved_no, said
 from gql_epoint.points import reached
 from gql_epoint.store.protocol import Unit
 
@@ -131,10 +132,8 @@ class TokenDesk:
         reached("token.answered")
         change = await self._books.write_answer(lambda unit: _answered(unit, transaction.id, reply, call.actor))
         reached("token.settled")
-        what = said(reply)
         return Result(
-            value=change.transaction,
-            error=gateway_said_no(what, "this payment") if is_misconfigured(what) else None,
+            value=change.transaction, error=_error_beside(change.transaction, said(reply), order.operation.grant)
         )
 
 
@@ -172,10 +171,19 @@ def _refuse_what_cannot_be_charged(transaction: Transaction) -> None:
         )
 
 
+def _error_beside(transaction: Transaction, what: Said, grant: str | None) -> RefusedError | None:
+    """A decline is data. What EPoint refuses may be for want of a grant, whether or not that proves anything."""
+    if is_misconfigured(what):
+        return gateway_said_no(what, "this payment")
+    if is_unproved_no(what) and transaction.status is Status.INDETERMINATE:
+        return gateway_said_unproved_no(what, "this payment", grant)
+    return None
+
+
 async def _answered(unit: Unit, transaction_id: str, reply: TokenChargeReply, actor: str) -> Change:
     transaction = await unit.transaction(transaction_id)
     assert transaction is not None
-    change = await tell(unit, transaction, Heard.CHARGE, said(reply), by_gateway(unit, actor))
+    change = await hear(unit, transaction, Heard.CHARGE, said(reply), by_gateway(unit, actor))
     if change.transaction.status is Status.SUCCESS:
         after = ask_to_verify(change.transaction, unit.now)
         await unit.save_transaction(after)

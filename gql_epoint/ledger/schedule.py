@@ -17,8 +17,6 @@ JITTER_MAX = 0.1
 JITTER_BYTES = 4
 # A browser may hint that something happened. Between two questions about one payment there is at least this time.
 HINT_GAP = timedelta(seconds=5)
-# A charge of which EPoint shows nothing for so long has never reached it.
-CHARGE_LIMIT = timedelta(hours=1)
 _DAY = timedelta(days=1)
 # A hold that nobody captures is looked at now and then, for a bank may let go of it without telling anyone. How
 # long EPoint keeps one is not documented; after this time nobody looks, and it can still be captured or canceled.
@@ -37,10 +35,18 @@ def is_contradictory(facts: frozenset[Fact]) -> bool:
 
 
 def waiting_since(transaction: Transaction) -> datetime:
-    """Return when what is waited for began: the payment, or the capture or cancellation whose answer is lost."""
-    request = transaction.hold_request
-    lost = request is not None and request.status is HoldRequestStatus.INDETERMINATE
-    return request.requested_at if request is not None and lost else transaction.created_at
+    """Return when what is waited for began: the payment, or a later call about it.
+
+    That is a capture or a cancellation whose answer is lost, the charge of what was opened before if its answer is
+    lost, or the page on which the bank wants to see the customer. Each has a day of its own.
+    """
+    request, facts = transaction.hold_request, transaction.facts
+    if request is not None and request.status is HoldRequestStatus.INDETERMINATE:
+        return request.requested_at
+    charge_lost = transaction.status is Status.INDETERMINATE and Fact.CHARGING in facts
+    challenged = transaction.status is Status.REQUIRES_ACTION and Fact.CHALLENGED in facts
+    # Nothing else happens to a transaction in these states, so it was changed last when it came to them.
+    return transaction.updated_at if charge_lost or challenged else transaction.created_at
 
 
 def is_quiet(transaction: Transaction) -> bool:

@@ -28,7 +28,6 @@ from gql_epoint.ledger.schedule import (
     AGAINST_PAID,
     APPROVED,
     ASK_DELAYS_S,
-    CHARGE_LIMIT,
     SILENCE_LIMIT,
     WAIT_LIMIT,
     first_late_ask,
@@ -236,13 +235,9 @@ def _facts_of(transaction: Transaction, heard: Heard, what: Said, by: Provenance
     if meaning is Proves.WAITING:
         if is_contradictory(transaction.facts):
             return {Fact.VERDICT_OTHER}, False
-        old = by.now - transaction.created_at >= WAIT_LIMIT
+        old = by.now - waiting_since(transaction) >= WAIT_LIMIT
         # A charge whose answer is lost, and which EPoint has still not made of what was opened, never arrived.
-        never_charged = (
-            transaction.status is Status.INDETERMINATE
-            and Fact.CHARGING in transaction.facts
-            and by.now - transaction.updated_at >= CHARGE_LIMIT
-        )
+        never_charged = transaction.status is Status.INDETERMINATE and Fact.CHARGING in transaction.facts
         expires = old and (transaction.status is Status.REQUIRES_ACTION or never_charged)
         return ({Fact.TIMED_OUT} if expires else set()), False
     return set(), heard is Heard.CALLBACK

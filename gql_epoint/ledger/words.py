@@ -152,6 +152,15 @@ def failure_from(what: Said) -> Failure:
     )
 
 
+def is_unproved_no(what: Said) -> bool:
+    """Whether EPoint says no to a call that may have moved money, in a word that does not prove that none moved.
+
+    `error` is what it says to a request that it does not even try, for want of a grant for example. That it says it
+    only then is documented nowhere, so what was asked for stays open, and the word is told as a hint.
+    """
+    return what.status == "error"
+
+
 def is_misconfigured(what: Said) -> bool:
     """Whether EPoint refuses the merchant's keys: nothing was tried, so nothing moved."""
     text = (what.message or "").lower()

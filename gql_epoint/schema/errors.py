@@ -80,7 +80,11 @@ class ErrorCode(Enum):
         ),
     )
     GATEWAY_REFUSED = value(
-        "GATEWAY_REFUSED", description="EPoint refused the request; comes with the object that records it."
+        "GATEWAY_REFUSED",
+        description=(
+            "EPoint refused the request; comes with the object that records it. Where that is INDETERMINATE, the "
+            "refusal does not prove that no money moved: wait until it is found out."
+        ),
     )
     GATEWAY_UNAVAILABLE = value(
         "GATEWAY_UNAVAILABLE",
