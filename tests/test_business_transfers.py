@@ -355,6 +355,15 @@ def test_the_same_news_twice_changes_nothing(status: TransferStatus, news: Trans
 
 
 @pytest.mark.parametrize("news", TransferNews)
+def test_what_is_not_settled_waits_for_an_answer_or_is_asked_about(news: TransferNews) -> None:
+    """A status before the answer to the order, which then never comes, leaves nobody waiting for ever."""
+    called = a_transfer(call_deadline=NOW + timedelta(seconds=40))
+    after = apply_transfer(called, news, BY).transfer
+
+    assert after.status.is_final or after.disputed or after.call_deadline is not None or after.ask_at is not None
+
+
+@pytest.mark.parametrize("news", TransferNews)
 def test_only_a_person_settles_what_is_disputed(news: TransferNews) -> None:
     disputed = a_transfer(status=TransferStatus.INDETERMINATE, disputed=True)
     settled = news in (TransferNews.VERDICT_SUCCEEDED, TransferNews.VERDICT_FAILED)
