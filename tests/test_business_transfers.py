@@ -25,9 +25,11 @@ from gql_epoint.ledger.business_transfer import (
     TransferStatus,
     apply_transfer,
     hinted,
+    status_failure,
     status_news,
 )
 from gql_epoint.ledger.transaction import EventSource, Failure, FailureCategory, Provenance
+from gql_epoint.ledger.words import RESOLVED_AS_FAILED
 from gql_epoint.simulator.server import RunningSimulator, running
 from gql_epoint.simulator.settings import SimulatorSettings, Switches
 from tests.cases import CASES, FIELDS, IBAN, MUTATION, transfer
@@ -386,6 +388,58 @@ def test_a_final_state_is_not_simply_replaced(status: TransferStatus, news: Tran
     assert (change.transfer.status, change.transfer.disputed) == (TransferStatus.INDETERMINATE, True)
     assert change.events[0].note is not None
     assert not change.transfer.holds_order
+
+
+@pytest.mark.parametrize(
+    ("verdict", "answer"),
+    [
+        (TransferNews.VERDICT_FAILED, TransferNews.ACCEPTED),
+        (TransferNews.VERDICT_FAILED, TransferNews.SUCCESS),
+        (TransferNews.VERDICT_SUCCEEDED, TransferNews.REFUSED),
+        (TransferNews.VERDICT_SUCCEEDED, TransferNews.NOT_SENT),
+        (TransferNews.VERDICT_SUCCEEDED, TransferNews.FAILED),
+    ],
+)
+@pytest.mark.parametrize("taken", [True, False])
+def test_late_answer_against_a_persons_verdict_needs_a_person_again(
+    verdict: TransferNews, answer: TransferNews, taken: bool
+) -> None:
+    """The order call came back after all and says otherwise. No other transfer of the order may start meanwhile."""
+    reason = RESOLVED_AS_FAILED if verdict is TransferNews.VERDICT_FAILED else None
+    lost = apply_transfer(a_transfer(), TransferNews.LOST, BY).transfer
+    decided = apply_transfer(lost, verdict, BY, failure=reason).transfer
+    change = apply_transfer(decided, answer, BY, order_taken=taken)
+
+    assert decided.status.is_final
+    assert (change.transfer.status, change.transfer.disputed) == (TransferStatus.INDETERMINATE, True)
+    assert change.transfer.holds_order is (decided.holds_order or not taken)
+    assert change.events[0].note is not None
+    again = apply_transfer(change.transfer, verdict, BY, failure=reason).transfer
+    assert (again.status, again.disputed) == (decided.status, False)
+
+
+def test_late_acceptance_of_what_the_bank_then_refused_is_no_contradiction() -> None:
+    """EPoint took the order before it said that the transfer failed; its answer was only slow."""
+    lost = apply_transfer(a_transfer(), TransferNews.LOST, BY).transfer
+    failed = apply_transfer(lost, TransferNews.FAILED, BY, failure=status_failure(B2BStatusReply())).transfer
+    change = apply_transfer(failed, TransferNews.ACCEPTED, BY)
+
+    assert (change.transfer.status, change.events) == (TransferStatus.FAILED, ())
+
+
+async def test_webhook_after_a_persons_verdict_of_failure_has_epoint_asked(tmp_path: Path) -> None:
+    """A person said that the money did not move. If EPoint reports something, its status is worth a question."""
+    async with open_shop(tmp_path, settings=BY_HAND, public_url="https://pay.example") as shop:
+        shop.plan("B-1", reply="drop", reply_to=("business_transfer",))
+        made = (await start(shop)).value
+        call = a_call("resolveBusinessTransfer")
+        await shop.cashier.business_transfers.resolve(call, made.id, False, "EPoint never had it.")
+        bank_says(shop, "SUCCESS")
+        url = shop.simulator.state.books.transfers[0].webhook_url
+        assert await shop.cashier.business_transfers.hint(url.rpartition("/")[2])
+        await shop.later(seconds=0)
+
+        assert ((await known(shop)).status, (await known(shop)).disputed) == (TransferStatus.INDETERMINATE, True)
 
 
 @pytest.mark.parametrize(

@@ -478,6 +478,47 @@ def test_request_in_flight_waits_for_its_own_answer(words: dict[str, Any]) -> No
     assert (story.transaction.status, story.transaction.taken_amount) == (Status.SUCCESS, Decimal("4.00"))
 
 
+@pytest.mark.parametrize("heard", [Heard.CALLBACK, Heard.STATUS])
+@pytest.mark.parametrize("words", [DECLINED, {"status": "failed"}])
+def test_released_hold_that_epoint_calls_failed_stays_released(heard: Heard, words: dict[str, Any]) -> None:
+    """Nothing was captured and nothing is held, whatever EPoint calls that; it has no documented word for it."""
+    story = requested(CANCEL, DONE)
+    before = story.transaction
+    for _ in range(2):
+        change = story.hear(heard, words)
+        assert (story.transaction.status, change.events, change.new_facts) == (Status.VOIDED, (), frozenset())
+
+    assert story.transaction.facts == before.facts
+    assert (story.transaction.ask_at, story.transaction.holds_order) == (None, False)
+
+
+@pytest.mark.parametrize("heard", [Heard.CALLBACK, Heard.STATUS])
+@pytest.mark.parametrize(
+    ("outcome", "expected"), [(DONE, Status.VOIDED), (REFUSED, Status.AUTHORIZED), (LOST, Status.INDETERMINATE)]
+)
+def test_failed_while_a_cancellation_is_in_flight_waits_for_its_answer(
+    heard: Heard, outcome: HoldRequestStatus, expected: Status
+) -> None:
+    """It may be EPoint's word for what was just let go; if it was not let go, EPoint is asked again."""
+    story = requested(CANCEL)
+    story.hear(heard, DECLINED)
+    assert story.transaction.status is Status.AUTHORIZED
+    story.answer(outcome)
+
+    assert story.transaction.status is expected
+    if expected is not Status.VOIDED:
+        story.ask(DECLINED)
+        assert story.transaction.status is Status.REQUIRES_REVIEW
+
+
+def test_captured_hold_that_epoint_calls_failed_is_reviewed() -> None:
+    """That is a contradiction about money."""
+    story = requested(CAPTURE, DONE)
+    story.hear(Heard.STATUS, DECLINED)
+
+    assert story.transaction.status is Status.REQUIRES_REVIEW
+
+
 @pytest.mark.parametrize("kind", HoldRequestKind)
 @pytest.mark.parametrize("age_days", [0, 20])
 def test_lost_answer_is_asked_about_from_the_start_of_the_schedule_and_then_given_up(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import hashlib
 import itertools
 from collections.abc import AsyncIterator
@@ -14,12 +15,14 @@ from typing import Any
 
 import msgspec
 import pytest
+from aiohttp import web
 
 from gql_epoint.cashier.commands import Result
 from gql_epoint.cashier.invoice_orders import IMAGE_BYTES_MAX, InvoiceTerms, read_images
 from gql_epoint.cashier.invoices import InvoiceBy
 from gql_epoint.epoint.invoices import GatewayInvoice, read_invoices
 from gql_epoint.errors import ErrorCode, InProgressError, KeyReusedError, RefusedError
+from gql_epoint.gateway import Gateway
 from gql_epoint.ledger.invoice import (
     ASKING_LIMIT,
     Invoice,
@@ -302,6 +305,151 @@ async def test_lost_change_is_known_by_the_amount_that_is_paid(shop: Shop, reply
 
     assert (lost.error and lost.error.code, lost.value.amount) == (ErrorCode.GATEWAY_UNAVAILABLE, Decimal("99.90"))
     assert (paid.status, paid.amount, paid.disputed) == (InvoiceStatus.PAID, there.sum, False)
+
+
+@contextlib.asynccontextmanager
+async def held_up(shop: Shop) -> AsyncIterator[asyncio.Event]:
+    """Let the answer to one change come late: EPoint does what it is asked, and its reply waits for the event."""
+    release, changes = asyncio.Event(), itertools.count(1)
+
+    async def pass_on(request: web.Request) -> web.Response:
+        url, content_type = f"{shop.simulator.url}{request.path_qs}", request.headers["content-type"]
+        async with shop.client.post(
+            url, data=await request.read(), headers={"content-type": content_type}
+        ) as reply:
+            body = await reply.read()
+        if request.path.endswith("/update") and next(changes) == 1:
+            await release.wait()
+        return web.Response(body=body, content_type="application/json")
+
+    app = web.Application()
+    app.router.add_post("/{path:.*}", pass_on)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    books = shop.cashier.books
+    direct = books.gateway
+    try:
+        async with Gateway(MERCHANT, base_url=f"http://127.0.0.1:{runner.addresses[0][1]}") as books.gateway:
+            yield release
+    finally:
+        books.gateway = direct
+        await runner.cleanup()
+
+
+async def update(shop: Shop, made: Invoice, amount: str, **call: Any) -> Result[Invoice]:
+    new = the_terms(amount=Decimal(amount))
+    return await shop.cashier.invoice_changes.update(a_call("updateInvoice", **call), made.id, new)
+
+
+async def heard_of(shop: Shop, amount: str) -> None:
+    """Wait until EPoint has this amount."""
+    async with asyncio.timeout(10):
+        while theirs(shop)[0].sum != Decimal(amount):
+            await asyncio.sleep(0.01)
+
+
+async def test_changes_are_sent_one_at_a_time(shop: Shop) -> None:
+    """Answers may come in another order than requests arrive: of two at once nobody knew which EPoint has."""
+    made = (await create(shop)).value
+    async with held_up(shop) as release:
+        first = asyncio.create_task(update(shop, made, "5.00", key="the-first-of-two-keys"))
+        await heard_of(shop, "5.00")
+        with pytest.raises(RefusedError) as refused:
+            await update(shop, made, "6.00")
+        with pytest.raises(InProgressError):
+            await update(shop, made, "5.00", key="the-first-of-two-keys")
+        release.set()
+        assert (await first).value.amount == Decimal("5.00")
+
+    assert (refused.value.code, shop.requests("update_invoice")) == (ErrorCode.INVOICE_IN_PROGRESS, 1)
+    assert (await update(shop, made, "6.00")).value.amount == theirs(shop)[0].sum == Decimal("6.00")
+
+
+async def test_answer_that_comes_after_another_change_is_no_news(shop: Shop) -> None:
+    """It was taken for lost at its deadline, and the invoice was changed again: EPoint has the later one."""
+    made = (await create(shop)).value
+    async with held_up(shop) as release:
+        first = asyncio.create_task(update(shop, made, "5.00"))
+        await heard_of(shop, "5.00")
+        shop.clock.ahead += timedelta(seconds=41)
+        await update(shop, made, "6.00")
+        release.set()
+        await first
+
+    assert (await known(shop)).amount == theirs(shop)[0].sum == Decimal("6.00")
+    assert (await known(shop)).pending_amount is None
+
+
+async def test_next_change_waits_until_a_lost_one_cannot_arrive_any_more(shop: Shop) -> None:
+    """It may be on its way still; past its deadline the next one is sent, and is what EPoint has."""
+    made = (await create(shop)).value
+    plan(shop, "update_invoice", "drop")
+    assert (await update(shop, made, "5.00")).error is not None
+    plan(shop, "update_invoice", "normal")
+    with pytest.raises(RefusedError) as refused:
+        await update(shop, made, "6.00")
+    shop.clock.ahead += timedelta(seconds=41)
+
+    assert refused.value.code is ErrorCode.INVOICE_IN_PROGRESS
+    assert (await update(shop, made, "6.00")).value.amount == theirs(shop)[0].sum == Decimal("6.00")
+
+
+async def test_lost_change_that_was_made_is_an_event_when_it_is_seen(shop: Shop) -> None:
+    """Readers hear of the amount by its version, as of everything else."""
+    made = (await create(shop)).value
+    plan(shop, "update_invoice", "drop")
+    await update(shop, made, "5.00")
+    found = (await shop.cashier.invoices.refresh(InvoiceBy(id=made.id), "test")).value
+
+    assert (found.amount, found.pending_amount, found.version) == (Decimal("5.00"), None, made.version + 1)
+    assert len(await shop.history(made.id)) == found.version
+
+
+async def test_sending_that_never_left_leaves_a_lost_change_open(shop: Shop) -> None:
+    """What is sent to a customer says nothing about the amount."""
+    made = (await create(shop)).value
+    plan(shop, "update_invoice", "drop")
+    await update(shop, made, "5.00")
+    shop.cashier.books.gateway, away = Gateway(MERCHANT, base_url="http://127.0.0.1:9"), shop.cashier.books.gateway
+    async with shop.cashier.books.gateway:
+        refused = await shop.cashier.invoice_changes.send_by_sms(a_call("sendInvoiceBySms"), made.id, None)
+    shop.cashier.books.gateway = away
+    theirs(shop)[0].state = "paid"
+    paid = (await shop.cashier.invoices.refresh(InvoiceBy(id=made.id), "test")).value
+
+    assert refused.error is not None
+    assert (paid.status, paid.amount, paid.disputed) == (InvoiceStatus.PAID, Decimal("5.00"), False)
+
+
+async def test_change_that_is_answered_after_the_payment_leaves_what_was_paid(shop: Shop) -> None:
+    """EPoint takes changes of what is paid, for all that is known; the amount is what the customer paid."""
+    made = (await create(shop)).value
+    async with held_up(shop) as release:
+        changing = asyncio.create_task(update(shop, made, "5.00"))
+        await heard_of(shop, "5.00")
+        theirs(shop)[0].sum, theirs(shop)[0].state = made.amount, "paid"
+        paid = (await shop.cashier.invoices.refresh(InvoiceBy(id=made.id), "test")).value
+        release.set()
+        await changing
+
+    assert paid.status is InvoiceStatus.PAID
+    assert ((await known(shop)).amount, (await known(shop)).status) == (made.amount, InvoiceStatus.PAID)
+
+
+@pytest.mark.parametrize("state", ["paid", "waiting_for_payment", "canceled"])
+async def test_dispute_ends_when_epoint_says_otherwise(shop: Shop, state: str) -> None:
+    """The cabinet was put right: what EPoint shows now is asked for, and counts."""
+    made = (await create(shop)).value
+    (there,) = theirs(shop)
+    there.sum, there.state = Decimal("0.01"), "paid"
+    assert (await shop.cashier.invoices.refresh(InvoiceBy(id=made.id), "test")).value.disputed
+    there.sum, there.state = made.amount, state
+    after = (await shop.cashier.invoices.refresh(InvoiceBy(id=made.id), "test")).value
+
+    assert (after.status.lower(), after.disputed) == (state, False)
+    assert len(await shop.history(made.id)) == after.version
 
 
 async def test_payment_of_another_amount_is_not_a_payment(shop: Shop) -> None:

@@ -32,7 +32,7 @@ from gql_epoint.simulator.server import RunningSimulator, running
 from gql_epoint.simulator.settings import CallbackPlan, Merchant, OrderPlan, SimulatorSettings
 from gql_epoint.store import open_store
 from tests.audit import Ledger, check_against_gateway, check_invariants, read_ledger
-from tests.cases import invoice, transfer
+from tests.cases import invoice, terms, transfer
 from tests.nodes import Node
 from tests.postgres import new_database
 from tests.service import Client
@@ -83,8 +83,11 @@ INVOICE = """mutation ($input: CreateInvoiceInput!) {
   answer: createInvoice(input: $input) { replayed errors { code } object: invoice { id status version } } }"""
 SEND = """mutation ($input: SendInvoiceBySmsInput!) {
   answer: sendInvoiceBySms(input: $input) { replayed errors { code } object: invoice { id status version } } }"""
+UPDATE = """mutation ($input: UpdateInvoiceInput!) { answer: updateInvoice(input: $input) {
+  replayed errors { code } object: invoice { id status version amount { amount } } } }"""
 REFRESH_INVOICE = """mutation ($by: InvoiceBy!) {
-  answer: refreshInvoice(by: $by) { replayed errors { code } object: invoice { id status version } } }"""
+  answer: refreshInvoice(by: $by) {
+    replayed errors { code } object: invoice { id status version amount { amount } } } }"""
 FIND_INVOICE = "query ($by: InvoiceBy!) { invoice(by: $by) { status } }"
 FIND = f"query ($by: TransactionBy!) {{ transaction(by: $by) {{ {TRANSACTION} }} }}"
 
@@ -569,6 +572,26 @@ async def invoice_sent(run: Run) -> None:
     assert len(sent) == (run.point != "invoice.intended")
 
 
+async def invoice_updated(run: Run) -> None:
+    """A change is cut off and repeated: EPoint's amount and ours are the same in the end; then it changes again."""
+    await run.start_armed()
+    made = (await run.ask(INVOICE, input=invoice(run.order, f"key-of-{run.order}-0000")))["object"]
+    change = {"idempotencyKey": f"key-of-changing-{run.order}", "invoiceId": made["id"], "terms": terms()}
+    change["terms"]["amount"] = {"amount": "5.00"}
+    await run.dies(run.ask(UPDATE, input=change))
+    answer = await run.insist(UPDATE, input=change)
+    (at_epoint,) = run.invoices_at_epoint()
+    found = (await run.ask(REFRESH_INVOICE, by={"id": made["id"]}))["object"]
+
+    assert answer["replayed"] is (run.point != "invoice.changing")
+    assert (at_epoint.sum == Decimal("5.00")) is (run.point != "invoice.intended")
+    assert Decimal(found["amount"]["amount"]) == at_epoint.sum
+    change |= {"idempotencyKey": f"key-of-changing-again-{run.order}"}
+    change["terms"]["amount"] = {"amount": "6.00"}
+    after = (await run.insist(UPDATE, input=change))["object"]
+    assert Decimal(after["amount"]["amount"]) == at_epoint.sum == Decimal("6.00")
+
+
 TABLE: list[tuple[str, Callable[[Run], Awaitable[None]]]] = [
     ("pay.recording", charging),
     ("pay.recorded", charging),
@@ -646,6 +669,10 @@ TABLE: list[tuple[str, Callable[[Run], Awaitable[None]]]] = [
     ("invoice.changing", invoice_sent),
     ("invoice.intended", invoice_sent),
     ("invoice.told", invoice_sent),
+    ("invoice.changing", invoice_updated),
+    ("invoice.intended", invoice_updated),
+    ("invoice.told", invoice_updated),
+    ("invoice.changed", invoice_updated),
     ("invoice.changed", invoice_sent),
     ("invoice.asked", invoice_lost),
     ("invoice.applied", invoice_lost),

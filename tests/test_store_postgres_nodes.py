@@ -17,9 +17,10 @@ import pytest
 from gql_epoint.cashier import Cashier
 from gql_epoint.cashier.commands import CaptureOrder, CardBy, RefundOrder, Result, TransactionBy
 from gql_epoint.cashier.desk import Books, Defaults
-from gql_epoint.errors import ExceedsRefundableError, InProgressError, OrderConflictError, RefusedError
+from gql_epoint.errors import ErrorCode, ExceedsRefundableError, InProgressError, OrderConflictError, RefusedError
 from gql_epoint.gateway import Gateway
 from gql_epoint.ledger.checkout import CheckoutState, CheckoutStatus
+from gql_epoint.ledger.invoice import begin_change
 from gql_epoint.ledger.transaction import (
     Disposition,
     Event,
@@ -38,6 +39,7 @@ from gql_epoint.store.protocol import Page
 from tests.cashier_kit import APPROVED, DECLINED, MERCHANT, Clock, Shop, a_call, payment, success_of
 from tests.postgres import new_database
 from tests.test_holds import at_epoint, cancel, capture, held
+from tests.test_invoices import create, known, theirs, update
 
 PATIENCE_S = 10.0
 
@@ -281,6 +283,41 @@ async def test_capture_of_a_node_that_died_is_settled_by_another(nodes: tuple[Sh
     events = [event.current for event in await nodes[1].history(hold.id)]
     assert events[3:] == ["PROCESSING", "INDETERMINATE", "INDETERMINATE"]
     assert nodes[0].requests("capture") == 0
+
+
+async def test_changes_of_an_invoice_on_both_nodes_leave_one_amount(nodes: tuple[Shop, Shop]) -> None:
+    """One is sent at a time, whichever node it comes to: what is written here is what EPoint has."""
+    made = (await create(nodes[0])).value
+    for _ in range(3):
+        results = await asyncio.gather(
+            *(update(nodes[number % 2], made, f"{number + 1}.00") for number in range(10)), return_exceptions=True
+        )
+        sent = [result for result in results if isinstance(result, Result)]
+        refused = [result for result in results if isinstance(result, RefusedError)]
+
+        assert (len(sent) + len(refused), {error.code for error in refused}) == (
+            10,
+            {ErrorCode.INVOICE_IN_PROGRESS},
+        )
+        assert [result.error for result in sent] == [None] * len(sent)
+        assert (await known(nodes[1])).amount == theirs(nodes[0])[0].sum
+
+
+async def test_change_of_a_node_that_died_holds_others_up_until_its_deadline(nodes: tuple[Shop, Shop]) -> None:
+    """EPoint may hear of it until then; afterwards any node may send another one."""
+    made = (await create(nodes[0])).value
+    await nodes[0].cashier.books.write(
+        lambda unit: unit.save_invoice(
+            begin_change(made, Decimal("5.00"), unit.now, unit.now + timedelta(seconds=10))
+        )
+    )
+    with pytest.raises(RefusedError):
+        await update(nodes[1], made, "6.00")
+    nodes[1].clock.ahead = timedelta(seconds=11)
+    await asyncio.gather(*(node.cashier.reconciler.settle_overdue() for node in nodes))
+
+    assert (await known(nodes[0])).call_deadline is None
+    assert (await update(nodes[1], made, "6.00")).value.amount == theirs(nodes[0])[0].sum == Decimal("6.00")
 
 
 async def test_payment_made_elsewhere_is_adopted_once(nodes: tuple[Shop, Shop]) -> None:

@@ -44,13 +44,13 @@ from gql_epoint.errors import ErrorCode, GatewayError, GatewayRefusedError, Refu
 from gql_epoint.ledger import ids
 from gql_epoint.ledger.invoice import (
     Invoice,
+    InvoiceChange,
     InvoiceNews,
     InvoiceStatus,
     after_invoice_ask,
     apply_invoice,
     invoice_event,
     invoice_news,
-    with_record,
 )
 from gql_epoint.ledger.schedule import JITTER_BYTES, spread
 from gql_epoint.ledger.transaction import Failure, Provenance
@@ -123,7 +123,7 @@ class InvoiceDesk:
             known = await known_invoice(unit, found.id)
             if known.call_deadline is not None and known.call_deadline <= unit.now:
                 known = await settle_lost_invoice(unit, known)
-            return await _hear_reply(unit, known, reply, by_gateway(unit, actor))
+            return await _hear_reply(unit, known, found, reply, by_gateway(unit, actor))
 
         after = await self._books.write_answer(work)
         refused = reply is not None and reply.status != "success"
@@ -133,7 +133,7 @@ class InvoiceDesk:
         object_id = await earlier_object(unit, call)
         if object_id is not None:
             earlier = await known_invoice(unit, object_id)
-            if is_overdue(earlier.call_deadline, unit.now):
+            if earlier.status is InvoiceStatus.NEW and is_overdue(earlier.call_deadline, unit.now):
                 earlier = await settle_lost_invoice(unit, earlier)
             return earlier, True
         invoice_id = self._books.new_id(ids.INVOICE, unit)
@@ -222,7 +222,7 @@ async def ask_invoice(books: Books, invoice: Invoice, limit_s: float) -> None:
 
     async def work(unit: Unit) -> None:
         known = await known_invoice(unit, invoice.id)
-        known = await _hear_reply(unit, known, reply, by_reconciler(unit))
+        known = await _hear_reply(unit, known, invoice, reply, by_reconciler(unit))
         scheduled = after_invoice_ask(known, unit.now)
         ask_at = spread(scheduled.ask_at, unit.now, books.random(JITTER_BYTES))
         await unit.save_invoice(msgspec.structs.replace(scheduled, ask_at=ask_at))
@@ -257,8 +257,10 @@ async def _ask(books: Books, invoice: Invoice, limit_s: float) -> InvoiceViewRep
 
 
 async def _hear_reply(
-    unit: Unit, invoice: Invoice, reply: InvoiceViewReply | InvoiceListReply | None, by: Provenance
+    unit: Unit, invoice: Invoice, asked: Invoice, reply: InvoiceViewReply | InvoiceListReply | None, by: Provenance
 ) -> Invoice:
+    """Apply EPoint's record of an invoice, which was `asked` for as it was then."""
+    is_recent = invoice.version == asked.version
     if reply is None or reply.status != "success":
         return invoice
     if isinstance(reply, InvoiceListReply):
@@ -272,11 +274,9 @@ async def _hear_reply(
         told = read_invoice(reply.invoice)
     if told is None or invoice.gateway_id is None:
         return invoice
-    news = invoice_news(invoice, told)
-    if news is not InvoiceNews.NOTHING:
-        invoice = with_record(invoice, told, unit.now)
     invoice = msgspec.structs.replace(invoice, gateway_trace_id=reply.trace_id or invoice.gateway_trace_id)
-    return await _hear(unit, invoice, news, by)
+    change = apply_invoice(invoice, invoice_news(invoice, told), by, told=told, is_recent=is_recent)
+    return await _save(unit, change)
 
 
 async def _named(unit: Unit, invoice: Invoice, gateway_id: str, by: Provenance) -> Invoice:
@@ -291,7 +291,10 @@ async def _named(unit: Unit, invoice: Invoice, gateway_id: str, by: Provenance) 
 async def _hear(
     unit: Unit, invoice: Invoice, news: InvoiceNews, by: Provenance, failure: Failure | None = None
 ) -> Invoice:
-    change = apply_invoice(invoice, news, by, failure=failure)
+    return await _save(unit, apply_invoice(invoice, news, by, failure=failure))
+
+
+async def _save(unit: Unit, change: InvoiceChange) -> Invoice:
     await unit.save_invoice(change.invoice)
     for event in change.events:
         await unit.insert_event(event)

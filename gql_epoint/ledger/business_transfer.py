@@ -18,6 +18,7 @@ from gql_epoint.epoint.b2b import B2BStatusReply
 from gql_epoint.epoint.bank_codes import FailureCategory
 from gql_epoint.ledger.schedule import ASK_DELAYS_S, WAIT_LIMIT
 from gql_epoint.ledger.transaction import Event, EventKind, Failure, Provenance
+from gql_epoint.ledger.words import RESOLVED_AS_FAILED
 
 # Banks take days over holidays; after this nothing will come any more by itself.
 SILENCE_LIMIT = timedelta(days=30)
@@ -142,6 +143,8 @@ _NEXT = {
     (_INDETERMINATE, TransferNews.VERDICT_FAILED): _FAILED,
     # A final state and another one: the evidence contradicts itself.
     (_SUCCESS, TransferNews.FAILED): _INDETERMINATE,
+    (_SUCCESS, TransferNews.REFUSED): _INDETERMINATE,
+    (_SUCCESS, TransferNews.NOT_SENT): _INDETERMINATE,
     (_FAILED, TransferNews.PENDING): _INDETERMINATE,
     (_FAILED, TransferNews.PROCESSING): _INDETERMINATE,
     (_FAILED, TransferNews.SUCCESS): _INDETERMINATE,
@@ -154,7 +157,7 @@ _NOTES = {
     TransferNews.FOREIGN: "EPoint's status names another account or amount. Ask EPoint, then settle it by hand.",
     TransferNews.SILENCE: "Nothing was proved in 30 days. Ask EPoint, then settle it by hand.",
 }
-_CONTRADICTION = "EPoint's status contradicts what it said before. Ask EPoint, then settle it by hand."
+_CONTRADICTION = "EPoint contradicts what was known before. Ask EPoint, then settle it by hand."
 
 
 def apply_transfer(
@@ -170,7 +173,7 @@ def apply_transfer(
     `order_taken` says that another transfer holds the order by now, so that this one cannot take it back.
     """
     settled = transfer.disputed and news not in _VERDICTS
-    status = transfer.status if settled else _NEXT.get((transfer.status, news), transfer.status)
+    status = transfer.status if settled else _next(transfer, news)
     contradiction = transfer.status.is_final and status is not transfer.status
     foreign = news is TransferNews.FOREIGN and not transfer.status.is_final
     disputed = (transfer.disputed or contradiction or foreign) and news not in _VERDICTS
@@ -191,6 +194,17 @@ def apply_transfer(
     note = by.note or _NOTES.get(news) or (_CONTRADICTION if contradiction else None)
     event = transfer_event(after, transfer.status, msgspec.structs.replace(by, note=note))
     return TransferChange(transfer=after, events=(event,) if changed else ())
+
+
+def _next(transfer: BusinessTransfer, news: TransferNews) -> TransferStatus:
+    if news is TransferNews.ACCEPTED and _failed_by_verdict(transfer):
+        return _INDETERMINATE
+    return _NEXT.get((transfer.status, news), transfer.status)
+
+
+def _failed_by_verdict(transfer: BusinessTransfer) -> bool:
+    """Whether a person said that it failed. What EPoint itself calls failed, it had accepted before."""
+    return transfer.status is _FAILED and transfer.failure == RESOLVED_AS_FAILED
 
 
 def status_news(transfer: BusinessTransfer, reply: B2BStatusReply) -> TransferNews:
@@ -228,8 +242,12 @@ def waited_too_long(transfer: BusinessTransfer, now: datetime) -> bool:
 
 
 def hinted(transfer: BusinessTransfer, now: datetime) -> BusinessTransfer:
-    """Somebody who knows the webhook's address says that something happened: ask soon, but not more often."""
-    if transfer.status.is_final or transfer.disputed or transfer.call_deadline is not None:
+    """Somebody who knows the webhook's address says that something happened: ask soon, but not more often.
+
+    Where a person said that it failed, nobody would ask otherwise, and its order is free.
+    """
+    is_decided = transfer.status.is_final and not _failed_by_verdict(transfer)
+    if is_decided or transfer.disputed or transfer.call_deadline is not None:
         return msgspec.structs.replace(transfer, webhook_at=now)
     earliest = now if transfer.webhook_at is None else max(now, transfer.webhook_at + HINT_INTERVAL)
     ask_at = earliest if transfer.ask_at is None else min(earliest, transfer.ask_at)

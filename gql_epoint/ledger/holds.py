@@ -8,7 +8,8 @@ EPoint does not document its get-status word for a hold, before or after the cap
 says the same about money that is held and money that was taken. So `success` alone proves a hold and no capture. It
 proves the capture whose answer was lost only for a reason: get-status had another word while the amount was merely
 held, or it names the part that was to be taken. A `success` for such a reason, without a capture of ours, is for a
-person: somebody took the money in EPoint's cabinet. `returned` proves that nothing is held any more.
+person: somebody took the money in EPoint's cabinet. `returned` proves that nothing is held any more. `failed` is no
+news about a hold that was let go: nothing was captured and nothing is held, whatever EPoint's word for that is.
 
 Source: EPoint's API documents v1.0.3 name pre-auth-request and pre-auth-complete; that a hold is cancelled by its
 `reverse` is inferred.
@@ -64,6 +65,12 @@ def apply_to_hold(
     assert transaction.is_hold
     if heard is Heard.STATUS and what.status == "returned" and Fact.CAPTURED not in transaction.facts:
         return _apply_gone(transaction, what, by, order_taken)
+    if proves(heard, what) is Proves.DECLINED and not differs(transaction, what):
+        if _is_let_go(transaction):
+            return Change(transaction=transaction)
+        if _is_being_let_go(transaction):
+            # The cancellation's own answer is on its way and will say more.
+            return settle(transaction, transaction, set(), by, ask_later=True)
     capture = _lost_capture(transaction)
     is_taken = heard is Heard.STATUS and _shows_capture(transaction, what)
     also = set()
@@ -177,6 +184,16 @@ def _shows_capture(transaction: Transaction, what: Said) -> bool:
         # It is known, or the request's own answer is on its way and will say more.
         return False
     return Fact.HELD_WORD_DIFFERS in transaction.facts or what.amount not in (None, transaction.amount)
+
+
+def _is_let_go(transaction: Transaction) -> bool:
+    return Fact.RELEASED in transaction.facts and Fact.CAPTURED not in transaction.facts
+
+
+def _is_being_let_go(transaction: Transaction) -> bool:
+    request = transaction.hold_request
+    in_flight = request is not None and request.status is HoldRequestStatus.PROCESSING
+    return in_flight and request is not None and request.kind is HoldRequestKind.CANCEL
 
 
 def _lost_capture(transaction: Transaction) -> HoldRequest | None:

@@ -45,8 +45,9 @@ class Invoice(msgspec.Struct, frozen=True, kw_only=True):
     """A bill that a customer can pay on EPoint's page.
 
     `order_id` is the merchant's, `reference` is what EPoint was given and finds the invoice again by. The amount is
-    what EPoint has confirmed; `pending_amount` is that of a change whose answer is not here yet. `disputed` says
-    that EPoint reports a payment of another amount. Dates are YYYY-MM-DD. Erased personal fields are null.
+    what EPoint has confirmed; `pending_amount` is that of a change whose answer is not here yet. `call_deadline` is
+    set while the creation or a change may be on its way: only one is. `disputed` says that EPoint reports a payment
+    of another amount. Dates are YYYY-MM-DD. Erased personal fields are null.
     """
 
     id: str
@@ -126,25 +127,39 @@ _NEXT = {
     (_CANCELED, InvoiceNews.PAID): _PAID,
     (_PAID, InvoiceNews.CANCELED): _CANCELED,
 }
+# What EPoint cannot say of something that it reports a payment of another amount of.
+_UNDISPUTED = frozenset({InvoiceNews.WAITING, InvoiceNews.CANCELED})
 _ANSWERS = frozenset({InvoiceNews.CREATED, InvoiceNews.REFUSED, InvoiceNews.NOT_SENT, InvoiceNews.LOST})
 _NOTE = "EPoint reports a payment of another amount than this service knows. Look into EPoint's cabinet."
 
 
 def apply_invoice(
-    invoice: Invoice, news: InvoiceNews, by: Provenance, *, failure: Failure | None = None
+    invoice: Invoice,
+    news: InvoiceNews,
+    by: Provenance,
+    *,
+    failure: Failure | None = None,
+    told: GatewayInvoice | None = None,
+    is_recent: bool = True,
 ) -> InvoiceChange:
-    """Apply news to an invoice; the same news twice changes nothing."""
+    """Apply news to an invoice; the same news twice changes nothing.
+
+    `told` is EPoint's record, where the news comes from one. `is_recent` says that nothing has changed here since
+    EPoint was asked: an older record cannot end a dispute that a newer one has begun.
+    """
+    known = invoice if told is None or news is InvoiceNews.NOTHING else _with_record(invoice, told, by.now)
     status = _NEXT.get((invoice.status, news), invoice.status)
-    disputed = news is InvoiceNews.FOREIGN or (invoice.disputed and news is not InvoiceNews.PAID)
-    changed = status is not invoice.status or disputed is not invoice.disputed
+    settles = news is InvoiceNews.PAID or (is_recent and news in _UNDISPUTED)
+    disputed = news is InvoiceNews.FOREIGN or (invoice.disputed and not settles)
+    changed = (status, disputed, known.amount) != (invoice.status, invoice.disputed, invoice.amount)
     after = msgspec.structs.replace(
-        invoice,
+        known,
         status=status,
         version=invoice.version + changed,
         updated_at=by.now if changed else invoice.updated_at,
         disputed=disputed,
         failure=(failure or invoice.failure) if status is _FAILED else None,
-        call_deadline=None if news in _ANSWERS else invoice.call_deadline,
+        call_deadline=None if _is_answered(invoice, news, by.now) else invoice.call_deadline,
     )
     if status.is_final:
         after = msgspec.structs.replace(after, ask_at=None, asks=0)
@@ -165,7 +180,44 @@ def invoice_news(invoice: Invoice, told: GatewayInvoice) -> InvoiceNews:
     return news
 
 
-def with_record(invoice: Invoice, told: GatewayInvoice, now: datetime) -> Invoice:
+def is_changing(invoice: Invoice, now: datetime) -> bool:
+    """Whether a change may be on its way, so that another one could reach EPoint before it."""
+    return invoice.call_deadline is not None and now < invoice.call_deadline
+
+
+def begin_change(invoice: Invoice, amount: Decimal, now: datetime, deadline: datetime) -> Invoice:
+    """Write down that EPoint is about to be told of a change. An earlier one cannot arrive any more."""
+    assert invoice.status is _WAITING
+    assert not is_changing(invoice, now)
+    return msgspec.structs.replace(invoice, pending_amount=amount, call_deadline=deadline)
+
+
+def is_latest_change(known: Invoice, begun: Invoice) -> bool:
+    """Whether no other change has begun since `begun`; the answer to an older one says nothing any more."""
+    if known.call_deadline is not None:
+        return known.call_deadline == begun.call_deadline
+    return known.pending_amount == begun.pending_amount
+
+
+def end_change(known: Invoice, changed: Invoice) -> Invoice:
+    """Write down that EPoint has made a change. What was paid meanwhile stays what was paid."""
+    amount = changed.amount if known.status is _WAITING else known.amount
+    return msgspec.structs.replace(changed, amount=amount, pending_amount=None, call_deadline=None)
+
+
+def drop_change(known: Invoice) -> Invoice:
+    """Write down that EPoint has not made a change."""
+    return msgspec.structs.replace(known, pending_amount=None, call_deadline=None)
+
+
+def _is_answered(invoice: Invoice, news: InvoiceNews, now: datetime) -> bool:
+    """Whether the call that is waited for has an end. A late answer to the creation ends no change."""
+    if news not in _ANSWERS or invoice.call_deadline is None:
+        return False
+    return invoice.status in (_NEW, _INDETERMINATE) or not is_changing(invoice, now)
+
+
+def _with_record(invoice: Invoice, told: GatewayInvoice, now: datetime) -> Invoice:
     """Keep EPoint's own word, and the amount of a change that turns out to have been made."""
     made = invoice.pending_amount is not None and told.sum == invoice.pending_amount
     return msgspec.structs.replace(

@@ -79,6 +79,13 @@ class ErrorCode(Enum):
             "`Transaction.holdRequest`. Only one is ever sent at a time."
         ),
     )
+    INVOICE_IN_PROGRESS = value(
+        "INVOICE_IN_PROGRESS",
+        description=(
+            "Another change of this invoice is under way, or its answer was lost less than a minute ago. Only one "
+            "is ever sent at a time."
+        ),
+    )
     GATEWAY_REFUSED = value(
         "GATEWAY_REFUSED",
         description=(

@@ -86,7 +86,10 @@ class Invoice(Node):
     status: InvoiceStatus = strawberry.field(description="Where it stands.")
     is_final: bool = strawberry.field(description="Whether it is not asked about any more.")
     needs_review: bool = strawberry.field(
-        description="Whether EPoint reports a payment of another amount. It is not shown as PAID then."
+        description=(
+            "Whether EPoint reports a payment of another amount. It is not shown as PAID then, and EPoint is asked "
+            "as before: put it right in EPoint's cabinet, and `refreshInvoice`."
+        )
     )
     version: int = strawberry.field(
         description="Grows with every change. Of two answers, the higher version is the newer."

@@ -118,8 +118,9 @@ class InvoiceMutations:
 
     @mutation(
         (
-            "Change an invoice that waits for its payment. If the answer is lost, GATEWAY_UNAVAILABLE comes beside "
-            "the invoice; doing it again with another key does no harm."
+            "Change an invoice that waits for its payment. One change of an invoice is sent at a time: "
+            "INVOICE_IN_PROGRESS. If the answer is lost, GATEWAY_UNAVAILABLE comes beside the invoice; doing it "
+            "again with another key does no harm, a minute later."
         ),
         Scope.PAYMENTS_WRITE,
     )
