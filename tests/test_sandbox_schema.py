@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from graphql import get_introspection_query, parse, validate
+from graphql import OperationDefinitionNode, get_introspection_query, parse, validate
 
 from gql_epoint.keys import DEVELOPMENT_KEY, digest_of
 from gql_epoint.schema import build_schema
@@ -187,6 +187,43 @@ async def test_the_tabs_of_the_explorer_play_the_whole_journey(start_service: Ca
 
     assert played["simulatorApprove"]["errors"] == []
     assert shown["card"]["mask"] == played["simulatorApprove"]["simulatorTransaction"]["cardMask"]
+
+
+@pytest.mark.parametrize(("settling", "status"), [("Capture", "SUCCESS"), ("LetGo", "VOIDED")])
+async def test_the_tabs_of_the_explorer_hold_and_settle(
+    start_service: Callable[..., Service], settling: str, status: str
+) -> None:
+    """Hold, act as the customer, and take a part or let go; what was taken is refunded by the tab for refunds."""
+    tabs = {operation_of(tab): tab for tab in explorer_tabs(sandbox=True)}
+    order = json.loads(tabs["Hold"].variables or "")["input"]["orderId"]
+    async with start_service().client() as client:
+
+        async def run(name: str, **changes: Any) -> Any:
+            variables = json.loads(tabs[name].variables or "") | changes
+            (payload,) = (await client.data(tabs[name].query, **variables)).values()
+            assert payload["errors"] == []
+            return payload
+
+        await run("Hold")
+        await run("ActAsCustomer", orderId=order)
+        await until(client, order, "AUTHORIZED")
+        settled = (await run(settling))["transaction"]
+        if status == "SUCCESS":
+            refund = json.loads(tabs["Refund"].variables or "")["input"] | {"transaction": {"orderId": order}}
+            given = (await run("Refund", input=refund))["refund"]
+
+            assert (settled["capturedAmount"]["amount"], settled["amount"]["amount"]) == ("55.00", "80.00")
+            assert given["transaction"]["refundableAmount"]["amount"] == "51.00"
+
+    assert settled["status"] == status
+
+
+def operation_of(tab: Tab) -> str:
+    """Return the name of a tab's operation, which is its title."""
+    (operation,) = parse(tab.query).definitions
+    assert isinstance(operation, OperationDefinitionNode)
+    assert operation.name is not None
+    return operation.name.value
 
 
 @pytest.mark.parametrize("lie", [{"amount": "1.25"}, {"callback": {"amount": "1.25"}}])
