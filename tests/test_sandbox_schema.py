@@ -287,6 +287,23 @@ async def test_callbacks_are_delayed_lost_hurried_and_repeated(client: Client) -
     assert again == {"simulatorDropCallback": {"errors": [{"code": "NOT_FOUND"}]}}
 
 
+async def test_callbacks_are_reordered(start_service: Callable[..., Service]) -> None:
+    """The later of two comes first; both are taken."""
+    shown = "query ($by: SimulatorBy!) { simulatorTransaction(by: $by) { callbacks { attempts { at } } } }"
+    delivered = []
+    async with start_service().client() as client:
+        for order in ("played-first", "played-second"):
+            await ordered(client, order)
+            await approved(client, {"orderId": order}, callback={"reorder": 2})
+        for order in ("played-first", "played-second"):
+            await until(client, order, "SUCCESS")
+            (callback,) = (await client.data(shown, by={"orderId": order}))["simulatorTransaction"]["callbacks"]
+            delivered.append(callback["attempts"][0]["at"])
+    first, second = delivered
+
+    assert second < first
+
+
 HOLD = "mutation Hold($input: PreauthorizeInput!) { preauthorize(input: $input) { transaction { id } } }"
 
 
