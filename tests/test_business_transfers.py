@@ -565,6 +565,27 @@ async def test_journey_with_the_webhook(tmp_path: Path, kind: str) -> None:
         assert secret not in logged
 
 
+async def test_transfers_are_listed_in_pages(start_service: Any) -> None:
+    """The connection goes both ways, newest first."""
+    document = """query ($first: Int, $after: String, $last: Int, $before: String) {
+      businessTransfers(first: $first, after: $after, last: $last, before: $before) {
+        edges { node { orderId } } pageInfo { hasNextPage startCursor endCursor } } }"""
+    async with start_service().client() as client:
+        for number in range(3):
+            await run(client, "transferToBusiness", transfer(f"B-{number}", f"a-transfer-of-a-page-{number}"))
+
+        async def listed(**arguments: Any) -> tuple[list[str], Any]:
+            found = (await client.data(document, **arguments))["businessTransfers"]
+            return [edge["node"]["orderId"] for edge in found["edges"]], found["pageInfo"]
+
+        first, info = await listed(first=2)
+        rest, end = await listed(first=2, after=info["endCursor"])
+        back, _ = await listed(last=2, before=end["startCursor"])
+
+    assert (first, rest, back) == (["B-2", "B-1"], ["B-0"], ["B-2", "B-1"])
+    assert (info["hasNextPage"], end["hasNextPage"]) == (True, False)
+
+
 @pytest.mark.parametrize("kind", ["sqlite", "postgres"])
 async def test_schedule_alone_finds_out(tmp_path: Path, kind: str) -> None:
     """Without a public address EPoint is given none, and the status is asked for all the same."""

@@ -622,6 +622,46 @@ async def test_customer_pays_by_the_link(tmp_path: Path, kind: str) -> None:
         assert secret not in logged
 
 
+async def test_invoices_are_listed_in_pages_and_found_by_each_name(start_service: Any) -> None:
+    """The connection goes both ways, newest first; EPoint's own list is by kind and in either order."""
+    page = "edges { node { orderId } } pageInfo { hasNextPage hasPreviousPage startCursor endCursor }"
+    document = (
+        "query ($first: Int, $after: String, $last: Int, $before: String) {"
+        f" invoices(first: $first, after: $after, last: $last, before: $before) {{ {page} }} }}"
+    )
+    find = "query ($by: InvoiceBy!) { invoice(by: $by) { id } }"
+    theirs = """query ($type: GatewayInvoiceType!, $newest: Boolean!) {
+      gatewayInvoices(type: $type, newestFirst: $newest) { invoiceId } }"""
+    async with start_service().client() as client:
+        made = []
+        for number in range(3):
+            order = invoice(f"I-{number}", f"an-invoice-of-a-page-{number}")
+            made.append((await run(client, "createInvoice", order, "invoice"))["invoice"])
+
+        async def listed(**arguments: Any) -> tuple[list[str], Any]:
+            found = (await client.data(document, **arguments))["invoices"]
+            return [edge["node"]["orderId"] for edge in found["edges"]], found["pageInfo"]
+
+        first, info = await listed(first=2)
+        rest, end = await listed(first=2, after=info["endCursor"])
+        back, _ = await listed(last=2, before=end["startCursor"])
+        for name in (
+            {"id": made[1]["id"]},
+            {"orderId": "I-1"},
+            {"gatewayInvoiceId": made[1]["gateway"]["invoiceId"]},
+        ):
+            assert (await client.data(find, by=name))["invoice"] == {"id": made[1]["id"]}
+        ids = [{"invoiceId": one["gateway"]["invoiceId"]} for one in made]
+        lists = [
+            (await client.data(theirs, type=kind, newest=newest))["gatewayInvoices"]
+            for kind, newest in (("OUTGOING", True), ("OUTGOING", False), ("INCOMING", True), ("STATIC", True))
+        ]
+
+    assert (first, rest, back) == (["I-2", "I-1"], ["I-0"], ["I-2", "I-1"])
+    assert (info["hasNextPage"], end["hasNextPage"], end["hasPreviousPage"]) == (True, False, True)
+    assert lists == [ids[::-1], ids, [], []]
+
+
 async def test_the_largest_images_arrive_byte_by_byte(start_service: Any) -> None:
     """Five of a megabyte, in a new invoice and in a change of it; EPoint gets them as parts of their own."""
     large = {"GQL_EPOINT_BODY_BYTES_MAX": "10000000", "GQL_EPOINT_VARIABLES_BYTES_MAX": "10000000"}
