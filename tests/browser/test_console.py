@@ -496,6 +496,22 @@ async def test_the_outbox_shows_what_was_sent(watched: Watched, sandbox: World) 
     await watched.assert_clean()
 
 
+async def test_what_is_held_is_listed_and_leads_to_its_buttons(watched: Watched, sandbox: World) -> None:
+    """A hold appears by itself, and is gone once it is taken."""
+    page = watched.page
+    await page.goto(f"{watched.origin}/#/business")
+    holds = page.get_by_role("region", name="Holds")
+    await expect(holds).to_contain_text("Nothing is held")
+    await sandbox.paid(path="pre-auth-request", order_id="held-for-business")
+    await holds.get_by_role("link", name=re.compile("held-for-business")).click()
+    await page.get_by_label("Amount to take").fill("10.50")
+    await button(page, "Capture").click()
+    await expect(status(page)).to_have_text("captured")
+    await page.get_by_role("link", name="Business", exact=True).click()
+    await expect(holds).to_contain_text("Nothing is held")
+    await watched.assert_clean()
+
+
 # -- merchants and settings ---------------------------------------------------------------------------------------
 
 
@@ -619,4 +635,5 @@ async def furnished(sandbox: World) -> dict[str, str]:
         made = await sandbox.call("invoices/create", INVOICE | named | {"merchant_order_id": f"INV-{state}"})
         await sandbox.call("invoices/send-email", {"id": made["id"], "email": "aydan@example.az"})
         await sandbox.control("POST", f"/invoices/{made['id']}/settle", {"state": state})
+    await sandbox.paid(path="pre-auth-request", order_id="HOTEL-2026-00003", description="A room")
     return {"open": str(opened["transaction"]), "paid": str(paid)}

@@ -1,28 +1,36 @@
-// Invoices, what EPoint would have sent, and transfers to businesses.
+// Transfers to businesses, invoices, what EPoint would have sent, and what is held.
 
 import { button, send } from './actions.js';
 import { call } from './api.js';
 import { field, h, reconcile, toast } from './dom.js';
 import { badge, copy, duration, money, time } from './format.js';
+import { row } from './transactions.js';
 
 const TRUTH = 'the truth';
 
-/** Build the view once; `update` fills it with the answer of /_control/business. */
+/** Build the view once; `update` fills it with the answer of /_control/business and the latest transactions. */
 export function businessView() {
   const transfers = listed('Transfers', 'transfer', (one) => one.order_id, transfer, 'No transfers yet. Start one with transferToBusiness.');
   const invoices = listed('Invoices', 'invoice', (one) => one.id, invoice, 'No invoices yet. Make one with createInvoice.');
   const outbox = h('div.messages', {});
   const nothing = h('p.soft', {}, 'Nothing has been sent.');
+  const holds = h('ol.rows.card', {});
+  const free = h('p.soft', {}, 'Nothing is held. A customer pays the page of preauthorize, and then it is here.');
   const pace = h('input.switch', { type: 'checkbox', role: 'switch', id: 'by-itself' });
   pace.addEventListener('change', () => decideByItself(pace));
   const element = h('div.page', {}, h('h1', {}, 'Business'),
-    h('p.lead', {}, 'Transfers to companies, invoices, and the messages that would have gone out. What is held for a customer is under Transactions.'),
+    h('p.lead', {}, 'Transfers to companies, invoices with the messages that would have gone out, and what is held on customers’ cards.'),
     h('label.setting.pace', { for: 'by-itself' }, h('span', {}, 'The bank decides transfers by itself'), pace),
     transfers.element, invoices.element,
-    h('section.group', { 'aria-label': 'Outbox' }, h('h2', {}, 'Outbox'), outbox, nothing));
+    h('section.group', { 'aria-label': 'Outbox' }, h('h2', {}, 'Outbox'), outbox, nothing),
+    h('section.group', { 'aria-label': 'Holds' }, h('h2', {}, 'Holds'), holds, free));
   return {
     element,
-    update(shown) {
+    update(shown, transactions) {
+      const held = transactions.filter((one) => one.status === 'held');
+      reconcile(holds, held.map((one) => ({ ...one, selected: false })), (one) => one.transaction, row);
+      holds.hidden = held.length === 0;
+      free.hidden = held.length > 0;
       pace.checked = shown.transfer_step_s !== null;
       transfers.update(shown.transfers);
       invoices.update(shown.invoices);

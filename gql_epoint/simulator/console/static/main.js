@@ -70,7 +70,7 @@ async function once() {
   }
   views.transactions.update(list);
   views.others.update(list);
-  if (business) views.business.update(business);
+  if (business) views.business.update(business, list.transactions);
   views.merchants.update(about);
   views.settings.update(about);
   if (tab === 'transactions') views.transactions.show(name, shown, about);
