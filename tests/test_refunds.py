@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from decimal import Decimal
@@ -20,6 +21,13 @@ from tests.cashier_kit import APPROVED, DECLINED, Shop, a_call, open_shop
 @pytest.fixture
 async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
     async with open_shop(tmp_path, call_limit_s=1.0, deadline_s=2.5) as shop:
+        yield shop
+
+
+@pytest.fixture
+async def patient_shop(tmp_path: Path) -> AsyncIterator[Shop]:
+    """A shop with time enough for many calls at once on a busy machine, for tests that are not about time."""
+    async with open_shop(tmp_path) as shop:
         yield shop
 
 
@@ -60,8 +68,9 @@ async def test_refund_of_more_than_is_left_names_what_is_left(shop: Shop) -> Non
     assert shop.requests("refund") == 1
 
 
-async def test_fifty_concurrent_partial_refunds_never_exceed_the_amount(shop: Shop) -> None:
+async def test_fifty_concurrent_partial_refunds_never_exceed_the_amount(patient_shop: Shop) -> None:
     """Amounts are reserved before EPoint is called, so exactly ten of fifty get through."""
+    shop = patient_shop
     paid = await shop.paid("10.00")
     results = await asyncio.gather(*(shop.refund(paid, "1.00") for _ in range(50)), return_exceptions=True)
 
@@ -74,6 +83,26 @@ async def test_fifty_concurrent_partial_refunds_never_exceed_the_amount(shop: Sh
     assert paid.gateway.transaction_id is not None
     at_epoint, _ = await shop.cashier.lookup.gateway_status(paid.gateway.transaction_id)
     assert at_epoint.status == "returned"
+
+
+@pytest.mark.parametrize(("reply", "at_epoint"), [("drop", "10.00"), ("reset_before", "6.00")])
+async def test_concurrent_refunds_whose_answers_are_lost_keep_their_amounts(
+    patient_shop: Shop, reply: str, at_epoint: str
+) -> None:
+    """Four of ten are lost, after EPoint has heard of them or before: nobody else gets what they have reserved."""
+    shop = patient_shop
+    paid = await shop.paid("10.00", order_id="A-1")
+    shop.plan("A-1", reply=reply, reply_times=4, reply_to=("refund",))
+    results = await asyncio.gather(*(shop.refund(paid, "1.00") for _ in range(50)), return_exceptions=True)
+    statuses = Counter(result.status for result in results if not isinstance(result, BaseException))
+    after = await shop.transaction(paid.id)
+    assert paid.gateway.transaction_id is not None
+    theirs = shop.simulator.state.books.transaction(paid.gateway.transaction_id)
+
+    assert statuses == {RefundStatus.SUCCESS: 6, RefundStatus.INDETERMINATE: 4}
+    assert (after.refunded_amount, after.refund_pending_amount) == (Decimal("6.00"), Decimal("4.00"))
+    assert theirs is not None
+    assert theirs.refunded == Decimal(at_epoint)
 
 
 async def test_refund_replays(shop: Shop) -> None:
