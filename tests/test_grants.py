@@ -127,9 +127,10 @@ def world(service: Service, client: Client) -> World:
     return World(service=service, client=client, number=next(_numbers))
 
 
-async def grant(service: Service, *missing: str) -> None:
-    """Grant the merchant everything but these features."""
+async def grant(service: Service, *missing: str, http_status: int = 200) -> None:
+    """Grant the merchant everything but these features; the status is that of a refusal."""
     assert set(missing) <= set(NAMES)
+    await service.simulator.control("PUT", "/settings", {"switches": {"not_granted_http_status": http_status}})
     await service.simulator.control("PUT", f"/merchants/{MERCHANT.public_key}", granted_all_but(*missing))
 
 
@@ -144,13 +145,16 @@ async def ask(world: World, asked: Asked) -> tuple[list[tuple[str, str]], Any]:
     return errors, answered
 
 
+@pytest.mark.parametrize("http_status", [200, 403])
 @pytest.mark.parametrize("operation", TABLE)
-async def test_without_the_grant_it_says_so_and_with_it_it_works(world: World, operation: str) -> None:
+async def test_without_the_grant_it_says_so_and_with_it_it_works(
+    world: World, operation: str, http_status: int
+) -> None:
     """Nothing else is taken away; and what was refused harms nothing that comes after."""
     row = TABLE[operation]
     asking: Asking = OTHERS.get(operation) or (lambda world: _mutation(world, operation))
     asked = await asking(world)
-    await grant(world.service, FEATURES[operation])
+    await grant(world.service, FEATURES[operation], http_status=http_status)
     try:
         errors, refused = await ask(world, asked)
     finally:
