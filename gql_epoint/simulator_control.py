@@ -84,6 +84,57 @@ class Simulated(msgspec.Struct, frozen=True, kw_only=True):
     callbacks: tuple[Callback, ...] | None = None
 
 
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """An SMS or e-mail that EPoint would have sent."""
+
+    at: datetime
+    channel: Literal["sms", "email"]
+    to: str
+    link: str
+
+
+class Image(msgspec.Struct, frozen=True, kw_only=True):
+    """What is kept of an image that came with an invoice."""
+
+    name: str
+    size: int
+    sha256: str
+
+
+class SimulatedInvoice(msgspec.Struct, frozen=True, kw_only=True):
+    """An invoice in the simulator's books."""
+
+    id: int
+    at: datetime
+    state: str
+    sum: Decimal
+    page: str
+    merchant_order_id: str | None
+    images: tuple[Image, ...]
+    sent: tuple[Message, ...]
+
+
+class SimulatedTransfer(msgspec.Struct, frozen=True, kw_only=True):
+    """A transfer to a business in the simulator's books."""
+
+    order_id: str
+    at: datetime
+    state: str
+    amount: Decimal
+    iban: str
+    name: str
+    bulk_id: str
+    has_webhook: bool
+    webhook_attempts: tuple[Attempt, ...]
+
+
+class Business(msgspec.Struct, frozen=True, kw_only=True):
+    """The latest invoices and transfers, the latest first."""
+
+    invoices: tuple[SimulatedInvoice, ...]
+    transfers: tuple[SimulatedTransfer, ...]
+
+
 class _List(msgspec.Struct, frozen=True, kw_only=True):
     transactions: list[Simulated]
 
@@ -92,8 +143,11 @@ class _Delivery(msgspec.Struct, frozen=True, kw_only=True):
     transaction: str
 
 
-class _Changed(msgspec.Struct, frozen=True, kw_only=True):
+class Changed(msgspec.Struct, frozen=True, kw_only=True):
+    """What has changed: transactions, and `invoices/1001` or `transfers/order-1`."""
+
     transactions: list[str]
+    business: list[str]
 
 
 class _Problem(msgspec.Struct, frozen=True, kw_only=True):
@@ -145,6 +199,46 @@ class SimulatorControl:
         body = {} if amount is None else {"amount": format(amount, "f")}
         await self._call("POST", f"/transactions/{quote(name, safe='')}/refund", Any, body)
 
+    async def capture(self, name: str, amount: Decimal | None) -> None:
+        """Take what is held in EPoint's cabinet; without an amount all of it."""
+        body = {} if amount is None else {"amount": format(amount, "f")}
+        await self._call("POST", f"/transactions/{quote(name, safe='')}/capture", Any, body)
+
+    async def business(self) -> Business:
+        """Return the latest invoices and transfers."""
+        answer: Business = await self._call("GET", "/business", Business)
+        return answer
+
+    async def invoice(self, number: str) -> SimulatedInvoice:
+        """Return one invoice, by EPoint's id."""
+        answer: SimulatedInvoice = await self._call("GET", f"/invoices/{quote(number, safe='')}", SimulatedInvoice)
+        return answer
+
+    async def settle_invoice(self, number: str, state: str) -> SimulatedInvoice:
+        """Pay an invoice, cancel it or open it again, and return it."""
+        path = f"/invoices/{quote(number, safe='')}/settle"
+        answer: SimulatedInvoice = await self._call("POST", path, SimulatedInvoice, {"state": state})
+        return answer
+
+    async def transfer(self, order_id: str) -> SimulatedTransfer:
+        """Return one transfer, by the order id that EPoint was given."""
+        path = f"/transfers/{quote(order_id, safe='')}"
+        answer: SimulatedTransfer = await self._call("GET", path, SimulatedTransfer)
+        return answer
+
+    async def settle_transfer(self, order_id: str, state: str, callback: dict[str, Any]) -> SimulatedTransfer:
+        """Let a transfer go on, and return it; `callback` changes how its webhook tells of a decision."""
+        path = f"/transfers/{quote(order_id, safe='')}/settle"
+        body = {"state": state, "callback": callback}
+        answer: SimulatedTransfer = await self._call("POST", path, SimulatedTransfer, body)
+        return answer
+
+    async def send_webhook(self, order_id: str, callback: dict[str, Any]) -> SimulatedTransfer:
+        """Send the webhook of a decided transfer again, and return the transfer."""
+        path = f"/transfers/{quote(order_id, safe='')}/webhook"
+        answer: SimulatedTransfer = await self._call("POST", path, SimulatedTransfer, {"callback": callback})
+        return answer
+
     async def resend(self, name: str, callback: dict[str, Any]) -> None:
         """Send the callback of a settled transaction again."""
         await self._call("POST", f"/callbacks/{quote(name, safe='')}/resend", Any, {"callback": callback})
@@ -154,8 +248,8 @@ class SimulatorControl:
         answer: _Delivery = await self._call("POST", f"/deliveries/{number}/{act}", _Delivery, {})
         return answer.transaction
 
-    async def changes(self) -> AsyncGenerator[list[str], None]:
-        """Yield the names of transactions that have changed; first an empty list, once changes are seen."""
+    async def changes(self) -> AsyncGenerator[Changed, None]:
+        """Yield the names of what has changed; first none, once changes are seen."""
         timeout = aiohttp.ClientTimeout(total=None, connect=self._timeout_s, sock_read=30.0)
         try:
             async with self._opened.get(f"{self.base_url}/_control/live", timeout=timeout) as response:
@@ -163,7 +257,7 @@ class SimulatorControl:
                     raise _away()
                 async for line in response.content:
                     if line.startswith(b"data: "):
-                        yield _read(line.removeprefix(b"data: "), _Changed).transactions
+                        yield _read(line.removeprefix(b"data: "), Changed)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as exc:
             raise _away() from exc
         raise _away()  # It ends only if the simulator does.
@@ -188,7 +282,7 @@ class SimulatorControl:
         if status == 200:
             return _read(raw, answer)
         if status == 404:
-            raise RefusedError(ErrorCode.NOT_FOUND, "The simulator knows no such transaction or waiting callback.")
+            raise RefusedError(ErrorCode.NOT_FOUND, "The simulator knows nothing of that name.")
         if status == 400:
             raise RefusedError(ErrorCode.INVALID_INPUT, f"The simulator refuses: {_read(raw, _Problem).error}.")
         raise _away()
@@ -207,6 +301,6 @@ def _away() -> RefusedError:
     )
 
 
-def closing(stream: AsyncGenerator[list[str], None]) -> aclosing[Any]:
+def closing(stream: AsyncGenerator[Changed, None]) -> aclosing[Any]:
     """Close the connection of a stream when its reader leaves, and not when it is collected."""
     return aclosing(stream)

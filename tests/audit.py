@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from gql_epoint.ledger.business_transfer import BusinessTransfer
+from gql_epoint.ledger.business_transfer import BusinessTransfer, TransferStatus
 from gql_epoint.ledger.invoice import Invoice, InvoiceStatus
 from gql_epoint.ledger.transaction import (
     CallbackRecord,
@@ -150,6 +150,11 @@ def _check_transaction(ours: Transaction, theirs: dict[str, Any] | None, ledger:
 def _check_transfers(ledger: Ledger, books: dict[str, Any], merchant: str) -> None:
     """EPoint has no transfer that we have not, and none was sent under two names."""
     ours = {row.gateway_order_id: row for row in ledger.transfers}
+    done = {row["order_id"] for row in books["transfers"] if row["state"] == "SUCCESS"}
+    for row in ledger.transfers:
+        assert row.status is not TransferStatus.SUCCESS or row.gateway_order_id in done, row
+    orders = [row.order_id for row in ledger.transfers if row.gateway_order_id in done]
+    assert len(set(orders)) == len(orders), "an order was transferred twice"
     for theirs in books["transfers"]:
         if theirs["merchant"] != merchant:
             continue
@@ -168,7 +173,9 @@ def _check_invoices(ledger: Ledger, books: dict[str, Any], merchant: str) -> Non
     for row in theirs:
         known = ours[row["merchant_order_id"]]
         assert known.status is InvoiceStatus.INDETERMINATE or known.gateway_id == str(row["id"])
-        assert known.status is not InvoiceStatus.PAID or row["state"] == "paid"
+        if known.status is InvoiceStatus.PAID:
+            assert row["state"] == "paid", (known, row)
+            assert known.disputed or Decimal(row["sum"]) == known.amount, (known, row)
 
 
 def _check_callbacks(ledger: Ledger, books: dict[str, Any], of_merchant: set[str]) -> None:

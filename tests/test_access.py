@@ -202,6 +202,8 @@ ROOTS: dict[str, tuple[str, Scope | None]] = {
 PLAY = 'by: {orderId: "A"}'
 ROOTS |= {
     "Query.simulatorTransactions": ("{ simulatorTransactions { status } }", Scope.PAYMENTS_READ),
+    "Query.simulatorInvoices": ("{ simulatorInvoices { status } }", Scope.PAYMENTS_READ),
+    "Query.simulatorTransfers": ("{ simulatorTransfers { status } }", Scope.PAYMENTS_READ),
     "Query.simulatorTransaction": (f"{{ simulatorTransaction({PLAY}) {{ status }} }}", Scope.PAYMENTS_READ),
     **{
         f"Mutation.{name}": (f"mutation {{ {name}({arguments}) {{ errors {{ code }} }} }}", Scope.PAYMENTS_WRITE)
@@ -209,6 +211,10 @@ ROOTS |= {
             "simulatorApprove": PLAY,
             "simulatorDecline": PLAY,
             "simulatorRefund": PLAY,
+            "simulatorCapture": PLAY,
+            "simulatorSettleInvoice": PLAY,
+            "simulatorSettleTransfer": PLAY,
+            "simulatorSendTransferWebhook": PLAY,
             "simulatorResendCallback": PLAY,
             "simulatorSendCallback": "number: 1",
             "simulatorDropCallback": "number: 1",
@@ -216,6 +222,10 @@ ROOTS |= {
     },
     "Subscription.simulatorUpdated": (
         f"subscription {{ simulatorUpdated({PLAY}) {{ status }} }}",
+        Scope.PAYMENTS_READ,
+    ),
+    "Subscription.simulatorBusinessUpdated": (
+        "subscription { simulatorBusinessUpdated { invoice { status } } }",
         Scope.PAYMENTS_READ,
     ),
 }

@@ -357,6 +357,15 @@ def test_the_same_news_twice_changes_nothing(status: TransferStatus, news: Trans
 
 
 @pytest.mark.parametrize("news", TransferNews)
+def test_what_is_not_settled_waits_for_an_answer_or_is_asked_about(news: TransferNews) -> None:
+    """A status before the answer to the order, which then never comes, leaves nobody waiting for ever."""
+    called = a_transfer(call_deadline=NOW + timedelta(seconds=40))
+    after = apply_transfer(called, news, BY).transfer
+
+    assert after.status.is_final or after.disputed or after.call_deadline is not None or after.ask_at is not None
+
+
+@pytest.mark.parametrize("news", TransferNews)
 def test_only_a_person_settles_what_is_disputed(news: TransferNews) -> None:
     disputed = a_transfer(status=TransferStatus.INDETERMINATE, disputed=True)
     settled = news in (TransferNews.VERDICT_SUCCEEDED, TransferNews.VERDICT_FAILED)
@@ -554,6 +563,27 @@ async def test_journey_with_the_webhook(tmp_path: Path, kind: str) -> None:
     logged = node.log.read_text()
     for secret in (PLAIN_IBAN, "1234567891", "MMC", theirs.webhook_url.rpartition("/")[2]):
         assert secret not in logged
+
+
+async def test_transfers_are_listed_in_pages(start_service: Any) -> None:
+    """The connection goes both ways, newest first."""
+    document = """query ($first: Int, $after: String, $last: Int, $before: String) {
+      businessTransfers(first: $first, after: $after, last: $last, before: $before) {
+        edges { node { orderId } } pageInfo { hasNextPage startCursor endCursor } } }"""
+    async with start_service().client() as client:
+        for number in range(3):
+            await run(client, "transferToBusiness", transfer(f"B-{number}", f"a-transfer-of-a-page-{number}"))
+
+        async def listed(**arguments: Any) -> tuple[list[str], Any]:
+            found = (await client.data(document, **arguments))["businessTransfers"]
+            return [edge["node"]["orderId"] for edge in found["edges"]], found["pageInfo"]
+
+        first, info = await listed(first=2)
+        rest, end = await listed(first=2, after=info["endCursor"])
+        back, _ = await listed(last=2, before=end["startCursor"])
+
+    assert (first, rest, back) == (["B-2", "B-1"], ["B-0"], ["B-2", "B-1"])
+    assert (info["hasNextPage"], end["hasNextPage"]) == (True, False)
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgres"])

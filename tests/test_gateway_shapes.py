@@ -14,6 +14,8 @@ from gql_epoint.epoint import BUSINESS_TRANSFER, BUSINESS_TRANSFER_STATUS, GET_S
 from gql_epoint.epoint.b2b import B2BPaymentRequest, B2BStatusRequest
 from gql_epoint.epoint.heartbeat import HEARTBEAT, HeartbeatRequest
 from gql_epoint.epoint.invoices import CREATE_INVOICE, InvoiceRequest
+from gql_epoint.epoint.operations import CAPTURE
+from gql_epoint.epoint.requests import CaptureRequest
 from gql_epoint.epoint.wire import Upload
 from gql_epoint.errors import GatewayError, GatewayRefusedError, GatewayUnclearError
 from gql_epoint.gateway import Gateway, Merchant
@@ -151,6 +153,32 @@ async def test_other_operations_are_not_refused_by_status(epoint: tuple[Epoint, 
         with pytest.raises(GatewayUnclearError) as caught:
             await gateway.call(operation, request)
         assert caught.value.http_status == 404
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "is_told"),
+    [
+        (403, b'{"status": "error", "message": "Not available"}', True),
+        (403, b'{"status": "success", "transaction": "te1"}', False),
+        (403, b'{"message": "Forbidden"}', False),
+        (403, b"<html>Forbidden</html>", False),
+        (401, b'{"status": "error", "message": "Not available"}', False),
+        (500, b'{"status": "error", "message": "Not available"}', False),
+    ],
+)
+async def test_what_may_not_be_granted_may_be_refused_by_403(
+    epoint: tuple[Epoint, Gateway], status: int, body: bytes, is_told: bool
+) -> None:
+    """EPoint's own `error` is told then, as with HTTP 200; anything else is a riddle, and so it is elsewhere."""
+    served, gateway = epoint
+    served.status, served.body = status, body
+    request = CaptureRequest(transaction="te1", amount=Decimal("1.00"))
+    if is_told:
+        reply = await gateway.call(CAPTURE, request)
+        assert (reply.status, reply.message) == ("error", "Not available")
+    else:
+        with pytest.raises(GatewayUnclearError):
+            await gateway.call(CAPTURE, request)
 
 
 async def test_images_are_beside_the_envelope(epoint: tuple[Epoint, Gateway]) -> None:

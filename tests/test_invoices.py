@@ -6,6 +6,7 @@ import asyncio
 import base64
 import contextlib
 import hashlib
+import io
 import itertools
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, timedelta
@@ -37,7 +38,7 @@ from gql_epoint.ledger.words import TEMPORARY_FAILURE
 from gql_epoint.simulator.bank import message_of
 from gql_epoint.simulator.books import Invoice as Theirs
 from gql_epoint.simulator.server import running
-from tests.cases import CASES, FIELDS, PNG, World, invoice, terms
+from tests.cases import CASES, FIELDS, MUTATION, PNG, World, invoice, terms
 from tests.cashier_kit import MERCHANT, Shop, a_call, open_shop
 from tests.service import Client, Service
 from tests.test_business_transfers import a_node, run
@@ -619,6 +620,86 @@ async def test_customer_pays_by_the_link(tmp_path: Path, kind: str) -> None:
     logged = node.log.read_text()
     for secret in ("Aydan", "501234567", "aydan@", "January"):
         assert secret not in logged
+
+
+async def test_invoices_are_listed_in_pages_and_found_by_each_name(start_service: Any) -> None:
+    """The connection goes both ways, newest first; EPoint's own list is by kind and in either order."""
+    page = "edges { node { orderId } } pageInfo { hasNextPage hasPreviousPage startCursor endCursor }"
+    document = (
+        "query ($first: Int, $after: String, $last: Int, $before: String) {"
+        f" invoices(first: $first, after: $after, last: $last, before: $before) {{ {page} }} }}"
+    )
+    find = "query ($by: InvoiceBy!) { invoice(by: $by) { id } }"
+    theirs = """query ($type: GatewayInvoiceType!, $newest: Boolean!) {
+      gatewayInvoices(type: $type, newestFirst: $newest) { invoiceId } }"""
+    async with start_service().client() as client:
+        made = []
+        for number in range(3):
+            order = invoice(f"I-{number}", f"an-invoice-of-a-page-{number}")
+            made.append((await run(client, "createInvoice", order, "invoice"))["invoice"])
+
+        async def listed(**arguments: Any) -> tuple[list[str], Any]:
+            found = (await client.data(document, **arguments))["invoices"]
+            return [edge["node"]["orderId"] for edge in found["edges"]], found["pageInfo"]
+
+        first, info = await listed(first=2)
+        rest, end = await listed(first=2, after=info["endCursor"])
+        back, _ = await listed(last=2, before=end["startCursor"])
+        for name in (
+            {"id": made[1]["id"]},
+            {"orderId": "I-1"},
+            {"gatewayInvoiceId": made[1]["gateway"]["invoiceId"]},
+        ):
+            assert (await client.data(find, by=name))["invoice"] == {"id": made[1]["id"]}
+        ids = [{"invoiceId": one["gateway"]["invoiceId"]} for one in made]
+        lists = [
+            (await client.data(theirs, type=kind, newest=newest))["gatewayInvoices"]
+            for kind, newest in (("OUTGOING", True), ("OUTGOING", False), ("INCOMING", True), ("STATIC", True))
+        ]
+
+    assert (first, rest, back) == (["I-2", "I-1"], ["I-0"], ["I-2", "I-1"])
+    assert (info["hasNextPage"], end["hasNextPage"], end["hasPreviousPage"]) == (True, False, True)
+    assert lists == [ids[::-1], ids, [], []]
+
+
+async def test_the_largest_images_arrive_byte_by_byte(start_service: Any) -> None:
+    """Five of a megabyte, in a new invoice and in a change of it; EPoint gets them as parts of their own."""
+    large = {"GQL_EPOINT_BODY_BYTES_MAX": "10000000", "GQL_EPOINT_VARIABLES_BYTES_MAX": "10000000"}
+    service: Service = start_service(**large)
+    heads = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"BM", b"BM", b"BM")
+    contents = [head + bytes([number]) * (IMAGE_BYTES_MAX - len(head)) for number, head in enumerate(heads)]
+    images = [base64.b64encode(content).decode() for content in contents]
+    async with service.client() as client:
+
+        async def sent(name: str, order: dict[str, Any]) -> tuple[str, list[dict[str, Any]]]:
+            """Run a mutation, and return the invoice's id and its images at EPoint."""
+            document = MUTATION % (name[0].upper() + name[1:], name, "invoice", "id")
+            body = io.BytesIO(msgspec.json.encode({"query": document, "variables": {"input": order}}))
+            headers = {"content-type": "application/json", **client.authorization}
+            async with client.session.post(client.graphql, data=body, headers=headers) as answer:
+                payload = (await answer.json())["data"][name]
+            assert payload["errors"] == []
+            (there,) = (await service.simulator.control("GET", "/business"))["invoices"]
+            return payload["invoice"]["id"], there["images"]
+
+        made, first = await sent("createInvoice", invoice("I-1", "the-largest-images", images=images))
+        change = {"idempotencyKey": "the-largest-images-2", "invoiceId": made, "terms": terms(images=images[::-1])}
+        _, second = await sent("updateInvoice", change)
+
+    digests = [hashlib.sha256(content).hexdigest() for content in contents]
+    assert [image["sha256"] for image in first] == digests
+    assert [image["sha256"] for image in second] == digests[::-1]
+    names = ("image-1.png", "image-2.jpg", "image-3.bmp", "image-4.bmp", "image-5.bmp")
+    assert [image["name"] for image in first] == list(names)
+
+
+async def test_an_image_that_is_too_long_for_a_request_names_the_limit(client: Client) -> None:
+    """Which setting to raise is said, whichever of the two is passed first."""
+    image = base64.b64encode(b"BM" + b"0" * 50_000).decode()
+    document = MUTATION % ("CreateInvoice", "createInvoice", "invoice", "id")
+    answer = await client.execute(document, input=invoice("I-1", "an-image-too-long", images=[image]))
+
+    assert answer["errors"][0]["extensions"] == {"code": "DOCUMENT_LIMIT", "limit": "variables_bytes"}
 
 
 async def test_a_wrong_date_is_refused_without_being_repeated(client: Client) -> None:

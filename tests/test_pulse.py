@@ -67,10 +67,12 @@ async def test_a_sick_gateway_is_not_reachable(tmp_path: Path, reply: str) -> No
 
 
 async def test_gateway_is_told_with_its_last_callback(service: Service, client: Client) -> None:
-    """A backend sees that EPoint answers, and which callback came last."""
+    """A backend sees that EPoint answers, and which callback came last; whoever balances nodes sees the former."""
     world = World(service=service, client=client, number=90_001)
     paid = await world.paid()
     told = (await client.data(GATEWAY))["gateway"]
+    async with client.session.get(f"{service.url}/readyz") as answer:
+        assert (answer.status, (await answer.json())["gateway"]) == (200, "ok")
 
     assert told["reachable"] is True
     assert told["latencyMs"] >= 0

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from graphql import get_introspection_query, parse, validate
+from graphql import OperationDefinitionNode, get_introspection_query, parse, validate
 
 from gql_epoint.keys import DEVELOPMENT_KEY, digest_of
 from gql_epoint.schema import build_schema
@@ -189,6 +189,43 @@ async def test_the_tabs_of_the_explorer_play_the_whole_journey(start_service: Ca
     assert shown["card"]["mask"] == played["simulatorApprove"]["simulatorTransaction"]["cardMask"]
 
 
+@pytest.mark.parametrize(("settling", "status"), [("Capture", "SUCCESS"), ("LetGo", "VOIDED")])
+async def test_the_tabs_of_the_explorer_hold_and_settle(
+    start_service: Callable[..., Service], settling: str, status: str
+) -> None:
+    """Hold, act as the customer, and take a part or let go; what was taken is refunded by the tab for refunds."""
+    tabs = {operation_of(tab): tab for tab in explorer_tabs(sandbox=True)}
+    order = json.loads(tabs["Hold"].variables or "")["input"]["orderId"]
+    async with start_service().client() as client:
+
+        async def run(name: str, **changes: Any) -> Any:
+            variables = json.loads(tabs[name].variables or "") | changes
+            (payload,) = (await client.data(tabs[name].query, **variables)).values()
+            assert payload["errors"] == []
+            return payload
+
+        await run("Hold")
+        await run("ActAsCustomer", orderId=order)
+        await until(client, order, "AUTHORIZED")
+        settled = (await run(settling))["transaction"]
+        if status == "SUCCESS":
+            refund = json.loads(tabs["Refund"].variables or "")["input"] | {"transaction": {"orderId": order}}
+            given = (await run("Refund", input=refund))["refund"]
+
+            assert (settled["capturedAmount"]["amount"], settled["amount"]["amount"]) == ("55.00", "80.00")
+            assert given["transaction"]["refundableAmount"]["amount"] == "51.00"
+
+    assert settled["status"] == status
+
+
+def operation_of(tab: Tab) -> str:
+    """Return the name of a tab's operation, which is its title."""
+    (operation,) = parse(tab.query).definitions
+    assert isinstance(operation, OperationDefinitionNode)
+    assert operation.name is not None
+    return operation.name.value
+
+
 @pytest.mark.parametrize("lie", [{"amount": "1.25"}, {"callback": {"amount": "1.25"}}])
 async def test_another_amount_than_ordered_goes_to_a_person(client: Client, lie: dict[str, Any]) -> None:
     """Whether EPoint took another one or its callback only says so."""
@@ -248,6 +285,56 @@ async def test_callbacks_are_delayed_lost_hurried_and_repeated(client: Client) -
     assert len(await sent(copies=2)) == 5
     again = await client.data(drop, number=later["number"])
     assert again == {"simulatorDropCallback": {"errors": [{"code": "NOT_FOUND"}]}}
+
+
+async def test_callbacks_are_reordered(start_service: Callable[..., Service]) -> None:
+    """The later of two comes first; both are taken."""
+    shown = "query ($by: SimulatorBy!) { simulatorTransaction(by: $by) { callbacks { attempts { at } } } }"
+    delivered = []
+    async with start_service().client() as client:
+        for order in ("played-first", "played-second"):
+            await ordered(client, order)
+            await approved(client, {"orderId": order}, callback={"reorder": 2})
+        for order in ("played-first", "played-second"):
+            await until(client, order, "SUCCESS")
+            (callback,) = (await client.data(shown, by={"orderId": order}))["simulatorTransaction"]["callbacks"]
+            delivered.append(callback["attempts"][0]["at"])
+    first, second = delivered
+
+    assert second < first
+
+
+HOLD = "mutation Hold($input: PreauthorizeInput!) { preauthorize(input: $input) { transaction { id } } }"
+
+
+async def holding(client: Client, order: str) -> None:
+    """Hold 12.50 on a customer's card."""
+    variables = {"idempotencyKey": f"sandbox-schema-{order}", "orderId": order, "amount": {"amount": "12.50"}}
+    await client.data(HOLD, input=variables)
+    await approved(client, {"orderId": order})
+    await until(client, order, "AUTHORIZED")
+
+
+@pytest.mark.parametrize(
+    ("field", "word", "status"),
+    [
+        ('simulatorCapture(by: {orderId: "%s"}, amount: "5.00")', "captured", "REQUIRES_REVIEW"),
+        ('simulatorCapture(by: {orderId: "%s"})', "captured", "AUTHORIZED"),
+        ('simulatorRefund(by: {orderId: "%s"})', "released", "VOIDED"),
+    ],
+)
+async def test_a_hold_is_taken_or_let_go_in_the_cabinet(client: Client, field: str, word: str, status: str) -> None:
+    """No callback tells of it, and get-status says of a capture what it said of the hold: a person decides."""
+    order = f"played-hold-{status}"
+    await holding(client, order)
+    document = f"mutation {{ {field % order} {{ errors {{ code }} simulatorTransaction {{ status }} }} }}"
+    (first,) = (await client.data(document)).values()
+    (second,) = (await client.data(document)).values()
+    await client.data(f'mutation {{ refreshTransaction(by: {{orderId: "{order}"}}) {{ replayed }} }}')
+
+    assert first == {"errors": [], "simulatorTransaction": {"status": word}}
+    assert second["errors"] == [{"code": "INVALID_INPUT"}]
+    assert (await client.data(STATUS, order=order))["transaction"]["status"] == status
 
 
 REFUSED = {

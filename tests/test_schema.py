@@ -102,16 +102,20 @@ MUTATIONS = {
 SUBSCRIPTIONS = {"transactionUpdated", "savedCardUpdated", "events", "checkoutUpdated"}
 
 # In the sandbox only; test_sandbox_schema.py has what production lacks.
-QUERIES |= {"simulatorTransactions", "simulatorTransaction"}
+QUERIES |= {"simulatorTransactions", "simulatorTransaction", "simulatorInvoices", "simulatorTransfers"}
 MUTATIONS |= {
     "simulatorApprove",
     "simulatorDecline",
     "simulatorRefund",
+    "simulatorCapture",
+    "simulatorSettleInvoice",
+    "simulatorSettleTransfer",
+    "simulatorSendTransferWebhook",
     "simulatorResendCallback",
     "simulatorSendCallback",
     "simulatorDropCallback",
 }
-SUBSCRIPTIONS |= {"simulatorUpdated"}
+SUBSCRIPTIONS |= {"simulatorUpdated", "simulatorBusinessUpdated"}
 
 
 BUSINESS_TRANSFERS = {

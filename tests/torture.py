@@ -1,10 +1,10 @@
 """A seeded simulation of bad days: `make torture SEED=7 MINUTES=5`, or `python -m tests.torture 7 5 postgresql`.
 
 One cashier on a SQLite file, or on a PostgreSQL database, talks HTTP to a simulator. A generator of numbers decides
-every step: what the shop, its customers and EPoint do, which replies are lost, spoilt or held back, in which order
-and how often callbacks come, when the cashier dies with calls under way, and how the clock jumps. The invariants
-are checked after each step. At the end of a round everything that is still on its way arrives, days pass, a person
-decides what is left by looking into EPoint's books, and then both books must say the same.
+every step: what the shop, its customers, banks and EPoint do, which replies are lost, spoilt or held back, in which
+order and how often callbacks come, when the cashier dies with calls under way, and how the clock jumps. The
+invariants are checked after each step. At the end of a round everything that is still on its way arrives, days
+pass, a person decides what is left by looking into EPoint's books, and then both books must say the same.
 
 How far a seed reproduces a run: ids, times, amounts and faults all come from the seed, the clock moves only when a
 step moves it, and a step begins when the one before has ended or its call is held. So the books of two runs are the
@@ -45,7 +45,7 @@ from gql_epoint.cashier.commands import (
 )
 from gql_epoint.cashier.desk import Books, Defaults
 from gql_epoint.epoint.operations import APPLE_PAY, GOOGLE_PAY
-from gql_epoint.epoint.wire import Kind, Operation, ReplyT, RequestT
+from gql_epoint.epoint.wire import Kind, Operation, ReplyT, RequestT, Upload
 from gql_epoint.errors import GatewayUnclearError, InProgressError, RefusedError
 from gql_epoint.gateway import Gateway
 from gql_epoint.ledger.holds import HoldFinding
@@ -66,9 +66,10 @@ from gql_epoint.store.sqlite import SqliteStore
 from tests.audit import WAITS_FOR_A_PERSON, Ledger, check_against_gateway, check_invariants, read_ledger
 from tests.cashier_kit import APPROVED, DECLINED, MERCHANT, signed
 from tests.postgres import new_database
+from tests.torture_business import PUBLIC_URL, BusinessSteps
 
 SQLITE, POSTGRESQL = STORES = ("sqlite", "postgresql")
-STEPS = 120
+STEPS = 160
 PATIENCE_S = 20.0
 CARD = "ce000000-0000-4000-8000-000000000001"
 PAYOUT_CARD = "ce000000-0000-4000-8000-000000000002"
@@ -118,11 +119,16 @@ class BadWire(Gateway):
         self.calm = False
 
     async def call(
-        self, operation: Operation[RequestT, ReplyT], request: RequestT, *, timeout_s: float | None = None
+        self,
+        operation: Operation[RequestT, ReplyT],
+        request: RequestT,
+        *,
+        timeout_s: float | None = None,
+        files: Sequence[Upload] = (),
     ) -> ReplyT:
         hold = not self.calm and operation.kind is not Kind.LOOKUP and self._random.random() < 0.3
         async with self._turn:
-            reply = await self._real.call(operation, request, timeout_s=timeout_s)
+            reply = await self._real.call(operation, request, timeout_s=timeout_s, files=files)
         if hold:
             release: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self.held.append(release)
@@ -168,6 +174,7 @@ class Round:
         self.feed: list[tuple[str, int, int | None]] = []
         self.trace: list[str] = []
         self.client = aiohttp.ClientSession()
+        self.business = BusinessSteps(self)
         self.store: Store
         self.cashier: Cashier
 
@@ -184,6 +191,7 @@ class Round:
             sandbox=True,
             defaults=Defaults(),
             random=self.chance.randbytes,
+            public_url=PUBLIC_URL,
         )
         self.cashier = Cashier(books)
 
@@ -409,6 +417,7 @@ class Round:
             for _ in range(3):
                 work.append(self.cashier.holds.cancel(self.new_call("cancelPreauthorization"), by))
                 work.append(self.cashier.holds.capture(self.new_call("capture"), CaptureOrder(transaction=by)))
+        work += self.business.burst()
         calm, self.wire.calm = self.wire.calm, True
         results = await asyncio.gather(*work, return_exceptions=True)
         self.wire.calm = calm
@@ -431,6 +440,7 @@ class Round:
         """Assert what holds at any time, and that history only grows."""
         ledger = await self.ledger()
         check_invariants(ledger)
+        self.business.check(ledger)
         feed = [(event.stream_id, event.sequence, event.position) for event in ledger.feed]
         assert feed[: len(self.feed)] == self.feed, "history was changed"
         self.feed = feed
@@ -446,11 +456,14 @@ class Round:
         for index in range(len(self.simulator.state.deliveries)):
             if not self.delivered[index]:
                 await self.take(index)
+        self.business.decide()
         # The clock may have gone back behind what was done last.
         for hours in (1, 2, 4, 8, 12, 24, 24):
             self.clock.now += timedelta(hours=hours)
             await self.sweep()
+        await self.business.look(await self.ledger())
         ledger = await self.check()
+        self.business.check_end(ledger)
         # A hold waits for the shop, for as long as it likes.
         waiting = WAITS_FOR_A_PERSON | {Status.AUTHORIZED}
         open_still = [row for row in ledger.transactions if not row.status.is_final and row.status not in waiting]
@@ -462,7 +475,9 @@ class Round:
         ours = {card.card_id for card in ledger.cards if card.status is SavedCardStatus.ACTIVE}
         assert ours <= at_epoint, "a card is usable here that EPoint does not have"
         await self.person(ledger, books)
+        await self.business.person(ledger)
         ledger = await self.check()
+        assert [row for row in ledger.transfers if not row.status.is_final] == []
         assert [row for row in ledger.transactions if row.status in WAITS_FOR_A_PERSON] == []
         check_against_gateway(ledger, books, MERCHANT.public_key)
         return ledger
@@ -513,6 +528,16 @@ class Round:
             (3, self.refund_again),
             (5, self.settle_hold),
             (2, self.settle_hold_again),
+            (4, self.business.transfer),
+            (2, self.business.transfer_again),
+            (4, self.business.bank),
+            (4, self.business.webhook),
+            (3, self.business.invoice),
+            (1, self.business.invoice_again),
+            (5, self.business.change),
+            (2, self.business.change_again),
+            (3, self.business.people),
+            (3, self.business.refresh),
             (8, self.customer),
             (8, self.callback),
             (6, self.release),
@@ -558,7 +583,10 @@ async def a_round(seed: str, store: str) -> AsyncIterator[Round]:
     clock = ManualClock()
     words = Random(f"{seed} words")
     switches = Switches(
-        trace_id=False, held_word=words.choice(HELD_WORDS), captured_amount_in_status=words.random() < 0.5
+        trace_id=False,
+        transfer_step_s=None,  # banks decide when a step says so
+        held_word=words.choice(HELD_WORDS),
+        captured_amount_in_status=words.random() < 0.5,
     )
     settings = SimulatorSettings(switches=switches)
     async with (
@@ -597,7 +625,8 @@ def summary(ledger: Ledger) -> str:
     """Say how a round ended."""
     statuses = Counter(str(row.status) for row in ledger.transactions)
     told = ", ".join(f"{count} {name}" for name, count in sorted(statuses.items()))
-    return f"{len(ledger.feed)} events, {len(ledger.callbacks)} callbacks, {len(ledger.refunds)} refunds; {told}"
+    counts = f"{len(ledger.refunds)} refunds, {len(ledger.transfers)} transfers, {len(ledger.invoices)} invoices"
+    return f"{len(ledger.feed)} events, {len(ledger.callbacks)} callbacks, {counts}; {told}"
 
 
 def main(seed: str, minutes: float, stores: Sequence[str]) -> None:

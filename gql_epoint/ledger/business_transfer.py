@@ -178,6 +178,8 @@ def apply_transfer(
     foreign = news is TransferNews.FOREIGN and not transfer.status.is_final
     disputed = (transfer.disputed or contradiction or foreign) and news not in _VERDICTS
     changed = status is not transfer.status or (disputed and not transfer.disputed)
+    # A status may come before the answer to the order, which may then never come: from now on EPoint is asked.
+    answered = news is TransferNews.ACCEPTED or (transfer.call_deadline is not None and news in _ANSWERS)
     after = msgspec.structs.replace(
         transfer,
         status=status,
@@ -187,7 +189,7 @@ def apply_transfer(
         disputed=disputed,
         failure=(failure or transfer.failure) if status is _FAILED else None,
         call_deadline=None if news in _ANSWERS else transfer.call_deadline,
-        **_asking(transfer, status, by.now, reset=changed or news is TransferNews.ACCEPTED, stop=disputed),
+        **_asking(transfer, status, by.now, reset=changed or answered, stop=disputed),
     )
     note = by.note or _NOTES.get(news) or (_CONTRADICTION if contradiction else None)
     event = transfer_event(after, transfer.status, msgspec.structs.replace(by, note=note))

@@ -225,7 +225,8 @@ class InvoiceTermsInput:
     contract_number: str | None = optional("The number of the contract that it is about.", directives=[Pii()])
     images: list[str] | None = optional(
         "At most 5 images as base64: PNG, JPEG or BMP of at most 1 MB each, known by their first bytes. They are "
-        "passed on to EPoint and not kept. All of a request must fit into GQL_EPOINT_BODY_BYTES_MAX."
+        "passed on to EPoint and not kept. All of a request must fit into GQL_EPOINT_BODY_BYTES_MAX, its variables "
+        "into GQL_EPOINT_VARIABLES_BYTES_MAX: both have to be raised for large ones."
     )
     display: bool = strawberry.field(description="Whether EPoint shows it.", default=True)
     save_as_template: bool = strawberry.field(description="Whether EPoint keeps it as a template.", default=False)

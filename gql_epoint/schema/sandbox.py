@@ -10,30 +10,18 @@ from decimal import Decimal
 from typing import Annotated, Any
 
 import strawberry
-from strawberry.schema_directive import Location
 
 from gql_epoint.cashier.commands import CardBy, TransactionBy
 from gql_epoint.errors import ErrorCode, RefusedError
 from gql_epoint.schema import roots
-from gql_epoint.schema.access import READ, Scope, needs
+from gql_epoint.schema.access import READ
 from gql_epoint.schema.context import Info
 from gql_epoint.schema.errors import UserError, to_user_error
-from gql_epoint.schema.guards import MOVES_MONEY
 from gql_epoint.schema.running import argument
+from gql_epoint.schema.sandbox_business import BusinessMutations, BusinessQueries, BusinessSubscriptions
+from gql_epoint.schema.sandbox_playing import LISTED, SandboxOnly, checked_first, played, simulator_of
 from gql_epoint.schema.sandbox_types import SimulatorBy, SimulatorCallbackInput, SimulatorTransaction
-from gql_epoint.simulator_control import SimulatorControl, closing
-
-_LISTED = 20
-_LISTED_MAX = 100
-
-
-@strawberry.schema_directive(
-    name="sandboxOnly",
-    locations=[Location.FIELD_DEFINITION],
-    description="Exists only in sandbox mode, against the simulator. A production schema does not have the field.",
-)
-class SandboxOnly:
-    """The mark of what plays with the simulator."""
+from gql_epoint.simulator_control import closing
 
 
 @strawberry.type(description="What became of playing with the simulator.")
@@ -45,14 +33,6 @@ class SimulatorPayload:
     )
     errors: list[UserError] = strawberry.field(
         description="Why nothing was done: NOT_FOUND, INVALID_INPUT or GATEWAY_UNAVAILABLE. Empty if all is well."
-    )
-
-
-def _played(description: str) -> Any:
-    return strawberry.mutation(
-        description=description,
-        directives=[SandboxOnly(), needs(Scope.PAYMENTS_WRITE)],
-        metadata={MOVES_MONEY: False},  # what moves is simulated
     )
 
 
@@ -69,7 +49,7 @@ ThisCallback = Annotated[
 
 
 @strawberry.type(name="Query", description=_described(roots.Query))
-class SandboxQuery(roots.Query):
+class SandboxQuery(roots.Query, BusinessQueries):
     """What can be asked in the sandbox."""
 
     @strawberry.field(
@@ -77,15 +57,12 @@ class SandboxQuery(roots.Query):
         directives=[SandboxOnly(), READ],
     )
     async def simulator_transactions(
-        self, info: Info, first: Annotated[int, argument("How many, from 1 to 100.")] = _LISTED
+        self, info: Info, first: Annotated[int, argument("How many, from 1 to 100.")] = LISTED
     ) -> list[SimulatorTransaction]:
         """List what happened at the simulator."""
-        if not 1 <= first <= _LISTED_MAX:
-            raise RefusedError(ErrorCode.INVALID_INPUT, f"`first` is from 1 to {_LISTED_MAX}.", ("first",))
-        simulator = _simulator(info)
-        return [
-            SimulatorTransaction.of(one, simulator.base_url) for one in (await simulator.transactions())[:first]
-        ]
+        wanted, simulator = checked_first(first), simulator_of(info)
+        listed = (await simulator.transactions())[:wanted]
+        return [SimulatorTransaction.of(one, simulator.base_url) for one in listed]
 
     @strawberry.field(
         description="One transaction on EPoint's side, with what was said about it; null if there is none.",
@@ -102,10 +79,10 @@ class SandboxQuery(roots.Query):
 
 
 @strawberry.type(name="Mutation", description=_described(roots.Mutation))
-class SandboxMutation(roots.Mutation):
+class SandboxMutation(roots.Mutation, BusinessMutations):
     """What changes something in the sandbox."""
 
-    @_played(
+    @played(
         "Play the customer: pay with a good card, or save one. The simulator settles the transaction and sends its "
         "callback."
     )
@@ -122,7 +99,7 @@ class SandboxMutation(roots.Mutation):
         """Approve."""
         return await _settled(info, by, "000", amount, callback)
 
-    @_played("Play the customer with a bad card: the bank declines, and the simulator sends the callback.")
+    @played("Play the customer with a bad card: the bank declines, and the simulator sends the callback.")
     async def simulator_decline(
         self,
         info: Info,
@@ -138,9 +115,9 @@ class SandboxMutation(roots.Mutation):
             return SimulatorPayload(simulator_transaction=None, errors=[to_user_error(refusal)])
         return await _settled(info, by, bank_code, None, callback)
 
-    @_played(
-        "Refund as a person would in EPoint's cabinet: no callback tells of it, so the service learns of it from "
-        "`refreshTransaction`."
+    @played(
+        "Refund as a person would in EPoint's cabinet, or let go what is held: no callback tells of it, so the "
+        "service learns of it from `refreshTransaction`."
     )
     async def simulator_refund(
         self,
@@ -151,7 +128,20 @@ class SandboxMutation(roots.Mutation):
         """Refund in the cabinet."""
         return await _acted(info, by, lambda simulator, name: simulator.refund(name, amount))
 
-    @_played("Send the callback of a settled transaction again. It must change nothing.")
+    @played(
+        "Take what is held, or a part of it, as a person would in EPoint's cabinet: no callback tells of it, and "
+        "its status may not either, so `resolveHold` is for this. `simulatorRefund` lets a hold go."
+    )
+    async def simulator_capture(
+        self,
+        info: Info,
+        by: By,
+        amount: Annotated[Decimal | None, argument("How much; left out, all that is held.")] = None,
+    ) -> SimulatorPayload:
+        """Capture in the cabinet."""
+        return await _acted(info, by, lambda simulator, name: simulator.capture(name, amount))
+
+    @played("Send the callback of a settled transaction again. It must change nothing.")
     async def simulator_resend_callback(
         self, info: Info, by: By, callback: ThisCallback = None
     ) -> SimulatorPayload:
@@ -159,23 +149,23 @@ class SandboxMutation(roots.Mutation):
         changes = callback.to_changes() if callback else {}
         return await _acted(info, by, lambda simulator, name: simulator.resend(name, changes))
 
-    @_played("Send a waiting callback now: one that is late, held back, or between two attempts.")
+    @played("Send a waiting callback now: one that is late, held back, or between two attempts.")
     async def simulator_send_callback(
         self, info: Info, number: Annotated[int, argument("Which one: `SimulatorCallback.number`.")]
     ) -> SimulatorPayload:
         """Hurry a callback."""
-        return await _answered(info, _simulator(info).release(number, "send"))
+        return await _answered(info, simulator_of(info).release(number, "send"))
 
-    @_played("Let a waiting callback get lost. An attempt that is under way goes on.")
+    @played("Let a waiting callback get lost. An attempt that is under way goes on.")
     async def simulator_drop_callback(
         self, info: Info, number: Annotated[int, argument("Which one: `SimulatorCallback.number`.")]
     ) -> SimulatorPayload:
         """Lose a callback."""
-        return await _answered(info, _simulator(info).release(number, "drop"))
+        return await _answered(info, simulator_of(info).release(number, "drop"))
 
 
 @strawberry.type(name="Subscription", description=_described(roots.Subscription))
-class SandboxSubscription(roots.Subscription):
+class SandboxSubscription(roots.Subscription, BusinessSubscriptions):
     """What is sent in the sandbox when something changes."""
 
     @strawberry.subscription(
@@ -191,12 +181,13 @@ class SandboxSubscription(roots.Subscription):
         by: Annotated[SimulatorBy | None, argument("Which transaction; left out, all of them.")] = None,
     ) -> AsyncGenerator[SimulatorTransaction, None]:
         """Watch the simulator."""
-        simulator = _simulator(info)
+        simulator = simulator_of(info)
         only = None if by is None else (await _shown(info, await _name(info, by))).gateway_transaction_id
         async with closing(simulator.changes()) as stream:
             is_first = True
-            async for names in stream:
-                for name in [only] if is_first and only else [name for name in names if only in (None, name)]:
+            async for changed in stream:
+                names = [name for name in changed.transactions if only in (None, name)]
+                for name in [only] if is_first and only else names:
                     yield await _shown(info, name)
                 is_first = False
 
@@ -211,7 +202,7 @@ async def _settled(
 async def _acted(info: Info, by: SimulatorBy, act: Any) -> SimulatorPayload:
     async def acting() -> str:
         name = await _name(info, by)
-        await act(_simulator(info), name)
+        await act(simulator_of(info), name)
         return name
 
     return await _answered(info, acting())
@@ -225,7 +216,7 @@ async def _answered(info: Info, work: Awaitable[str]) -> SimulatorPayload:
 
 
 async def _shown(info: Info, name: str) -> SimulatorTransaction:
-    simulator = _simulator(info)
+    simulator = simulator_of(info)
     return SimulatorTransaction.of(await simulator.transaction(name), simulator.base_url)
 
 
@@ -246,8 +237,3 @@ async def _name(info: Info, by: SimulatorBy) -> str:
     if found is None:
         raise RefusedError(ErrorCode.NOT_FOUND, "There is no such transaction at EPoint.", ("by",))
     return found
-
-
-def _simulator(info: Info) -> SimulatorControl:
-    assert info.context.simulator is not None, "the sandbox's schema comes with a simulator"
-    return info.context.simulator

@@ -60,6 +60,17 @@ class SimulatorAttempt:
     response_body: str | None = strawberry.field(description="The beginning of what the receiver answered.")
     duration_ms: int | None = strawberry.field(description="How long it took, in milliseconds.")
 
+    @classmethod
+    def of(cls, known: control.Attempt) -> Self:
+        """Build it from what the simulator says."""
+        return cls(
+            at=known.at,
+            http_status=known.http_status,
+            error=known.error,
+            response_body=known.reply,
+            duration_ms=_rounded(known.duration_ms),
+        )
+
 
 @strawberry.type(description="One copy of one callback of the simulator, with everything tried to deliver it.")
 class SimulatorCallback:
@@ -89,16 +100,7 @@ class SimulatorCallback:
             data=known.data,
             signature=known.signature,
             body=_json(known.decoded),
-            attempts=[
-                SimulatorAttempt(
-                    at=one.at,
-                    http_status=one.http_status,
-                    error=one.error,
-                    response_body=one.reply,
-                    duration_ms=_rounded(one.duration_ms),
-                )
-                for one in known.attempts
-            ],
+            attempts=[SimulatorAttempt.of(one) for one in known.attempts],
         )
 
 

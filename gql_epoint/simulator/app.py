@@ -12,6 +12,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
 from gql_epoint.simulator.books import Books
+from gql_epoint.simulator.console.business import business_routes
 from gql_epoint.simulator.console.guard import Guard
 from gql_epoint.simulator.console.live import live_route
 from gql_epoint.simulator.console.page import console_routes
@@ -59,7 +60,8 @@ def create_simulator(
             *page_routes(state, courier),
             *widget_routes(state, courier),
             *invoice_routes(state),
-            *control_routes(state, courier, bank),
+            *control_routes(state, courier),
+            *business_routes(state, bank),
             *view_routes(state),
             live_route(state, closing),
             *console_routes(),

@@ -16,12 +16,10 @@ POST   /_control/transactions/{transaction}/refund   a refund in EPoint's cabine
 POST   /_control/transactions/{transaction}/capture  a capture in EPoint's cabinet: {"amount": "1.00"} or {}
 POST   /_control/transactions/{transaction}/settle   the bank answers, as if a customer had paid: {"code": "000"};
                                                      with "amount", it took another one than was ordered
-GET    /_control/outbox                              the SMS and e-mails that EPoint would have sent
-POST   /_control/invoices/{id}/settle                what a person does in the cabinet: {"state": "canceled"}
-POST   /_control/transfers/{order_id}/settle         a transfer to a business goes on: {"state": "SUCCESS"}
 
 A transaction may be named by the card that it saves or by its order as well. `callback` names what differs from
-the plan, for this callback alone. What the console reads is in console/views.py and console/live.py.
+the plan, for this callback alone. What the console reads is in console/views.py and console/live.py; invoices and
+transfers to businesses are in console/business.py.
 
 It has no key: a simulator moves no money; console/guard.py keeps other websites out. Bodies are JSON; errors are
 400, 403, 404, 413, 415 or 421 with {"error": "..."}.
@@ -40,7 +38,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gql_epoint.simulator.bank import CARD_HOLDER
-from gql_epoint.simulator.books import Card, InvoiceState, Transaction, TransferState
+from gql_epoint.simulator.books import Card, Transaction
 from gql_epoint.simulator.console.changes import Changes
 from gql_epoint.simulator.courier import Courier
 from gql_epoint.simulator.desk import give_back
@@ -51,7 +49,6 @@ from gql_epoint.simulator.holds import capture, release
 from gql_epoint.simulator.request import DeskError
 from gql_epoint.simulator.settings import CallbackPlan, OrderPlan, changed
 from gql_epoint.simulator.state import Delivery, State
-from gql_epoint.simulator.transfers import TransferBank
 
 _encoder = msgspec.json.Encoder(decimal_format="string")
 _decoder = msgspec.json.Decoder(dict[str, Any])
@@ -88,26 +85,29 @@ class _Amount(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     amount: Decimal | None = None
 
 
-class _Sending(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Sending(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What differs from the plan, for one callback."""
+
     callback: dict[str, Any] | None = None
 
+    def changed(self, plan: CallbackPlan) -> CallbackPlan:
+        """Return the plan for this callback. Raises msgspec.ValidationError."""
+        if not self.callback:
+            return plan
+        plan = changed(plan, self.callback)
+        if not (1 <= plan.copies <= _COPIES_MAX and 0 <= plan.delay_s <= _DELAY_MAX_S):
+            raise msgspec.ValidationError(f"at most {_COPIES_MAX} copies, and {_DELAY_MAX_S} seconds of delay")
+        return plan
 
-class _Settling(_Sending, frozen=True, kw_only=True, forbid_unknown_fields=True):
+
+class _Settling(Sending, frozen=True, kw_only=True, forbid_unknown_fields=True):
     code: str
     amount: Decimal | None = None
 
 
-class _InvoiceState(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    state: InvoiceState
-
-
-class _State(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    state: TransferState
-
-
-def control_routes(state: State, courier: Courier, bank: TransferBank) -> list[Route]:
+def control_routes(state: State, courier: Courier) -> list[Route]:
     """Return the routes listed above."""
-    control = Control(state, courier, bank)
+    control = Control(state, courier)
     table: list[tuple[str, str, Callable[[Request], Awaitable[Any]]]] = [
         ("GET", "/books", control.books),
         ("GET", "/settings", control.settings),
@@ -122,9 +122,6 @@ def control_routes(state: State, courier: Courier, bank: TransferBank) -> list[R
         ("POST", "/transactions/{name}/refund", control.refund),
         ("POST", "/transactions/{name}/capture", control.capture),
         ("POST", "/transactions/{name}/settle", control.settle),
-        ("POST", "/transfers/{name}/settle", control.settle_transfer),
-        ("GET", "/outbox", control.outbox),
-        ("POST", "/invoices/{name:int}/settle", control.settle_invoice),
     ]
     return [
         Route(f"/_control{path}", answered(act, state.changes if method != "GET" else None), methods=[method])
@@ -135,10 +132,9 @@ def control_routes(state: State, courier: Courier, bank: TransferBank) -> list[R
 class Control:
     """One method per route; what it returns is the body of the answer."""
 
-    def __init__(self, state: State, courier: Courier, bank: TransferBank) -> None:
+    def __init__(self, state: State, courier: Courier) -> None:
         self._state = state
         self._courier = courier
-        self._bank = bank
 
     async def books(self, request: Request) -> Any:
         """Return everything that happened."""
@@ -158,7 +154,7 @@ class Control:
 
     async def change_settings(self, request: Request) -> Any:
         """Change some switches, and some of the general plan for callbacks."""
-        changes = await _body(request)
+        changes = await read_object(request)
         if unknown := set(changes) - {"switches", "callback"}:
             raise msgspec.ValidationError(f"unknown: {', '.join(sorted(unknown))}")
         switches = changed(self._state.switches, changes.get("switches", {}))
@@ -177,7 +173,7 @@ class Control:
             error_url=merchant.error_url,
             granted=merchant.granted,
         )
-        new = changed(old, await _body(request))
+        new = changed(old, await read_object(request))
         if unknown := set(new.granted) - set(NAMES):
             raise msgspec.ValidationError(f"no such feature: {', '.join(sorted(unknown))}")
         self._state.merchants[merchant.public_key] = msgspec.structs.replace(
@@ -187,7 +183,7 @@ class Control:
 
     async def plan_order(self, request: Request) -> Any:
         """Replace the plan of an order; its `callback` names what differs from the general plan now."""
-        changes = await _body(request)
+        changes = await read_object(request)
         callback = changes.pop("callback", None)
         plan = changed(OrderPlan(), changes)
         if callback is not None:
@@ -206,18 +202,18 @@ class Control:
         if card is None:
             raise MissingError
         old = _CardChange(state=card.state, code=card.code, silent=card.silent)
-        new = changed(old, await _body(request))
+        new = changed(old, await read_object(request))
         card.state, card.code, card.silent = new.state, new.code, new.silent
         self._state.books.changed = True
         return card
 
     async def resend(self, request: Request) -> Any:
         """Send the callback of a settled transaction again, by the plan of now and what the body changes of it."""
-        sending = msgspec.convert(await _body(request), _Sending)
+        sending = msgspec.convert(await read_object(request), Sending)
         transaction = self._find(request)
         if transaction.status == "new" or transaction.operation not in CALLBACK_FIELDS:
             raise msgspec.ValidationError("this transaction has no callback")
-        self._courier.send(transaction, self._plan(transaction, sending))
+        self._courier.send(transaction, sending.changed(self._state.callback_plan(transaction)))
         return {}
 
     async def hurry(self, request: Request) -> Any:
@@ -230,7 +226,7 @@ class Control:
 
     async def refund(self, request: Request) -> Any:
         """Refund as a person would in EPoint's cabinet: no callback tells of it."""
-        amount = msgspec.convert(await _body(request), _Amount).amount
+        amount = msgspec.convert(await read_object(request), _Amount).amount
         transaction = self._find(request)
         if transaction.hold == "held":
             release(self._state, transaction, amount)
@@ -240,18 +236,18 @@ class Control:
 
     async def capture(self, request: Request) -> Any:
         """Take what is held, or a part of it, as a person would in EPoint's cabinet."""
-        amount = msgspec.convert(await _body(request), _Amount).amount
+        amount = msgspec.convert(await read_object(request), _Amount).amount
         transaction = self._find(request)
         capture(self._state, transaction, transaction.amount if amount is None else amount)
         return transaction
 
     async def settle(self, request: Request) -> Any:
         """Let the bank answer a transaction that is still new."""
-        settling = msgspec.convert(await _body(request), _Settling)
+        settling = msgspec.convert(await read_object(request), _Settling)
         transaction = self._find(request)
         if transaction.status != "new" or not _CODE.fullmatch(settling.code):
             raise msgspec.ValidationError("the transaction is settled, or the code is none")
-        plan = self._plan(transaction, settling)
+        plan = settling.changed(self._state.callback_plan(transaction))
         if settling.amount is not None:
             if transaction.amount is None or not _is_amount(settling.amount):
                 raise msgspec.ValidationError("this is no amount with at most two places, or there is none to pay")
@@ -264,38 +260,6 @@ class Control:
             self._courier.send(transaction, plan)
         return transaction
 
-    def _plan(self, transaction: Transaction, sending: _Sending) -> CallbackPlan:
-        plan = self._state.callback_plan(transaction)
-        if not sending.callback:
-            return plan
-        plan = changed(plan, sending.callback)
-        if not (1 <= plan.copies <= _COPIES_MAX and 0 <= plan.delay_s <= _DELAY_MAX_S):
-            raise msgspec.ValidationError(f"at most {_COPIES_MAX} copies, and {_DELAY_MAX_S} seconds of delay")
-        return plan
-
-    async def outbox(self, request: Request) -> Any:
-        """Return what would have been sent, with the links."""
-        return self._state.books.sent
-
-    async def settle_invoice(self, request: Request) -> Any:
-        """Change the state of an invoice, as a person in the cabinet or a customer elsewhere does."""
-        state = msgspec.convert(await _body(request), _InvoiceState).state
-        invoice = self._state.books.invoice(request.path_params["name"])
-        if invoice is None:
-            raise MissingError
-        invoice.state = state
-        self._state.books.changed = True
-        return invoice
-
-    async def settle_transfer(self, request: Request) -> Any:
-        """Let a transfer to a business go to another state; its webhook tells of a decision."""
-        state = msgspec.convert(await _body(request), _State).state
-        transfer = self._state.books.transfer(request.path_params["name"])
-        if transfer is None:
-            raise MissingError
-        self._bank.settle(transfer, state)
-        return transfer
-
     def _find(self, request: Request) -> Transaction:
         transaction = self._state.find(request.path_params["name"])
         # The books of an earlier run may name a merchant that is not here any more.
@@ -304,7 +268,8 @@ class Control:
         return transaction
 
 
-async def _body(request: Request) -> dict[str, Any]:
+async def read_object(request: Request) -> dict[str, Any]:
+    """Return the JSON object of a request's body; no body is an empty one."""
     raw = await read_body(request)
     return _decoder.decode(raw) if raw.strip() else {}
 

@@ -17,7 +17,7 @@ from gql_epoint.epoint.callback import read_envelope
 from gql_epoint.epoint.signing import Sealed
 from gql_epoint.errors import UnreadableError
 from gql_epoint.simulator.bank import APPROVED, message_of, outcome_of
-from gql_epoint.simulator.books import Image, Invoice, Sent
+from gql_epoint.simulator.books import Image, Invoice, InvoiceState, Sent
 from gql_epoint.simulator.pages import CONTENT_SECURITY_POLICY, invoice_page, notice_page
 from gql_epoint.simulator.request import Call, DeskError
 from gql_epoint.simulator.state import State
@@ -48,6 +48,7 @@ def create_invoice(call: Call) -> dict[str, Any]:
         **_terms(call),
     )
     state.books.add_invoice(invoice)
+    state.changes.ring(invoice=invoice.id)
     return {"status": "success", "id": invoice.id, "message": "Invoice created"}
 
 
@@ -59,7 +60,7 @@ def update_invoice(call: Call) -> dict[str, Any]:
     for name, value in _terms(call).items():
         if name != "images" or value:
             setattr(invoice, name, value)
-    call.state.books.changed = True
+    settled(call.state, invoice)
     return {"status": "success", "message": "Invoice updated"}
 
 
@@ -86,6 +87,13 @@ def send_sms(call: Call) -> dict[str, Any]:
 def send_email(call: Call) -> dict[str, Any]:
     """Put the link into the outbox."""
     return _send(call, "email", call.text("email") or "", valid="@" in (call.text("email") or ""))
+
+
+def settled(state: State, invoice: Invoice, word: InvoiceState | None = None) -> None:
+    """Write down that an invoice has changed, perhaps to another state."""
+    invoice.state = word or invoice.state
+    state.books.changed = True
+    state.changes.ring(invoice=invoice.id)
 
 
 def read_parts(content_type: str, raw: bytes) -> tuple[Sealed, tuple[Image, ...]]:
@@ -136,8 +144,7 @@ class _InvoicePage:
                 return HTMLResponse(invoice_page(invoice, str(exc)), 422, _HEADERS)
             if code != APPROVED:
                 return HTMLResponse(invoice_page(invoice, message_of(code, "en")), 200, _HEADERS)
-            invoice.state = "paid"
-            self._state.books.changed = True
+            settled(self._state, invoice, "paid")
         return RedirectResponse(str(request.url), 303, _HEADERS)
 
 
@@ -148,6 +155,7 @@ def _send(call: Call, channel: str, to: str, *, valid: bool) -> dict[str, Any]:
     link = f"{call.pages}/invoice/{invoice.page}"
     sent = Sent(at=call.state.clock(), channel=channel, to=to, invoice=invoice.id, link=link)
     call.state.books.add_sent(sent)
+    call.state.changes.ring(invoice=invoice.id)
     return {"status": "success", "message": "Sent"}
 
 

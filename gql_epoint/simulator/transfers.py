@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from decimal import Decimal
 from typing import Any
 
@@ -17,6 +18,7 @@ from gql_epoint.simulator.settings import CallbackPlan
 from gql_epoint.simulator.state import Attempt, State
 
 AMOUNT_MAX = Decimal(40000)
+DECIDED = ("SUCCESS", "FAILED")
 
 _TIN = re.compile(r"\d{9}[12]", re.ASCII)
 _IBAN = re.compile(r"AZ\d{2}[A-Z]{4}[A-Z0-9]{20}", re.ASCII)
@@ -49,6 +51,7 @@ def order_transfer(call: Call) -> dict[str, Any]:
         webhook_url=call.text("webhook_url"),
     )
     state.books.add_transfer(transfer)
+    state.changes.ring(transfer=order_id)
     state.on_transfer(transfer)
     return {"status": "success", "order_id": order_id, "bulkId": transfer.bulk_id}
 
@@ -99,13 +102,23 @@ class TransferBank:
         if self._session is not None:
             await self._session.close()
 
-    def settle(self, transfer: Transfer, state: TransferState) -> None:
-        """Let a transfer go to a state, and tell of it if it is decided by that."""
-        decided = state in ("SUCCESS", "FAILED") and transfer.state != state
+    def settle(self, transfer: Transfer, state: TransferState, plan: CallbackPlan | None = None) -> None:
+        """Let a transfer go to a state, and tell of it if that decides it; by its own plan if none is given."""
+        decided = state in DECIDED and transfer.state != state
         transfer.state = state
         self._state.books.changed = True
-        if decided and transfer.webhook_url is not None:
-            self._start(self._tell(transfer))
+        self._state.changes.ring(transfer=transfer.order_id)
+        if decided:
+            self.tell(transfer, plan or self.plan_of(transfer))
+
+    def plan_of(self, transfer: Transfer) -> CallbackPlan:
+        """Return how the webhooks of a transfer travel and what they say; they are JSON, and never signed."""
+        return self._state.plan(transfer.order_id).callback or self._state.callback
+
+    def tell(self, transfer: Transfer, plan: CallbackPlan) -> None:
+        """Send the webhook of a decided transfer in the background, if it has an address."""
+        if transfer.webhook_url is not None:
+            self._start(self._tell(transfer, plan))
 
     def _begin(self, transfer: Transfer) -> None:
         if self._state.switches.transfer_step_s is not None:
@@ -120,13 +133,12 @@ class TransferBank:
             approved = self._state.plan(transfer.order_id).bank_code in (None, APPROVED)
             self.settle(transfer, "SUCCESS" if approved else "FAILED")
 
-    async def _tell(self, transfer: Transfer) -> None:
-        plan = self._state.plan(transfer.order_id).callback or self._state.callback
+    async def _tell(self, transfer: Transfer, plan: CallbackPlan) -> None:
         failed = transfer.state == "FAILED"
         body = {
             "order_id": transfer.order_id,
             "status": "failed" if failed else "success",
-            "amount": transfer.amount,
+            "amount": transfer.amount if plan.amount is None else plan.amount,
             "payee_iban": transfer.iban,
             "payee_name": transfer.name,
             "error_message": _reason(self._state, transfer) if failed else None,
@@ -146,6 +158,7 @@ class TransferBank:
             attempt = await self._post(transfer.webhook_url or "", raw, plan.timeout_s)
             transfer.webhook_attempts = [*transfer.webhook_attempts, msgspec.to_builtins(attempt)]
             self._state.books.changed = True
+            self._state.changes.ring(transfer=transfer.order_id)
             if attempt.http_status == 200:
                 return
 
@@ -153,13 +166,18 @@ class TransferBank:
         assert self._session is not None
         headers = {"content-type": "application/json"}
         timeout = aiohttp.ClientTimeout(total=timeout_s)
+        http_status: int | None = None
+        error: str | None = None
+        started_s = time.perf_counter()
         try:
             async with self._session.post(
                 url, data=raw, headers=headers, timeout=timeout, allow_redirects=False
             ) as answer:
-                return Attempt(at=self._state.clock(), http_status=answer.status)
+                http_status = answer.status
         except (aiohttp.ClientError, TimeoutError, ValueError) as exc:
-            return Attempt(at=self._state.clock(), error=type(exc).__name__)
+            error = type(exc).__name__
+        took_ms = round((time.perf_counter() - started_s) * 1000, 1)
+        return Attempt(at=self._state.clock(), http_status=http_status, error=error, duration_ms=took_ms)
 
     def _start(self, work: Any) -> None:
         task = asyncio.get_running_loop().create_task(work)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
@@ -13,7 +14,8 @@ from playwright.async_api import expect
 from gql_epoint.simulator import SimulatorSettings, running
 from gql_epoint.simulator.books import Transaction
 from gql_epoint.simulator.console.views import features_of
-from tests.simulator_client import DECLINED, MERCHANT, OTHER_MERCHANT, PAY, World, sealed, world
+from tests.simulator_client import APPROVED, DECLINED, MERCHANT, OTHER_MERCHANT, PAY, World, sealed, world
+from tests.test_simulator_business import INVOICE, TRANSFER
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -375,6 +377,141 @@ async def test_what_somebody_types_survives_what_happens(watched: Watched, sandb
     await watched.assert_clean()
 
 
+# -- business -----------------------------------------------------------------------------------------------------
+
+WAITING_BANK = {"switches": {"transfer_step_s": None}}
+
+
+async def transferring(watched: Watched, sandbox: World, order: str) -> Locator:
+    """Order a transfer whose bank waits, and return its card in the console."""
+    await sandbox.control("PUT", "/settings", WAITING_BANK)
+    await watched.page.goto(f"{watched.origin}/#/business")
+    await expect(watched.page.locator("#live")).to_have_text("live")
+    hook = {"order_id": order, "webhook_url": f"{sandbox.shop.url}/result"}
+    assert (await sandbox.call("b2b/payment", TRANSFER | hook))["status"] == "success"
+    return watched.page.get_by_role("article", name=order, exact=True)
+
+
+async def invoicing(watched: Watched, sandbox: World) -> Locator:
+    """Make an invoice while the console is open, and return its card."""
+    await watched.page.goto(f"{watched.origin}/#/business")
+    await expect(watched.page.locator("#live")).to_have_text("live")
+    made = await sandbox.call("invoices/create", INVOICE | {"name": "Aydan"})
+    return watched.page.get_by_role("article", name=str(made["id"]), exact=True)
+
+
+def state_of(card: Locator) -> Locator:
+    return card.locator(".top .badge")
+
+
+async def told(sandbox: World) -> dict[str, Any]:
+    """Wait for a webhook."""
+    return dict(json.loads((await sandbox.shop.raw())[1]))
+
+
+@pytest.mark.parametrize(("press", "word"), [("Accept", "success"), ("Reject", "failed")])
+async def test_a_transfer_is_accepted_or_rejected(watched: Watched, sandbox: World, press: str, word: str) -> None:
+    """It appears by itself; the bank works on it, decides, and the shop is told without a signature."""
+    card = await transferring(watched, sandbox, f"b2b-{word}")
+    await expect(card).to_contain_text("250.00 AZN")
+    await card.get_by_role("button", name="Process").click()
+    await expect(state_of(card)).to_have_text("processing")
+    assert await nothing_arrives(sandbox)
+    await card.get_by_role("button", name=press).click()
+    await expect(state_of(card)).to_have_text(word)
+    await expect(card.locator("tbody .badge")).to_have_text("200")
+
+    assert (await told(sandbox))["status"] == word
+    await watched.assert_clean()
+
+
+async def test_a_webhook_of_a_transfer_is_doubled_late_or_a_lie(watched: Watched, sandbox: World) -> None:
+    """What is typed stays while the transfer changes."""
+    card = await transferring(watched, sandbox, "b2b-hook")
+    await card.get_by_text("The unsigned webhook").click()
+    await card.get_by_label("Copies").fill("2")
+    await card.get_by_role("button", name="Accept").click()
+    assert [(await told(sandbox))["status"] for _ in range(2)] == ["success"] * 2
+    await expect(card.locator("tbody tr")).to_have_count(2)
+    await expect(card.get_by_label("Copies")).to_have_value("2")
+
+    await card.get_by_label("Copies").fill("1")
+    await card.get_by_label("Seconds late").fill("0.6")
+    await card.get_by_label("Says", exact=True).select_option("failed")
+    await card.get_by_label("Says amount").fill("1.00")
+    await card.get_by_role("button", name="Send webhook").click()
+    assert await nothing_arrives(sandbox)
+    lie = await told(sandbox)
+    await card.get_by_label("Lost on the way").check()
+    await card.get_by_role("button", name="Send webhook").click()
+
+    assert (lie["status"], lie["amount"]) == ("failed", "1.00")
+    assert await nothing_arrives(sandbox)
+    await watched.assert_clean()
+
+
+async def test_the_bank_decides_by_itself_or_waits(watched: Watched, sandbox: World) -> None:
+    """One switch; what is ordered meanwhile goes by it."""
+    card = await transferring(watched, sandbox, "b2b-waits")
+    pace = watched.page.get_by_role("switch", name="by itself")
+    await expect(pace).not_to_be_checked()
+    await pace.click()
+    await expect(watched.page.locator(".toast")).to_have_text("The bank decides by itself.")
+    await sandbox.call("b2b/payment", TRANSFER | {"order_id": "b2b-goes"})
+    await expect(state_of(watched.page.get_by_role("article", name="b2b-goes"))).to_have_text("success")
+    await expect(state_of(card)).to_have_text("pending")
+    await watched.assert_clean()
+
+
+async def test_an_invoice_is_paid_canceled_and_opened_again(watched: Watched, sandbox: World) -> None:
+    """With a button, without a reload, and for EPoint's API as well."""
+    card = await invoicing(watched, sandbox)
+    await expect(card).to_contain_text("Aydan")
+    for press, state in (
+        ("Pay", "paid"),
+        ("Cancel", "canceled"),
+        ("Open again", "waiting for payment"),
+    ):
+        await card.get_by_role("button", name=press, exact=True).click()
+        await expect(state_of(card)).to_have_text(state)
+
+    shown = await sandbox.call("invoices/view", {"id": await card.get_attribute("aria-label")})
+    assert shown["invoice"]["status"] == "waiting_for_payment"
+    await watched.assert_clean()
+
+
+async def test_the_outbox_shows_what_was_sent(watched: Watched, sandbox: World) -> None:
+    """An SMS and an e-mail as they go out; their link leads to the invoice's page."""
+    card = await invoicing(watched, sandbox)
+    number = await card.get_attribute("aria-label")
+    outbox = watched.page.get_by_role("region", name="Outbox")
+    await sandbox.call("invoices/send-sms", {"id": number, "phone": "+994501234567"})
+    await sandbox.call("invoices/send-email", {"id": number, "email": "a@example.az"})
+    await expect(outbox.locator(".head .mono")).to_have_text(["a@example.az", "+994501234567"])
+    await expect(card).to_contain_text("sms to +994501234567, email to a@example.az")
+    link = await outbox.get_by_role("link").first.get_attribute("href")
+    assert link is not None
+    await sandbox.submit(link, APPROVED)
+    await expect(state_of(card)).to_have_text("paid")
+    await watched.assert_clean()
+
+
+async def test_what_is_held_is_listed_and_leads_to_its_buttons(watched: Watched, sandbox: World) -> None:
+    """A hold appears by itself, and is gone once it is taken."""
+    page = watched.page
+    await page.goto(f"{watched.origin}/#/business")
+    holds = page.get_by_role("region", name="Holds")
+    await expect(holds).to_contain_text("Nothing is held")
+    await sandbox.paid(path="pre-auth-request", order_id="held-for-business")
+    await holds.get_by_role("link", name=re.compile("held-for-business")).click()
+    await page.get_by_label("Amount to take").fill("10.50")
+    await button(page, "Capture").click()
+    await expect(status(page)).to_have_text("captured")
+    await page.get_by_role("link", name="Business", exact=True).click()
+    await expect(holds).to_contain_text("Nothing is held")
+    await watched.assert_clean()
+
+
 # -- merchants and settings ---------------------------------------------------------------------------------------
 
 
@@ -452,6 +589,7 @@ async def test_it_fits_the_screen(
         "list": "#/transactions",
         "open": f"#/transactions/{names['open']}",
         "paid": f"#/transactions/{names['paid']}",
+        "business": "#/business",
         "others": "#/others",
         "merchants": "#/merchants",
         "settings": "#/settings",
@@ -461,6 +599,8 @@ async def test_it_fits_the_screen(
         await page.wait_for_timeout(150)
         if view in ("open", "paid"):
             await page.locator("details.entry").first.locator("summary").first.click()
+        elif view == "business":
+            await page.get_by_text("The unsigned webhook").first.click()
         await watched.screenshot(f"console-{size}-{colours}-{view}")
 
         beyond = [await page.evaluate(BEYOND, selector) for selector in ("html", "nav")]
@@ -485,4 +625,15 @@ async def furnished(sandbox: World) -> dict[str, str]:
     body = sealed({"public_key": MERCHANT.public_key, **PAY}, OTHER_MERCHANT.private_key)
     await sandbox.http.post("/api/1/request", data=body)
     await sandbox.http.post("/api/1/get-status", content=b"hello")
+    await sandbox.control("PUT", "/settings", WAITING_BANK)
+    hook = f"{sandbox.shop.url}/result"
+    for order in ("TRANSFER-2026-00007", "a-rather-long-order-id-of-a-transfer-that-some-shop-has-made-up-00001"):
+        await sandbox.call("b2b/payment", TRANSFER | {"order_id": order, "webhook_url": hook})
+    await sandbox.control("POST", "/transfers/TRANSFER-2026-00007/settle", {"state": "SUCCESS"})
+    named = {"name": "Aydan Məmmədova", "email": "aydan@example.az", "description": "Tea for January"}
+    for state in ("paid", "waiting_for_payment"):
+        made = await sandbox.call("invoices/create", INVOICE | named | {"merchant_order_id": f"INV-{state}"})
+        await sandbox.call("invoices/send-email", {"id": made["id"], "email": "aydan@example.az"})
+        await sandbox.control("POST", f"/invoices/{made['id']}/settle", {"state": state})
+    await sandbox.paid(path="pre-auth-request", order_id="HOTEL-2026-00003", description="A room")
     return {"open": str(opened["transaction"]), "paid": str(paid)}

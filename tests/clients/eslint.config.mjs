@@ -38,6 +38,7 @@ export default [
             'CardDetails', 'ClientToken', 'EmbedWidgetAction', 'EventMessage', 'Failure', 'GatewayReference', 'GatewayStatusResult', 'Money',
             'PageInfo', 'RedirectAction', 'Split', 'TokenPayAction', 'Viewer',
             'SimulatorAttempt', 'SimulatorCallback', 'SimulatorExchange', 'SimulatorTransaction',
+            'SimulatorImage', 'SimulatorInvoice', 'SimulatorMessage', 'SimulatorTransfer',
           ],
         },
       }],

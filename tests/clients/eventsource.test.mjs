@@ -58,12 +58,14 @@ async function events({ query, until, after }) {
     'x-graphql-event-stream-token': token,
     ...(after && { 'last-event-id': after }),
   };
-  const body = JSON.stringify({ query, extensions: { operationId: '1' } });
-  assert.equal((await fetch(graphql, { method: 'POST', headers, body })).status, 202);
   const found = [];
-  await new Promise((resolve) => source.addEventListener('next', (event) => {
+  // Heard before it is asked for: events may be here before the answer to the POST is.
+  const enough = new Promise((resolve) => source.addEventListener('next', (event) => {
     if (found.push(event) === until) resolve();
   }));
+  const body = JSON.stringify({ query, extensions: { operationId: '1' } });
+  assert.equal((await fetch(graphql, { method: 'POST', headers, body })).status, 202);
+  await enough;
   source.close();
   return found;
 }

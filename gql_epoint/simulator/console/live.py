@@ -1,7 +1,7 @@
-"""Server-sent events that say which transactions have changed: GET /_control/live.
+"""Server-sent events that say what has changed: GET /_control/live.
 
     event: changed
-    data: {"revision": 12, "transactions": ["te0000000001"]}
+    data: {"revision": 12, "transactions": ["te0000000001"], "business": ["invoices/1001", "transfers/order-1"]}
 
 The first comes at once. What has changed is then read from the views; a lost event costs a delay and nothing else.
 """
@@ -46,14 +46,15 @@ class _Live:
         closing = asyncio.create_task(self._closing.wait())
         try:
             told = self._changes.revision
-            yield _event(told, [])
+            yield _event(told, [], [])
             while not closing.done():
                 if self._changes.revision == told:
                     if not await self._changed(closing):
                         yield b": still here\n\n"
                     continue
-                names, told = self._changes.since(told), self._changes.revision
-                yield _event(told, names)
+                names, business = self._changes.since(told), self._changes.business_since(told)
+                told = self._changes.revision
+                yield _event(told, names, business)
                 await asyncio.wait({closing}, timeout=_PAUSE_S)
         finally:
             self._open -= 1
@@ -70,6 +71,6 @@ class _Live:
         return bool(done)
 
 
-def _event(revision: int, transactions: list[str]) -> bytes:
-    data = msgspec.json.encode({"revision": revision, "transactions": transactions})
+def _event(revision: int, transactions: list[str], business: list[str]) -> bytes:
+    data = msgspec.json.encode({"revision": revision, "transactions": transactions, "business": business})
     return b"event: changed\ndata: " + data + b"\n\n"

@@ -114,7 +114,8 @@ function callbackForm(encodings, shown) {
   return { element, read };
 }
 
-function button(label, act, kind) {
+/** A button that rests while it acts. */
+export function button(label, act, kind) {
   const element = h(kind ? `button.${kind}` : 'button', { type: 'button' }, label);
   element.addEventListener('click', async () => {
     element.disabled = true;
@@ -127,7 +128,8 @@ function button(label, act, kind) {
   return element;
 }
 
-async function send(path, body, done) {
+/** Do something, and say what came of it. */
+export async function send(path, body, done) {
   try {
     await call('POST', path, body);
     toast(done);

@@ -1,13 +1,14 @@
 // Put the console together: an address for each view, and a fresh look whenever the simulator says that it changed.
 
 import { call, follow } from './api.js';
+import { businessView } from './business.js';
 import { h, reconcile, toast } from './dom.js';
 import { exchange } from './exchanges.js';
 import { merchantsView, settingsView } from './settings.js';
 import { transactionsView } from './transactions.js';
 
 const main = document.getElementById('main');
-const views = { transactions: transactionsView(), others: othersView(), merchants: merchantsView(), settings: settingsView() };
+const views = { transactions: transactionsView(), business: businessView(), others: othersView(), merchants: merchantsView(), settings: settingsView() };
 let place = where();
 let about = null;
 let looking = null;
@@ -22,7 +23,7 @@ function othersView() {
   const entries = h('div.entries', {});
   const nothing = h('p.empty', {}, 'None. Every request so far belongs to a transaction.');
   const element = h('div.page', {}, h('h1', {}, 'Other requests'),
-    h('p.lead', {}, 'Those that belong to no transaction: bad signatures, unknown merchants, refused fields, questions about nothing.'), entries, nothing);
+    h('p.lead', {}, 'Those that belong to no transaction: bad signatures, unknown merchants, refused fields, invoices and transfers, questions about nothing.'), entries, nothing);
   return {
     element,
     update({ loose }) {
@@ -57,9 +58,10 @@ async function look() {
 
 async function once() {
   const { tab, name } = place;
-  const [list, shown] = await Promise.all([
+  const [list, shown, business] = await Promise.all([
     call('GET', '/transactions'),
     tab === 'transactions' && name ? call('GET', `/transactions/${encodeURIComponent(name)}`).catch(() => null) : null,
+    tab === 'business' ? call('GET', '/business') : null,
     about === null || tab === 'merchants' || tab === 'settings' ? call('GET', '/console').then((answer) => { about = answer; }) : null,
   ]);
   if (place.tab !== tab || place.name !== name) {
@@ -68,6 +70,7 @@ async function once() {
   }
   views.transactions.update(list);
   views.others.update(list);
+  if (business) views.business.update(business, list.transactions);
   views.merchants.update(about);
   views.settings.update(about);
   if (tab === 'transactions') views.transactions.show(name, shown, about);

@@ -48,7 +48,8 @@ export function transactionsView() {
   };
 }
 
-function row(one) {
+/** One transaction in a list, which leads to everything about it. */
+export function row(one) {
   return h('li', {}, h('a.item', { href: `#/transactions/${one.transaction}`, 'aria-current': one.selected ? 'true' : null },
     h('span.line', {}, h('span.title', {}, one.order_id ?? one.card_id ?? one.transaction), h('span.amount', {}, money(one.amount, one.currency) || 'card')),
     h('span.line', {}, h('span.soft', {}, words(one.operation)), dots(one.callback_states), badge(one.status)),
