@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import inspect
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Hashable, Mapping
-from contextlib import aclosing
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Hashable, Mapping
+from typing import Any
 
 import msgspec
 from graphql import (
@@ -31,13 +29,9 @@ from strawberry.types.graphql import OperationType
 
 from gql_epoint.schema.access import Credential
 from gql_epoint.schema.limits import Limits
-from gql_epoint.schema.masking import mask_result
-from gql_epoint.schema.sharing import Message, Sharing
+from gql_epoint.schema.sharing import Message
 from gql_epoint.schema.weighing import check_document, depends_on_variables
 from gql_epoint.tracing import note_operation
-
-if TYPE_CHECKING:
-    from gql_epoint.schema.context import RequestContext
 
 
 class Engine(msgspec.Struct, frozen=True):
@@ -81,45 +75,16 @@ class KnownDocument(msgspec.Struct, frozen=True):
             return PreExecutionError(data=None, errors=[error])
         return ExecutionResult(data=result.data, errors=result.errors)
 
-    async def subscribe(
-        self,
-        engine: Engine,
-        variables: dict[str, Any] | None,
-        context: RequestContext,
-        operation_name: str | None,
-        sharing: Sharing,
-    ) -> AsyncGenerator[ExecutionResult, None]:
-        """Run its subscription, named as in `types`: yield a result for each thing that its source yields."""
-        note_operation(OperationType.SUBSCRIPTION.value, operation_name)
-        arguments = {
-            "variable_values": variables,
-            "context_value": context,
-            "operation_name": operation_name,
-            "executor_class": engine.executor,
-        }
-        try:
-            self._weigh(engine, variables)
-            source = await self._source(engine, variables, context, operation_name)
-            if isinstance(source, GraphQLResult):
-                yield _masked(PreExecutionError(data=None, errors=source.errors), context)
-                return
-            key = sharing.key(self.text, variables, context, operation_name)
-            async with aclosing(source) as items:
-                async for item in items:
-                    result = await sharing.result(key, item, partial(self._message, engine.schema, item, arguments))
-                    yield _masked(result, context)
-                    del item, result  # The next one may be long in coming, and there may be very many who wait.
-        except Exception as exc:  # noqa: BLE001 - masked like a resolver's
-            error = exc if isinstance(exc, GraphQLError) else GraphQLError(str(exc), original_error=exc)
-            yield _masked(ExecutionResult(data=None, errors=[error]), context)
-
-    async def _source(
+    async def source(
         self,
         engine: Engine,
         variables: dict[str, Any] | None,
         context: Any,
         operation_name: str | None,
     ) -> Any:
+        """Return what the source of its subscription yields, named as in `types`. Raises GraphQLError."""
+        note_operation(OperationType.SUBSCRIPTION.value, operation_name)
+        self._weigh(engine, variables)
         built = engine.executor.build(
             engine.schema,
             self.document,
@@ -133,15 +98,33 @@ class KnownDocument(msgspec.Struct, frozen=True):
         source: Any = create_source_event_stream(built)
         return await source if inspect.isawaitable(source) else source
 
+    def message(
+        self,
+        engine: Engine,
+        item: Any,
+        variables: dict[str, Any] | None,
+        context: Any,
+        operation_name: str | None,
+    ) -> Message | Awaitable[Message]:
+        """Return the result of one thing that the source has yielded."""
+        running = execute(
+            engine.schema,
+            self.document,
+            item,
+            variable_values=variables,
+            context_value=context,
+            operation_name=operation_name,
+            is_awaitable=optimized_is_awaitable,  # type: ignore[arg-type]
+            executor_class=engine.executor,
+        )
+        if isinstance(running, GraphQLResult):
+            return Message(data=running.data, errors=running.errors)
+        return _message(running)
+
     def _weigh(self, engine: Engine, variables: dict[str, Any] | None) -> None:
         """Check the limits that depend on the variables; the others hold for every request alike."""
         if self.is_weighed_with_variables:
             check_document(engine.schema, self.document, variables, engine.limits)
-
-    async def _message(self, schema: GraphQLSchema, item: Any, arguments: dict[str, Any]) -> Message:
-        running = execute(schema, self.document, item, is_awaitable=optimized_is_awaitable, **arguments)  # type: ignore[arg-type]
-        result = await running if inspect.isawaitable(running) else running
-        return Message(data=result.data, errors=result.errors)
 
 
 class Known:
@@ -179,9 +162,9 @@ class Known:
             self._documents.popitem(last=False)
 
 
-def _masked(result: ExecutionResult, context: RequestContext) -> ExecutionResult:
-    mask_result(result, context)
-    return result
+async def _message(running: Awaitable[GraphQLResult]) -> Message:
+    result = await running
+    return Message(data=result.data, errors=result.errors)
 
 
 def _types_of(document: DocumentNode) -> dict[str | None, OperationType]:

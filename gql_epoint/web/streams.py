@@ -14,11 +14,9 @@ import msgspec
 from starlette.responses import StreamingResponse
 
 from gql_epoint.web.negotiation import EVENT_STREAM
-from gql_epoint.web.running import written
+from gql_epoint.web.running import Results, written
 
 if TYPE_CHECKING:
-    from strawberry.types import ExecutionResult
-
     from gql_epoint.schema.context import Place
 
 HEARTBEAT_S = 12.0
@@ -87,7 +85,7 @@ def framing_for(media_type: str) -> Framing:
 
 
 def stream_response(
-    results: AsyncGenerator[ExecutionResult, None],
+    results: Results,
     framing: Framing,
     place: Place,
     closing: asyncio.Event,
@@ -107,7 +105,7 @@ def stream_response(
 
 
 async def _frames(
-    results: AsyncGenerator[ExecutionResult, None],
+    results: Results,
     framing: Framing,
     place: Place,
     closing: asyncio.Event,
