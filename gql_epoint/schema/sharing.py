@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 class Message(ExecutionResult):
     """One result of a subscription; `written` is its JSON, once somebody has written it down."""
 
-    written: bytes | None = None
+    written: str | None = None
 
 
 class Question:

@@ -262,13 +262,13 @@ def is_unauthenticated(result: ExecutionResult) -> bool:
     return any((error.extensions or {}).get("code") == "UNAUTHENTICATED" for error in result.errors)
 
 
-def written(result: ExecutionResult) -> msgspec.Raw:
+def written(result: ExecutionResult) -> str:
     """Return a result as clients read it, in JSON; one that is sent to many is written down once."""
     if not isinstance(result, Message):
-        return msgspec.Raw(_encoder.encode(formatted(result)))
+        return _encoder.encode(formatted(result)).decode()
     if result.written is None:
-        result.written = _encoder.encode(formatted(result))
-    return msgspec.Raw(result.written)
+        result.written = _encoder.encode(formatted(result)).decode()
+    return result.written
 
 
 def formatted(result: ExecutionResult) -> dict[str, Any]:

@@ -10,7 +10,6 @@ import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-import msgspec
 from starlette.responses import StreamingResponse
 
 from gql_epoint.web.negotiation import EVENT_STREAM
@@ -25,8 +24,6 @@ STREAM_HEADERS = {"Cache-Control": "no-store, no-transform", "X-Accel-Buffering"
 
 ItemT = TypeVar("ItemT")
 
-_encoder = msgspec.json.Encoder()
-
 
 class Framing(Protocol):
     """How results become bytes."""
@@ -35,24 +32,24 @@ class Framing(Protocol):
     start: bytes
     heartbeat: bytes
 
-    def next(self, payload: Any, event_id: str | None) -> bytes:
-        """Return the frame of one result."""
+    def next(self, payload: str, event_id: str | None) -> bytes:
+        """Return the frame of one result, which is JSON without line ends."""
 
     def complete(self) -> bytes:
         """Return the frame that says there are no more."""
 
 
 class EventFraming:
-    """graphql-sse, distinct connections mode. The JSON holds no line ends, so one data line is enough."""
+    """graphql-sse, distinct connections mode."""
 
     content_type = "text/event-stream; charset=utf-8"
     start = b""
     heartbeat = b":\n\n"
 
-    def next(self, payload: Any, event_id: str | None) -> bytes:
+    def next(self, payload: str, event_id: str | None) -> bytes:
         """Return one event, with the id that a client resumes after."""
-        resume = f"id: {event_id}\n".encode() if event_id else b""
-        return resume + b"event: next\ndata: " + _encoder.encode(payload) + b"\n\n"
+        resume = f"id: {event_id}\n" if event_id else ""
+        return f"{resume}event: next\ndata: {payload}\n\n".encode()
 
     def complete(self) -> bytes:
         """Return the last event; without a data line browsers would not dispatch it."""
@@ -69,10 +66,9 @@ class MultipartFraming:
     start = b"\r\n--graphql"
     heartbeat = b"\r\nContent-Type: application/json\r\n\r\n{}\r\n--graphql"
 
-    def next(self, payload: Any, _event_id: str | None) -> bytes:
+    def next(self, payload: str, _event_id: str | None) -> bytes:
         """Return one part."""
-        body = _encoder.encode({"payload": payload})
-        return b"\r\nContent-Type: application/json\r\n\r\n" + body + b"\r\n--graphql"
+        return f'\r\nContent-Type: application/json\r\n\r\n{{"payload":{payload}}}\r\n--graphql'.encode()
 
     def complete(self) -> bytes:
         """Return what makes the last boundary the end."""
