@@ -8,16 +8,36 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gql_epoint.live import Watcher
+
 GOING_AWAY = 1001
 # How long sockets may take to end; the server cuts off what is left then.
 PATIENCE_S = 3.0
+
+
+class Closing:
+    """Whether the service stops. Whoever must hear of it at once has its bell among `bells`."""
+
+    def __init__(self) -> None:
+        self.bells: set[Watcher] = set()
+        self._is_set = False
+
+    def is_set(self) -> bool:
+        """Return whether it stops."""
+        return self._is_set
+
+    def set(self) -> None:
+        """Stop."""
+        self._is_set = True
+        for bell in self.bells:
+            bell.ring()
 
 
 class OpenSockets:
     """The sockets of one application. Setting `closing` closes them, and whoever else listens to it stops too."""
 
     def __init__(self) -> None:
-        self.closing = asyncio.Event()
+        self.closing = Closing()
         self._count = 0
         self._none = asyncio.Event()
         self._none.set()
