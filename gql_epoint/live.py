@@ -90,7 +90,7 @@ class Listener(Generic[RowT]):
                 self.seen = pending.version
                 return pending
             # There are very many of these, so it is a future and nothing around it.
-            self._waiting = asyncio.get_running_loop().create_future()
+            self._waiting = self._audience.loop.create_future()
             try:
                 await self._waiting
             finally:
@@ -110,7 +110,7 @@ class Listener(Generic[RowT]):
 class Audience(Generic[RowT]):
     """Everybody in this process who listens to one row."""
 
-    __slots__ = ("_listeners", "_looking", "_on_empty", "_poll_s", "_read", "_rung", "_timer")
+    __slots__ = ("_listeners", "_looking", "_on_empty", "_poll_s", "_read", "_rung", "_timer", "loop")
 
     def __init__(self, read: Callable[[], Awaitable[RowT]], poll_s: float, on_empty: Callable[[], None]) -> None:
         self._read = read
@@ -119,7 +119,8 @@ class Audience(Generic[RowT]):
         self._listeners: set[Listener[RowT]] = set()
         self._rung = False
         self._looking: asyncio.Task[None] | None = None
-        self._timer = asyncio.get_running_loop().call_later(poll_s, self.ring)
+        self.loop = asyncio.get_running_loop()
+        self._timer = self.loop.call_later(poll_s, self.ring)
 
     def __len__(self) -> int:
         return len(self._listeners)
@@ -156,7 +157,7 @@ class Audience(Generic[RowT]):
         self._looking = None
         if self._listeners:
             self._timer.cancel()
-            self._timer = asyncio.get_running_loop().call_later(self._poll_s, self.ring)
+            self._timer = self.loop.call_later(self._poll_s, self.ring)
 
     async def _tell(self, news: RowT | Exception) -> None:
         for number, listener in enumerate(tuple(self._listeners), start=1):

@@ -139,7 +139,7 @@ class Page:
 def counting(made: list[int], *, pause_s: float = 60) -> Produce:
     """Write 1, then nothing for long; note what was made, and 0 at the end."""
 
-    async def produce(write: Write) -> None:
+    async def produce(write: Write) -> bytes:
         try:
             while True:
                 made.append(len(made) + 1)
@@ -202,7 +202,7 @@ async def test_a_stream_ends_with_its_time() -> None:
 async def test_a_bug_in_a_source_is_raised() -> None:
     """The middleware that logs bugs sees it, and the client sees an answer that breaks off."""
 
-    async def produce(write: Write) -> None:
+    async def produce(write: Write) -> bytes:
         await write(b"1")
         raise LookupError
 

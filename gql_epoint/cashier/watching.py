@@ -73,7 +73,7 @@ class Versions(Generic[WatchedT]):
     Versions strictly increase; some may be skipped. It is no generator, for there may be very many who wait.
     """
 
-    __slots__ = ("_after", "_by", "_is_first", "_is_over", "_kind", "_listener", "_watching")
+    __slots__ = ("_after", "_by", "_is_first", "_kind", "_listener", "_watching", "is_over")
 
     def __init__(self, watching: Watching, kind: _Kind, by: Any, after_version: int | None) -> None:
         self._watching = watching
@@ -81,7 +81,8 @@ class Versions(Generic[WatchedT]):
         self._by = by
         self._after = after_version or 0
         self._is_first = True
-        self._is_over = False
+        self.is_over = False
+        """Whether there is nothing more to come."""
         self._listener: Listener[WatchedT] | None = None
 
     def __aiter__(self) -> Versions[WatchedT]:
@@ -89,7 +90,7 @@ class Versions(Generic[WatchedT]):
 
     async def __anext__(self) -> tuple[bool, WatchedT]:
         """Return the next version. Raises RefusedError(NOT_FOUND)."""
-        if self._is_over:
+        if self.is_over:
             raise StopAsyncIteration
         try:
             row = await self._begin() if self._listener is None else None
@@ -106,7 +107,7 @@ class Versions(Generic[WatchedT]):
 
     async def aclose(self) -> None:
         """Listen no longer."""
-        self._is_over = True
+        self.is_over = True
         if self._listener is not None:
             self._listener.leave()
 

@@ -139,6 +139,11 @@ class Results:
             result = ExecutionResult(data=None, errors=[error])
         return self._masked(result)
 
+    @property
+    def is_over(self) -> bool:
+        """Whether it is known already that there is nothing more to come."""
+        return self._is_over or getattr(self._source, "is_over", False)
+
     async def aclose(self) -> None:
         """Stop the source."""
         self._is_over = True

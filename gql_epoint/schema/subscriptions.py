@@ -180,6 +180,11 @@ class Updates(Generic[UpdateT]):
         beginning = is_first and self._after_version is None and self._seen is None
         return self._make(known, UpdateKind.SNAPSHOT if beginning else UpdateKind.CHANGE)
 
+    @property
+    def is_over(self) -> bool:
+        """Whether there is nothing more to come."""
+        return self._versions is not None and self._versions.is_over
+
     async def aclose(self) -> None:
         """Stop watching."""
         if self._versions is not None:

@@ -230,6 +230,11 @@ class Results:
         await self.aclose()
         return _noted(result)
 
+    @property
+    def is_over(self) -> bool:
+        """Whether it is known already that there is nothing more to come."""
+        return self._is_over or getattr(self._stream, "is_over", False)
+
     async def aclose(self) -> None:
         """Stop the operation."""
         self._is_over = True

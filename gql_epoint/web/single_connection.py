@@ -165,7 +165,7 @@ class _StreamResponse(FrameResponse):
     """A stream that tells when it is over, also if its client went before the first byte."""
 
     def __init__(self, stream: _Stream, closing: Closing, heartbeat_s: float, on_close: Callable[[], None]) -> None:
-        async def produce(write: Write) -> None:
+        async def produce(write: Write) -> bytes:
             while True:
                 await write(await stream.frames.get())
 

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from math import inf
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
 
 from starlette.responses import Response
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
     from gql_epoint.schema.context import Place
 
 Write = Callable[[bytes], Awaitable[None]]
-Produce = Callable[[Write], Coroutine[Any, Any, None]]
+Produce = Callable[[Write], Coroutine[Any, Any, bytes]]
+"""Writes frames and returns the last of them."""
 
 HEARTBEAT_S = 12.0
 
@@ -87,7 +89,7 @@ def framing_for(media_type: str) -> Framing:
 
 
 class FrameResponse(Response):
-    """A response that goes on: it sends whatever `produce` writes, and ends with it.
+    """A response that goes on: it sends whatever `produce` writes, and ends with what that returns.
 
     It also ends when the client goes, when `closing` is set, or after `lasts_s`: no stream outlives its credential.
     What `produce` writes is sent before its next step, so a slow reader holds the source up and fills no memory.
@@ -126,8 +128,7 @@ class FrameResponse(Response):
         self._closing.bells.add(bell)
         try:
             await self._keep(bell, (producing, leaving), send)
-            if producing.done():
-                producing.result()
+            last = producing.result() if producing.done() else b""
         except OSError:
             return  # The client has gone, in the middle of a frame.
         finally:
@@ -139,12 +140,11 @@ class FrameResponse(Response):
             if not producing.done():
                 await end(producing)
         if not has_left:
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
+            await send({"type": "http.response.body", "body": last, "more_body": False})
 
-    async def _keep(self, bell: Watcher, tasks: tuple[asyncio.Task[None], ...], send: Send) -> None:
+    async def _keep(self, bell: Watcher, tasks: tuple[asyncio.Task[Any], ...], send: Send) -> None:
         """Send a heartbeat after each silence, so that no proxy takes the stream for dead, until it is to end."""
-        loop = asyncio.get_running_loop()
-        self._wrote_at = now = loop.time()
+        self._wrote_at = now = monotonic()
         until = inf if self._lasts_s is None else now + self._lasts_s
         while not self._closing.is_set() and now < until and not any(task.done() for task in tasks):
             if now >= self._wrote_at + self._heartbeat_s:
@@ -152,10 +152,10 @@ class FrameResponse(Response):
                 if not self._writing:  # Whoever reads slowly has something to read, and is not waited for here.
                     self._beating = asyncio.create_task(self._write(send, self._heartbeat))
             await bell.wait(min(self._wrote_at + self._heartbeat_s, until) - now)
-            now = loop.time()
+            now = monotonic()
 
     async def _write(self, send: Send, frame: bytes) -> None:
-        self._wrote_at = asyncio.get_running_loop().time()
+        self._wrote_at = monotonic()
         self._writing += 1
         try:
             await send({"type": "http.response.body", "body": frame, "more_body": True})
@@ -168,18 +168,21 @@ def stream_response(
 ) -> FrameResponse:
     """Return a response that sends each result."""
 
-    async def produce(write: Write) -> None:
+    async def produce(write: Write) -> bytes:
         try:
             if framing.start:
                 await write(framing.start)
             async for result in results:
                 # What was not answered is not behind its client, which resumes after what was.
                 event_id = None if result.data is None else place.event_id
-                await write(framing.next(written(result), event_id))
-                del result  # The next one may be long in coming.
+                frame = framing.next(written(result), event_id)
+                if results.is_over:
+                    return frame + framing.complete()
+                await write(frame)
+                del result, frame  # The next one may be long in coming.
+            return framing.complete()
         finally:
             await results.aclose()
-        await write(framing.complete())
 
     return FrameResponse(
         produce, content_type=framing.content_type, heartbeat=framing.heartbeat, closing=closing, lasts_s=lasts_s
