@@ -137,7 +137,7 @@ class _Connection:
         self._credential: Credential | None = None
         self._until: float | None = None  # when the credential expires, by the loop's clock
         self._operations: dict[str, asyncio.Task[None]] = {}
-        self._ending: set[asyncio.Task[None]] = set()
+        self._ending: tuple[asyncio.Task[None], ...] = ()
         self._open = True
         self._counted = False
         self._places: Places = ()
@@ -244,11 +244,12 @@ class _Connection:
         """Stop an operation; one that is unknown has just ended by itself, which is no mistake."""
         task = self._operations.pop(operation_id, None)
         if task is not None:
-            self._ending.add(task)
+            self._ending = (*self._ending, task)
             task.cancel()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        self._ending.discard(task)
+        if task in self._ending:
+            self._ending = tuple(other for other in self._ending if other is not task)
         if not task.cancelled() and (exc := task.exception()) is not None:
             logger.error("an operation over WebSocket failed", exc_info=exc)
 
