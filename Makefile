@@ -2,7 +2,7 @@
 # `make` shows the list. Virtual environment, versions and tools look after themselves.
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-cluster test check schema test-browser test-clients torture bench-documents test-container explorer released clean bench bench-writes bench-growth bench-lists profile
+.PHONY: help run run-cluster test check schema test-browser test-clients torture bench-documents test-container explorer released clean bench bench-writes bench-subscriptions bench-growth bench-lists profile
 .DELETE_ON_ERROR:
 
 VENV := .venv
@@ -17,7 +17,7 @@ PIP := PIP_CONSTRAINT=$(PINS) PIP_BUILD_CONSTRAINT=$(PINS) $(BIN)/python -m pip 
 INSTALL = @echo "Installing $(1) ..."; $(PIP) --editable '.$(2)' && touch $@
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-19s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(VENV)/.run ## Start the service, a local EPoint and a demo shop; PORT=9080 SIMULATOR_PORT=9081 SHOP_PORT=9082 choose others
 	@$(BIN)/gql-epoint sandbox $(if $(PORT),--port $(PORT)) $(if $(SIMULATOR_PORT),--simulator-port $(SIMULATOR_PORT)) \
@@ -78,6 +78,9 @@ test-container: $(VENV)/.test ## Do what the Containerfile says without a contai
 
 bench-writes: $(VENV)/.bench ## Measure durable transitions at the cashier; ARGS="--postgres" on PostgreSQL
 	$(BIN)/python -m tests.benchmarks.writes $(ARGS)
+
+bench-subscriptions: $(VENV)/.bench ## Measure what subscribers cost and how soon all hear; ARGS="--counts 2000 --transports SSE" chooses
+	$(BIN)/python -m tests.benchmarks.subscriptions $(ARGS)
 
 bench-growth: $(VENV)/.bench ## Measure the same work on 10 thousand and on 1 million transactions; needs 3 GB of disk
 	$(BIN)/python -m tests.benchmarks.growth $(ARGS)

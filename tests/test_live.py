@@ -1,4 +1,7 @@
-"""Wake-ups: none is lost between reading and waiting, a slow watcher costs one ring, nobody is kept for ever."""
+"""Wake-ups: none is lost between reading and waiting, a slow watcher costs one ring, nobody is kept for ever.
+
+A row that many listen to is read once for all of them.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import time
 
 import pytest
 
-from gql_epoint.live import FEED, Live
+from gql_epoint.live import FEED, Listener, Live
 from gql_epoint.store.protocol import Wakeup
 
 LONG_S = 30.0
@@ -138,3 +141,164 @@ async def test_ring_after_a_cancelled_wait_is_still_there() -> None:
         await asyncio.gather(waiting, return_exceptions=True)
 
         assert await rings(asyncio.ensure_future(watcher.wait(LONG_S)))
+
+
+# Listeners ------------------------------------------------------------------------------------------------------
+
+
+class Row:
+    """A row in the books: `version` is what it is now, `reads` is how often it was looked at."""
+
+    def __init__(self) -> None:
+        self.version = 1
+        self.reads = 0
+        self.failure: Exception | None = None
+        self.answers = asyncio.Event()
+        self.answers.set()
+
+    async def read(self) -> Version:
+        self.reads += 1
+        version = self.version
+        await self.answers.wait()
+        if self.failure is not None:
+            raise self.failure
+        return Version(version)
+
+
+class Version:
+    def __init__(self, version: int) -> None:
+        self.version = version
+
+
+class World:
+    """A row, and those who listen to it."""
+
+    def __init__(self) -> None:
+        self.live = Live()
+        self.row = Row()
+
+    def listen(self, *, seen: int = 1, poll_s: float = LONG_S) -> Listener[Version]:
+        return self.live.listen("tr_1", self.row.read, seen=seen, poll_s=poll_s)
+
+    def change(self) -> None:
+        self.row.version += 1
+        self.live.wake([Wakeup("tr_1", self.row.version)])
+
+
+async def heard(listener: Listener[Version]) -> int:
+    async with asyncio.timeout(5):
+        return (await listener.newer()).version
+
+
+async def test_row_is_read_once_for_a_thousand_listeners() -> None:
+    """More than are told at once, so others have their turn in between; all are handed the same object."""
+    world = World()
+    listeners = [world.listen() for _ in range(1000)]
+    waiting = [asyncio.ensure_future(listener.newer()) for listener in listeners]
+    await asyncio.sleep(0)
+    world.change()
+    async with asyncio.timeout(5):
+        rows = await asyncio.gather(*waiting)
+
+    assert world.row.reads == 1
+    assert {id(row) for row in rows} == {id(rows[0])}
+    assert world.live.watching() == 1000
+
+
+async def test_change_between_joining_and_waiting_is_heard() -> None:
+    """A listener joins, reads the row, and only then waits."""
+    world = World()
+    listener = world.listen()
+    world.change()
+    await asyncio.sleep(0.01)
+
+    assert await heard(listener) == 2
+
+
+async def test_change_while_the_row_is_read_is_heard() -> None:
+    """What is being read may be older than the change, so it is read once more."""
+    world = World()
+    listener = world.listen()
+    world.row.answers.clear()
+    world.change()
+    await asyncio.sleep(0.01)
+    world.change()
+    world.row.answers.set()
+    versions = [await heard(listener)]
+    if versions == [2]:
+        versions.append(await heard(listener))
+
+    assert versions[-1] == 3
+    assert world.row.reads == 2
+
+
+async def test_slow_listener_has_one_pending_version() -> None:
+    """The newest; versions in between are skipped, and nobody waits for it."""
+    world = World()
+    slow, fast = world.listen(), world.listen()
+    for version in range(2, 12):
+        world.change()
+        assert await heard(fast) == version
+
+    assert await heard(slow) == 11
+    waiting = asyncio.ensure_future(slow.newer())
+    assert not await rings(waiting)
+    waiting.cancel()
+
+
+async def test_what_a_listener_knows_is_not_told() -> None:
+    """A snapshot that was read after the change is newer than what the audience is told of it."""
+    world = World()
+    ahead, behind = world.listen(seen=2), world.listen()
+    world.change()
+    assert await heard(behind) == 2
+    waiting = asyncio.ensure_future(ahead.newer())
+    assert not await rings(waiting)
+    world.change()
+
+    assert (await waiting).version == 3
+
+
+async def test_row_is_looked_at_after_a_while_anyway() -> None:
+    """A lost wake-up costs a delay; the row is polled for all listeners together."""
+    world = World()
+    listeners = [world.listen(poll_s=SHORT_S) for _ in range(10)]
+    world.row.version = 2
+
+    assert [await heard(listener) for listener in listeners] == [2] * 10
+    assert world.row.reads == 1
+
+
+async def test_row_that_cannot_be_read_is_an_error_of_all_its_listeners() -> None:
+    """Each raises it, the one that was busy too; who comes later may be luckier."""
+    world = World()
+    waits, busy = world.listen(), world.listen()
+    waiting = asyncio.ensure_future(waits.newer())
+    await asyncio.sleep(0)
+    world.row.failure = LookupError("the database is away")
+    world.change()
+    for listening in (waiting, busy.newer()):
+        with pytest.raises(LookupError):
+            await listening
+    world.row.failure = None
+    world.change()
+
+    assert await heard(world.listen(seen=2)) == 3
+
+
+async def test_listeners_are_forgotten_when_they_leave() -> None:
+    """And with the last of them the row: nothing polls what nobody listens to."""
+    world = World()
+    one, other = world.listen(poll_s=SHORT_S), world.listen(poll_s=SHORT_S)
+    one.leave()
+    one.leave()
+    assert world.live.watching() == 1
+    other.leave()
+    await asyncio.sleep(SHORT_S * 2)
+    world.change()
+    await asyncio.sleep(0.01)
+
+    assert (world.live.watching(), world.row.reads) == (0, 0)
+    again = world.listen()
+    world.change()
+    assert await heard(again) == 3

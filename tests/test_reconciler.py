@@ -347,9 +347,9 @@ async def test_lost_wake_up_costs_a_delay_and_no_change(shop: Shop) -> None:
     await anext(watching)
     heard = asyncio.ensure_future(anext(watching))
     live = shop.cashier.books.live
-    deaf, live._watchers = live._watchers, {}  # noqa: SLF001 - as if every wake-up were lost
+    deaf, live._audiences = live._audiences, {}  # noqa: SLF001 - as if every wake-up were lost
     await shop.callback(**success_of(transaction))
-    live._watchers = deaf  # noqa: SLF001
+    live._audiences = deaf  # noqa: SLF001
     async with asyncio.timeout(5):
         _, state = await heard
 

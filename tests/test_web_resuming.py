@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,9 +14,10 @@ import pytest
 
 from gql_epoint.schema.access import AuthLevel, Credential
 from gql_epoint.schema.context import Place
+from gql_epoint.web.closing import Closing
 from gql_epoint.web.replies import Refusal
 from gql_epoint.web.single_connection import STREAMS_PER_CREDENTIAL_MAX, SingleConnections
-from gql_epoint.web.streams import paced
+from gql_epoint.web.streams import FrameResponse, Produce, Write
 from tests.service import Client, Service
 from tests.shop import WATCH, new_order, pay
 
@@ -107,41 +108,109 @@ async def test_an_empty_id_is_the_beginning(client: Client) -> None:
 # -- pace -----------------------------------------------------------------------------------------------------
 
 
-async def test_a_quiet_stream_has_heartbeats_and_stops_with_the_server() -> None:
-    closed, stop = asyncio.Event(), asyncio.Event()
+class Page:
+    """A client of one response: what it was sent, and whether it reads."""
 
-    async def source() -> AsyncGenerator[int, None]:
+    def __init__(self, produce: Produce, **options: Any) -> None:
+        self.closing = Closing()
+        self.bodies: list[bytes] = []
+        self.reads = asyncio.Event()
+        self.reads.set()
+        self.leaves = asyncio.Event()
+        response = FrameResponse(
+            produce, content_type="text/event-stream", heartbeat=b":", closing=self.closing, **options
+        )
+        self.call = asyncio.create_task(response({"type": "http"}, self._receive, self._send))
+
+    async def _receive(self) -> Any:
+        await self.leaves.wait()
+        return {"type": "http.disconnect"}
+
+    async def _send(self, message: Any) -> None:
+        await self.reads.wait()
+        self.bodies += [message["body"]] if "body" in message else []
+
+    async def until(self, count: int) -> None:
+        async with asyncio.timeout(5):
+            while len(self.bodies) < count:
+                await asyncio.sleep(0.001)
+
+
+def counting(made: list[int], *, pause_s: float = 60) -> Produce:
+    """Write 1, then nothing for long; note what was made, and 0 at the end."""
+
+    async def produce(write: Write) -> bytes:
         try:
-            yield 1
-            await asyncio.sleep(60)
+            while True:
+                made.append(len(made) + 1)
+                await write(str(len(made)).encode())
+                await asyncio.sleep(pause_s)
         finally:
-            closed.set()
+            made.append(0)
 
-    seen: list[int | None] = []
+    return produce
+
+
+async def test_a_quiet_stream_has_heartbeats_and_stops_with_the_server() -> None:
+    made: list[int] = []
+    page = Page(counting(made), heartbeat_s=0.01)
+    await page.until(4)
+    page.closing.set()
     async with asyncio.timeout(5):
-        async for item in paced(source(), stop, 0.01):
-            seen.append(item)
-            if len(seen) == 4:
-                stop.set()
+        await page.call
 
-    assert seen == [1, None, None, None]
-    assert closed.is_set()
+    assert page.bodies[:4] == [b"1", b":", b":", b":"]
+    assert page.bodies[-1] == b""  # the response is complete
+    assert made == [1, 0]
+
+
+async def test_a_busy_stream_has_no_heartbeats() -> None:
+    page = Page(counting([], pause_s=0.001), heartbeat_s=0.5)
+    await page.until(50)
+    page.leaves.set()
+    await page.call
+
+    assert b":" not in page.bodies
 
 
 async def test_a_source_waits_for_a_slow_reader() -> None:
-    made = 0
+    """Nothing is made that is not read, heartbeats neither; and whoever never reads again can be sent away."""
+    made: list[int] = []
+    page = Page(counting(made, pause_s=0), heartbeat_s=0.005)
+    await page.until(1)
+    page.reads.clear()
+    await asyncio.sleep(0.05)
+    count, read = len(made), len(page.bodies)
+    await asyncio.sleep(0.05)
+    page.leaves.set()
+    async with asyncio.timeout(5):
+        await page.call
 
-    async def source() -> AsyncGenerator[int, None]:
-        nonlocal made
-        while True:
-            made += 1
-            yield made
+    assert made == [*range(1, count + 1), 0]
+    assert count <= read + 1
 
-    async with contextlib.aclosing(paced(source(), asyncio.Event(), 5)) as pace:
-        assert await anext(pace) == 1
-        await asyncio.sleep(0.05)
 
-    assert made <= 4
+async def test_a_stream_ends_with_its_time() -> None:
+    made: list[int] = []
+    page = Page(counting(made), lasts_s=0.02)
+    async with asyncio.timeout(5):
+        await page.call
+
+    assert (page.bodies, made) == ([b"1", b""], [1, 0])
+
+
+async def test_a_bug_in_a_source_is_raised() -> None:
+    """The middleware that logs bugs sees it, and the client sees an answer that breaks off."""
+
+    async def produce(write: Write) -> bytes:
+        await write(b"1")
+        raise LookupError
+
+    page = Page(produce)
+    with pytest.raises(LookupError):
+        await page.call
+
+    assert page.bodies == [b"1"]
 
 
 # -- many operations on one stream ----------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from gql_epoint.owned import Owned
 from gql_epoint.schema.context import Place
 from gql_epoint.schema.deadlines import executor_with
 from gql_epoint.web.asking import Asked
+from gql_epoint.web.closing import Closing
 from gql_epoint.web.graphql import GraphQLEndpoint
 from gql_epoint.web.running import OtherTypeError, Runner, formatted
 from gql_epoint.web.sockets import Sockets
@@ -200,7 +201,7 @@ async def test_a_bug_in_a_source_ends_it_without_its_text() -> None:
 def endpoint(**options: Any) -> GraphQLEndpoint:
     runner = Runner(SCHEMA, deadline_s=5)
     sockets = Sockets(runner, VISITORS, allowed_origins=(), **options)
-    return GraphQLEndpoint(runner, VISITORS, sockets, body_bytes_max=1_000, explorer=None, closing=asyncio.Event())
+    return GraphQLEndpoint(runner, VISITORS, sockets, body_bytes_max=1_000, explorer=None, closing=Closing())
 
 
 class Wire:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
+
+import msgspec
 
 from gql_epoint.cashier.business_transfers import BusinessTransferBy, find_transfer
 from gql_epoint.cashier.checkouts import read_state
@@ -19,15 +21,106 @@ from gql_epoint.ledger.business_transfer import BusinessTransfer
 from gql_epoint.ledger.checkout import CheckoutState
 from gql_epoint.ledger.invoice import Invoice
 from gql_epoint.ledger.transaction import Event, SavedCard, SavedCardStatus, Transaction
-from gql_epoint.live import FEED
+from gql_epoint.live import FEED, Listener
 from gql_epoint.store.protocol import Reader
 
-WatchedT = TypeVar("WatchedT", Transaction, SavedCard, BusinessTransfer, Invoice)
+WatchedT = TypeVar("WatchedT", bound=Transaction | SavedCard | BusinessTransfer | Invoice)
 
 FEED_BATCH = 100
 
 SELDOM = 3
-"""How many times the poll's time a watcher of one row waits: every node hears of what commits on any, by itself."""
+"""How many of the poll's times pass between looks at a row: every node hears of what commits on any, by itself."""
+
+
+class _Kind(msgspec.Struct, frozen=True):
+    """How rows of one kind are found, read again, and known to change no more."""
+
+    find: Callable[[Reader, Any], Awaitable[Any]]
+    read: Callable[[Reader, str], Awaitable[Any]]
+    is_over: Callable[[Any], bool]
+    missing: str
+
+
+_TRANSACTION = _Kind(
+    find_transaction,
+    lambda reader, name: reader.transaction(name),
+    lambda transaction: transaction.status.is_final,
+    "There is no such transaction.",
+)
+_SAVED_CARD = _Kind(
+    find_saved_card,
+    lambda reader, name: reader.saved_card(name),
+    lambda card: card.status is not SavedCardStatus.PENDING,
+    "There is no such saved card.",
+)
+_BUSINESS_TRANSFER = _Kind(
+    find_transfer,
+    lambda reader, name: reader.business_transfer(name),
+    lambda transfer: transfer.status.is_final,
+    "There is no such transfer.",
+)
+_INVOICE = _Kind(
+    find_invoice,
+    lambda reader, name: reader.invoice(name),
+    lambda invoice: invoice.status.is_final,
+    "There is no such invoice.",
+)
+
+
+class Versions(Generic[WatchedT]):
+    """Yields (is it the first, the row) for each newer version, and ends at a final one. Close it to stop.
+
+    Versions strictly increase; some may be skipped. It is no generator, for there may be very many who wait.
+    """
+
+    __slots__ = ("_after", "_by", "_is_first", "_kind", "_listener", "_watching", "is_over")
+
+    def __init__(self, watching: Watching, kind: _Kind, by: Any, after_version: int | None) -> None:
+        self._watching = watching
+        self._kind = kind
+        self._by = by
+        self._after = after_version or 0
+        self._is_first = True
+        self.is_over = False
+        """Whether there is nothing more to come."""
+        self._listener: Listener[WatchedT] | None = None
+
+    def __aiter__(self) -> Versions[WatchedT]:
+        return self
+
+    async def __anext__(self) -> tuple[bool, WatchedT]:
+        """Return the next version. Raises RefusedError(NOT_FOUND)."""
+        if self.is_over:
+            raise StopAsyncIteration
+        try:
+            row = await self._begin() if self._listener is None else None
+            if row is None:
+                assert self._listener is not None
+                row = await self._listener.newer()
+        except BaseException:
+            await self.aclose()
+            raise
+        is_first, self._is_first = self._is_first, False
+        if self._kind.is_over(row):
+            await self.aclose()
+        return is_first, row
+
+    async def aclose(self) -> None:
+        """Listen no longer."""
+        self.is_over = True
+        if self._listener is not None:
+            self._listener.leave()
+
+    async def _begin(self) -> WatchedT | None:
+        """Return the row as it is, if it is newer than what is known."""
+        stream_id = await self._watching.find(self._kind, self._by)
+        # From before the row is read, so that no change can fall between the two.
+        self._listener = self._watching.listen(self._kind, stream_id, self._after)
+        row: WatchedT = await self._watching.read_together(self._kind, stream_id)
+        if row.version <= self._listener.seen:
+            return None
+        self._listener.seen = row.version
+        return row
 
 
 class Watching:
@@ -37,57 +130,23 @@ class Watching:
         self._books = books
         self._reading: dict[str, tuple[int, asyncio.Task[Any]]] = {}
 
-    def transaction(
-        self, by: TransactionBy, after_version: int | None = None
-    ) -> AsyncGenerator[tuple[bool, Transaction], None]:
-        """Yield (is it the first, the transaction) for each newer version, and end at a final one.
+    def transaction(self, by: TransactionBy, after_version: int | None = None) -> Versions[Transaction]:
+        """Return the versions of a transaction. With `after_version` the first is awaited that is newer."""
+        return Versions(self, _TRANSACTION, by, after_version)
 
-        Versions strictly increase; some may be skipped. With `after_version` nothing is yielded until there is
-        a newer one. Raises RefusedError(NOT_FOUND).
-        """
-        return self._watch(
-            lambda reader: find_transaction(reader, by),
-            lambda reader, name: reader.transaction(name),
-            lambda transaction: transaction.status.is_final,
-            after_version,
-            "There is no such transaction.",
-        )
-
-    def saved_card(
-        self, by: CardBy, after_version: int | None = None
-    ) -> AsyncGenerator[tuple[bool, SavedCard], None]:
-        """Yield a saved card in the same way; it ends when the card is no longer PENDING."""
-        return self._watch(
-            lambda reader: find_saved_card(reader, by),
-            lambda reader, name: reader.saved_card(name),
-            lambda card: card.status is not SavedCardStatus.PENDING,
-            after_version,
-            "There is no such saved card.",
-        )
+    def saved_card(self, by: CardBy, after_version: int | None = None) -> Versions[SavedCard]:
+        """Return those of a saved card; they end when the card is no longer PENDING."""
+        return Versions(self, _SAVED_CARD, by, after_version)
 
     def business_transfer(
         self, by: BusinessTransferBy, after_version: int | None = None
-    ) -> AsyncGenerator[tuple[bool, BusinessTransfer], None]:
-        """Yield a transfer to a business in the same way; it ends at a final status."""
-        return self._watch(
-            lambda reader: find_transfer(reader, by),
-            lambda reader, name: reader.business_transfer(name),
-            lambda transfer: transfer.status.is_final,
-            after_version,
-            "There is no such transfer.",
-        )
+    ) -> Versions[BusinessTransfer]:
+        """Return those of a transfer to a business."""
+        return Versions(self, _BUSINESS_TRANSFER, by, after_version)
 
-    def invoice(
-        self, by: InvoiceBy, after_version: int | None = None
-    ) -> AsyncGenerator[tuple[bool, Invoice], None]:
-        """Yield an invoice in the same way; it ends at a final status."""
-        return self._watch(
-            lambda reader: find_invoice(reader, by),
-            lambda reader, name: reader.invoice(name),
-            lambda invoice: invoice.status.is_final,
-            after_version,
-            "There is no such invoice.",
-        )
+    def invoice(self, by: InvoiceBy, after_version: int | None = None) -> Versions[Invoice]:
+        """Return those of an invoice."""
+        return Versions(self, _INVOICE, by, after_version)
 
     async def checkout(self, checkout_id: str) -> AsyncIterator[tuple[bool, CheckoutState]]:
         """Yield a checkout whenever it, its attempt or its card changes; end when nothing more is expected.
@@ -128,45 +187,31 @@ class Watching:
                 if not events:
                     await watcher.wait(self._books.poll_s)
 
-    async def _watch(
-        self,
-        find: Callable[[Reader], Awaitable[WatchedT | None]],
-        read: Callable[[Reader, str], Awaitable[WatchedT | None]],
-        is_over: Callable[[WatchedT], bool],
-        after_version: int | None,
-        missing: str,
-    ) -> AsyncGenerator[tuple[bool, WatchedT], None]:
-        found = await self._books.read(find)
+    async def find(self, kind: _Kind, by: Any) -> str:
+        """Return the id of a row. Raises RefusedError(NOT_FOUND)."""
+        found = await self._books.read(lambda reader: kind.find(reader, by))
         if found is None:
-            raise RefusedError(ErrorCode.NOT_FOUND, missing, ("by",))
-        stream_id = found.id
-        del found
-        seen = after_version or 0
-        first = True
-        # Registered before the row is read, so that no change can fall between the two.
-        with self._books.live.watch(stream_id) as watcher:
-            while True:
-                state = await self._read_together(stream_id, read)
-                assert state is not None
-                if state.version > seen:
-                    seen = state.version
-                    yield first, state
-                    first = False
-                    if is_over(state):
-                        return
-                del state  # There may be very many who wait, and for long.
-                await watcher.wait(SELDOM * self._books.poll_s)
+            raise RefusedError(ErrorCode.NOT_FOUND, kind.missing, ("by",))
+        return str(found.id)
 
-    async def _read_together(
-        self, stream_id: str, read: Callable[[Reader, str], Awaitable[WatchedT | None]]
-    ) -> WatchedT | None:
+    def listen(self, kind: _Kind, stream_id: str, seen: int) -> Listener[Any]:
+        """Listen to the newer versions of a row."""
+        read = partial(self._read, kind, stream_id)
+        return self._books.live.listen(stream_id, read, seen=seen, poll_s=SELDOM * self._books.poll_s)
+
+    async def read_together(self, kind: _Kind, stream_id: str) -> Any:
         """Read a row for everybody who wants it now. What was begun before the last change is not joined."""
         changes, reading = self._reading.get(stream_id, (None, None))
         if reading is None or changes != self._books.live.changes:
-            reading = asyncio.ensure_future(self._books.read(lambda reader: read(reader, stream_id)))
+            reading = asyncio.ensure_future(self._read(kind, stream_id))
             self._reading[stream_id] = self._books.live.changes, reading
             reading.add_done_callback(partial(self._was_read, stream_id))
         return await asyncio.shield(reading)
+
+    async def _read(self, kind: _Kind, stream_id: str) -> Any:
+        row = await self._books.read(lambda reader: kind.read(reader, stream_id))
+        assert row is not None
+        return row
 
     def _was_read(self, stream_id: str, reading: asyncio.Task[Any]) -> None:
         if self._reading.get(stream_id, (None, None))[1] is reading:

@@ -130,7 +130,7 @@ class Schema(strawberry.Schema):
         if (refusal := self._refusal(None if known else query, variable_values)) is not None:
             return _once(refusal)
         if known is not None and known.types.get(operation_name) is OperationType.SUBSCRIPTION:
-            return known.subscribe(self.engine, variable_values, context_value, operation_name, self.sharing)
+            return self.sharing.subscribe(known, self.engine, variable_values, context_value, operation_name)
         return await super().stream(
             query,
             variable_values,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 import strawberry
@@ -21,7 +21,7 @@ from gql_epoint.schema.context import Info, plain_text
 from gql_epoint.schema.enums import Resolution, UpdateKind
 from gql_epoint.schema.errors import UserError
 from gql_epoint.schema.running import ERRORS, REPLAYED, argument, attempt, mutation, run
-from gql_epoint.schema.subscriptions import AfterVersion, VersionPlace, closing
+from gql_epoint.schema.subscriptions import AfterVersion, Updates
 
 TRANSFERS = Cursors("transfers", BY_ID)
 
@@ -140,16 +140,15 @@ class TransferSubscriptions:
         info: Info,
         by: Annotated[BusinessTransferBy, argument("Which transfer.")],
         after_version: AfterVersion = None,
-    ) -> AsyncGenerator[BusinessTransferUpdate, None]:
+    ) -> AsyncIterator[BusinessTransferUpdate]:
         """Watch a transfer."""
-        place = VersionPlace(info, after_version)
-        watching = info.context.cashier.watching.business_transfer(by.to_name(), place.ask_after)
-        async with closing(watching) as stream:
-            async for is_first, known in stream:
-                if place.moves_to(known.version):
-                    yield BusinessTransferUpdate(
-                        kind=place.kind(is_first), business_transfer=BusinessTransfer.of(known)
-                    )
+        watch = info.context.cashier.watching.business_transfer
+        return Updates(
+            info,
+            after_version,
+            lambda after: watch(by.to_name(), after),
+            lambda known, kind: BusinessTransferUpdate(kind=kind, business_transfer=BusinessTransfer.of(known)),
+        )
 
 
 def _payload(result: Result[ledger.BusinessTransfer] | None, errors: list[UserError]) -> BusinessTransferPayload:

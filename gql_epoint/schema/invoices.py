@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 import strawberry
@@ -26,7 +26,7 @@ from gql_epoint.schema.invoice_types import (
     UpdateInvoiceInput,
 )
 from gql_epoint.schema.running import ERRORS, REPLAYED, argument, attempt, mutation, run
-from gql_epoint.schema.subscriptions import AfterVersion, VersionPlace, closing
+from gql_epoint.schema.subscriptions import AfterVersion, Updates
 
 INVOICES = Cursors("invoices", BY_ID)
 
@@ -205,13 +205,15 @@ class InvoiceSubscriptions:
         info: Info,
         by: Annotated[InvoiceBy, argument("Which invoice.")],
         after_version: AfterVersion = None,
-    ) -> AsyncGenerator[InvoiceUpdate, None]:
+    ) -> AsyncIterator[InvoiceUpdate]:
         """Watch an invoice."""
-        place = VersionPlace(info, after_version)
-        async with closing(info.context.cashier.watching.invoice(by.to_name(), place.ask_after)) as stream:
-            async for is_first, known in stream:
-                if place.moves_to(known.version):
-                    yield InvoiceUpdate(kind=place.kind(is_first), invoice=Invoice.of(known))
+        watch = info.context.cashier.watching.invoice
+        return Updates(
+            info,
+            after_version,
+            lambda after: watch(by.to_name(), after),
+            lambda known, kind: InvoiceUpdate(kind=kind, invoice=Invoice.of(known)),
+        )
 
 
 def _payload(result: Result[ledger.Invoice] | None, errors: list[UserError]) -> InvoicePayload:

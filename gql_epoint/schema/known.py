@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import inspect
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Hashable, Mapping
-from contextlib import aclosing
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Hashable, Mapping
+from typing import Any
 
 import msgspec
 from graphql import (
@@ -30,13 +28,9 @@ from strawberry.types.graphql import OperationType
 
 from gql_epoint.schema.access import Credential
 from gql_epoint.schema.limits import Limits
-from gql_epoint.schema.masking import mask_result
-from gql_epoint.schema.sharing import Message, Sharing
+from gql_epoint.schema.sharing import Message
 from gql_epoint.schema.weighing import check_document, depends_on_variables
 from gql_epoint.tracing import note_operation
-
-if TYPE_CHECKING:
-    from gql_epoint.schema.context import RequestContext
 
 
 class Engine(msgspec.Struct, frozen=True):
@@ -75,44 +69,37 @@ class KnownDocument(msgspec.Struct, frozen=True):
             return PreExecutionError(data=None, errors=[error])
         return ExecutionResult(data=result.data, errors=result.errors)
 
-    async def subscribe(
+    async def source(
         self,
         engine: Engine,
         variables: dict[str, Any] | None,
-        context: RequestContext,
+        context: Any,
         operation_name: str | None,
-        sharing: Sharing,
-    ) -> AsyncGenerator[ExecutionResult, None]:
-        """Run its subscription, named as in `types`: yield a result for each thing that its source yields."""
+    ) -> Any:
+        """Return what the source of its subscription yields, named as in `types`. Raises GraphQLError."""
         note_operation(OperationType.SUBSCRIPTION.value, operation_name)
-        try:
-            self._weigh(engine, variables)
-            execution = self._execution(engine, variables, context, operation_name)
-            source = execution if isinstance(execution, list) else await _source(execution)
-            if isinstance(source, list):
-                yield _masked(PreExecutionError(data=None, errors=source), context)
-                return
-            del execution  # There may be very many subscribers, and their messages are executions of their own.
-            key = sharing.key(self.text, variables, context, operation_name)
-            async with aclosing(source) as items:
-                async for item in items:
-                    result = await sharing.result(
-                        key, item, partial(self._message, engine, variables, context, operation_name, item)
-                    )
-                    yield _masked(result, context)
-                    del item, result  # The next one may be long in coming, and there may be very many who wait.
-        except Exception as exc:  # noqa: BLE001 - masked like a resolver's
-            error = exc if isinstance(exc, GraphQLError) else GraphQLError(str(exc), original_error=exc)
-            yield _masked(ExecutionResult(data=None, errors=[error]), context)
+        self._weigh(engine, variables)
+        execution = self._execution(engine, variables, context, operation_name)
+        if isinstance(execution, list):
+            return GraphQLResult(None, errors=execution)
+        source: Any = create_source_event_stream(execution)
+        return await source if inspect.isawaitable(source) else source
 
-    async def _message(
-        self, engine: Engine, variables: dict[str, Any] | None, context: Any, operation_name: str | None, item: Any
-    ) -> Message:
+    def message(
+        self,
+        engine: Engine,
+        item: Any,
+        variables: dict[str, Any] | None,
+        context: Any,
+        operation_name: str | None,
+    ) -> Message | Awaitable[Message]:
+        """Return the result of one thing that the source has yielded."""
         execution = self._execution(engine, variables, context, operation_name, item)
         assert not isinstance(execution, list), "the variables fitted when it was subscribed"
         running: Any = execution.execute_operation()
-        result = await running if inspect.isawaitable(running) else running
-        return Message(data=result.data, errors=result.errors)
+        if isinstance(running, GraphQLResult):
+            return Message(data=running.data, errors=running.errors)
+        return _message(running)
 
     def _execution(
         self,
@@ -174,16 +161,9 @@ class Known:
             self._documents.popitem(last=False)
 
 
-async def _source(execution: Executor[Any]) -> Any:
-    """Return what a subscription yields one by one, or the errors that keep it from beginning."""
-    source: Any = create_source_event_stream(execution)
-    source = await source if inspect.isawaitable(source) else source
-    return source.errors if isinstance(source, GraphQLResult) else source
-
-
-def _masked(result: ExecutionResult, context: RequestContext) -> ExecutionResult:
-    mask_result(result, context)
-    return result
+async def _message(running: Awaitable[GraphQLResult]) -> Message:
+    result = await running
+    return Message(data=result.data, errors=result.errors)
 
 
 def _types_of(document: DocumentNode) -> dict[str | None, OperationType]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
-from typing import Annotated, Any, cast
+from functools import lru_cache
+from typing import Annotated, Any, Generic, TypeVar, cast
 
 import strawberry
 
+from gql_epoint.cashier.watching import Versions
 from gql_epoint.ledger import transaction as ledger
 from gql_epoint.schema.access import READ
 from gql_epoint.schema.connections import BY_NUMBER, After, Cursors
@@ -16,6 +18,8 @@ from gql_epoint.schema.enums import UpdateKind
 from gql_epoint.schema.events import FEED, Event, to_event
 from gql_epoint.schema.inputs import SavedCardBy, TransactionBy
 from gql_epoint.schema.types import SavedCard, Transaction
+
+UpdateT = TypeVar("UpdateT")
 
 LAST_EVENT_ID = "Last-Event-ID"
 _VERSIONS = Cursors("version", BY_NUMBER)
@@ -88,14 +92,15 @@ class Subscription:
         info: Info,
         by: Annotated[TransactionBy, _argument("Which transaction.")],
         after_version: AfterVersion = None,
-    ) -> AsyncGenerator[TransactionUpdate, None]:
+    ) -> AsyncIterator[TransactionUpdate]:
         """Watch a transaction."""
-        place = VersionPlace(info, after_version)
-        async with closing(info.context.cashier.watching.transaction(by.to_name(), place.ask_after)) as stream:
-            async for is_first, known in stream:
-                if place.moves_to(known.version):
-                    yield TransactionUpdate(record=known, kind=place.kind(is_first))
-                del known
+        watch = info.context.cashier.watching.transaction
+        return Updates(
+            info,
+            after_version,
+            lambda after: watch(by.to_name(), after),
+            lambda known, kind: TransactionUpdate(record=known, kind=kind),
+        )
 
     @strawberry.subscription(
         description=(
@@ -109,14 +114,15 @@ class Subscription:
         info: Info,
         by: Annotated[SavedCardBy, _argument("Which saved card.")],
         after_version: AfterVersion = None,
-    ) -> AsyncGenerator[SavedCardUpdate, None]:
+    ) -> AsyncIterator[SavedCardUpdate]:
         """Watch a saved card."""
-        place = VersionPlace(info, after_version)
-        async with closing(info.context.cashier.watching.saved_card(by.to_name(), place.ask_after)) as stream:
-            async for is_first, known in stream:
-                if place.moves_to(known.version):
-                    yield SavedCardUpdate(record=known, kind=place.kind(is_first))
-                del known
+        watch = info.context.cashier.watching.saved_card
+        return Updates(
+            info,
+            after_version,
+            lambda after: watch(by.to_name(), after),
+            lambda known, kind: SavedCardUpdate(record=known, kind=kind),
+        )
 
     @strawberry.subscription(
         description=(
@@ -137,28 +143,67 @@ class Subscription:
                 yield EventMessage(cursor=place.event_id, event=to_event(known))
 
 
-class VersionPlace:
-    """Where a subscription of versions is: after an argument, or after the last one that its client has seen."""
+class Updates(Generic[UpdateT]):
+    """What a subscription of versions sends, after its argument or after the last id that its client has seen.
 
-    def __init__(self, info: Info, after_version: int | None) -> None:
+    It is no generator, for there may be very many who wait. What is wrong with the id is told at the first step.
+    """
+
+    __slots__ = ("_after_version", "_ask", "_make", "_place", "_seen", "_versions")
+
+    def __init__(
+        self,
+        info: Info,
+        after_version: int | None,
+        ask: Callable[[int | None], Versions[Any]],
+        make: Callable[[Any, UpdateKind], UpdateT],
+    ) -> None:
         self._place = info.context.place
-        resumed = _VERSIONS.decode(self._place.resume_after, LAST_EVENT_ID)
-        self._seen = int(resumed) if resumed else None
         self._after_version = after_version
-        # The version that was seen is looked at once more: if it is a final one, there is nothing to wait for.
-        self.ask_after = after_version if self._seen is None else self._seen - 1
+        self._ask: Callable[[int | None], Versions[Any]] | None = ask
+        self._make = make
+        self._seen: int | None = None
+        self._versions: Versions[Any] | None = None
 
-    def moves_to(self, version: int) -> bool:
-        """Note that this version is sent next; return False if its client has it."""
-        if self._seen is not None and version <= self._seen:
-            return False
-        self._place.event_id = _VERSIONS.encode(str(version))
-        return True
+    def __aiter__(self) -> Updates[UpdateT]:
+        return self
 
-    def kind(self, is_first: bool) -> UpdateKind:
-        """Return whether this is the state at the beginning."""
+    async def __anext__(self) -> UpdateT:
+        """Return the next update."""
+        if self._versions is None:
+            self._versions = self._begin()
+        while True:
+            is_first, known = await anext(self._versions)
+            if self._seen is None or known.version > self._seen:
+                break
+        self._place.event_id = _event_id(known.version)
         beginning = is_first and self._after_version is None and self._seen is None
-        return UpdateKind.SNAPSHOT if beginning else UpdateKind.CHANGE
+        return self._make(known, UpdateKind.SNAPSHOT if beginning else UpdateKind.CHANGE)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether there is nothing more to come."""
+        return self._versions is not None and self._versions.is_over
+
+    async def aclose(self) -> None:
+        """Stop watching."""
+        if self._versions is not None:
+            await self._versions.aclose()
+
+    def _begin(self) -> Versions[Any]:
+        ask, self._ask = self._ask, None
+        assert ask is not None
+        resumed = _VERSIONS.decode(self._place.resume_after, LAST_EVENT_ID)
+        if resumed is None:
+            return ask(self._after_version)
+        self._seen = int(resumed)
+        # The version that was seen is looked at once more: if it is a final one, there is nothing to wait for.
+        return ask(self._seen - 1)
+
+
+@lru_cache(maxsize=100)
+def _event_id(version: int) -> str:
+    return _VERSIONS.encode(str(version))
 
 
 def closing(stream: Any) -> aclosing[Any]:

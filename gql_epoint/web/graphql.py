@@ -12,7 +12,6 @@ errors away.
 
 from __future__ import annotations
 
-import asyncio
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -22,6 +21,7 @@ from starlette.websockets import WebSocket
 from strawberry.types.graphql import OperationType
 
 from gql_epoint.web.asking import Asked, read_post, read_url
+from gql_epoint.web.closing import Closing
 from gql_epoint.web.explorer_page import EXPLORER_HEADERS
 from gql_epoint.web.negotiation import EVENT_STREAM, GRAPHQL_RESPONSE, JSON, Accept, read_accept
 from gql_epoint.web.replies import Refusal, json_response
@@ -66,7 +66,7 @@ class GraphQLEndpoint:
         *,
         body_bytes_max: int,
         explorer: str | None,
-        closing: asyncio.Event,
+        closing: Closing,
         throttle: Throttle | None = None,
         operations_max: int = OPERATIONS_MAX,
     ) -> None:

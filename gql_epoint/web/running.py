@@ -7,7 +7,6 @@ to its end, for what it has begun at EPoint is not undone by a client that hangs
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, cast
@@ -132,36 +131,28 @@ class Runner:
             self._types.clear()
         self._types[asked.query, asked.operation_name] = operation_type
 
-    async def results(
+    def results(
         self, asked: Asked, context: RequestContext, allowed: frozenset[OperationType] = AT_ONCE
-    ) -> AsyncGenerator[ExecutionResult, None]:
-        """Yield each result of an operation; subscriptions are always allowed. Close the generator to stop it.
+    ) -> Results:
+        """Return the results of an operation; subscriptions are always allowed. Close them to stop it."""
+        return Results(self, asked, context, allowed)
 
-        A credential that is valid no more ends it with an error of the code UNAUTHENTICATED.
+    async def begin(
+        self, asked: Asked, context: RequestContext, allowed: frozenset[OperationType]
+    ) -> ExecutionResult | AsyncGenerator[ExecutionResult, None]:
+        """Return the one result of an operation, or the stream of a subscription.
+
+        Raises ExpiredCredentialError, and so does the stream, if the credential is valid no more.
         """
+        if self._doorkeeper is not None:
+            await self._doorkeeper.check(context.credential)
         try:
-            if self._doorkeeper is not None:
-                await self._doorkeeper.check(context.credential)
-            try:
-                yield _noted(await self.answer(asked, context, allowed))
-                return
-            except OtherTypeError as exc:
-                if exc.operation_type is OperationType.MUTATION:
-                    yield _noted(failed("Mutations are sent by POST.", "METHOD_NOT_ALLOWED"))
-                    return
-            subscription = await self._subscription(asked, context)
-            if self._doorkeeper is not None:
-                subscription = self._doorkeeper.while_valid(subscription, context.credential)
-            async with contextlib.aclosing(subscription) as stream:
-                async for result in stream:
-                    yield _noted(result)
-                    del result  # The next one may be long in coming.
-        except ExpiredCredentialError as exc:
-            yield _noted(failed(str(exc), "UNAUTHENTICATED"))
-        except Exception as exc:  # noqa: BLE001
-            # A bug ends this operation and no other. Its text may hold anything, so it is masked like a resolver's.
-            error = mask(GraphQLError(str(exc), original_error=exc), context.request_id)
-            yield _noted(PreExecutionError(data=None, errors=[error]))
+            return await self.answer(asked, context, allowed)
+        except OtherTypeError as exc:
+            if exc.operation_type is OperationType.MUTATION:
+                return failed("Mutations are sent by POST.", "METHOD_NOT_ALLOWED")
+        stream = await self._subscription(asked, context)
+        return stream if self._doorkeeper is None else self._doorkeeper.while_valid(stream, context.credential)
 
     async def _subscription(self, asked: Asked, context: RequestContext) -> AsyncGenerator[ExecutionResult, None]:
         asked = self._documents.resolve(asked, context.credential)  # It was found a moment ago.
@@ -215,6 +206,67 @@ async def _unless(gone: Gone, work: Coroutine[Any, Any, ExecutionResult]) -> Exe
         leaving.cancel()
 
 
+class Results:
+    """Each result of one operation, whatever its type. Close them to stop it.
+
+    A credential that is valid no more ends them with an error of the code UNAUTHENTICATED. They are no generator,
+    for there may be very many who wait.
+    """
+
+    __slots__ = ("_asked", "_context", "_is_over", "_runner", "_stream")
+
+    def __init__(
+        self, runner: Runner, asked: Asked, context: RequestContext, allowed: frozenset[OperationType]
+    ) -> None:
+        self._runner = runner
+        self._context = context
+        self._asked: tuple[Asked, frozenset[OperationType]] | None = (asked, allowed)
+        self._stream: AsyncGenerator[ExecutionResult, None] | None = None
+        self._is_over = False
+
+    def __aiter__(self) -> Results:
+        return self
+
+    async def __anext__(self) -> ExecutionResult:
+        """Return the next one."""
+        if self._is_over:
+            raise StopAsyncIteration
+        result: ExecutionResult
+        try:
+            if self._asked is not None:
+                (asked, allowed), self._asked = self._asked, None
+                begun = await self._runner.begin(asked, self._context, allowed)
+                del asked  # The next result may be long in coming.
+                if isinstance(begun, ExecutionResult | PreExecutionError):
+                    self._is_over = True
+                    return _noted(begun)
+                self._stream = begun
+            assert self._stream is not None
+            return _noted(await anext(self._stream))
+        except StopAsyncIteration:
+            self._is_over = True
+            raise
+        except ExpiredCredentialError as exc:
+            result = failed(str(exc), "UNAUTHENTICATED")
+        except Exception as exc:  # noqa: BLE001
+            # A bug ends this operation and no other. Its text may hold anything, so it is masked like a resolver's.
+            error = mask(GraphQLError(str(exc), original_error=exc), self._context.request_id)
+            result = PreExecutionError(data=None, errors=[error])
+        await self.aclose()
+        return _noted(result)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it is known already that there is nothing more to come."""
+        return self._is_over or getattr(self._stream, "is_over", False)
+
+    async def aclose(self) -> None:
+        """Stop the operation."""
+        self._is_over = True
+        if self._stream is not None:
+            await self._stream.aclose()
+
+
 def failed(message: str, code: str, **extensions: object) -> PreExecutionError:
     """Return the result of an operation that could not be run."""
     return PreExecutionError(data=None, errors=[GraphQLError(message, extensions={"code": code, **extensions})])
@@ -235,16 +287,18 @@ def _noted(result: ExecutionResult) -> ExecutionResult:
 
 def is_unauthenticated(result: ExecutionResult) -> bool:
     """Whether a result says that its credential is valid no more."""
-    return any((error.extensions or {}).get("code") == "UNAUTHENTICATED" for error in result.errors or ())
+    if not result.errors:
+        return False
+    return any((error.extensions or {}).get("code") == "UNAUTHENTICATED" for error in result.errors)
 
 
-def written(result: ExecutionResult) -> msgspec.Raw:
+def written(result: ExecutionResult) -> str:
     """Return a result as clients read it, in JSON; one that is sent to many is written down once."""
     if not isinstance(result, Message):
-        return msgspec.Raw(_encoder.encode(formatted(result)))
+        return _encoder.encode(formatted(result)).decode()
     if result.written is None:
-        result.written = _encoder.encode(formatted(result))
-    return msgspec.Raw(result.written)
+        result.written = _encoder.encode(formatted(result)).decode()
+    return result.written
 
 
 def formatted(result: ExecutionResult) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 
 import uvicorn
 from starlette.applications import Starlette
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from gql_epoint.settings import Settings
 from gql_epoint.web.app import RECORDING_S, create_app
@@ -50,6 +51,34 @@ def address_of(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
+class _WebSocketProtocol(WebSocketsSansIOProtocol):
+    """uvicorn's `websockets-sansio`, which would keep the 4 kB of a handshake as long as its connection."""
+
+    # Python shares the names of up to 30 attributes among objects, and uvicorn has a few more: 1.3 kB for each.
+    __slots__ = (
+        "client",
+        "close_timer",
+        "initial_response",
+        "last_ping_rtt",
+        "pending_ping_payload",
+        "ping_sent_at",
+        "ping_timer",
+        "pong_timer",
+        "request",
+        "response",
+        "scheme",
+        "scope",
+        "server",
+    )
+
+    def start_keepalive(self) -> None:
+        super().start_keepalive()
+        # The handshake is over, and the application has a copy of the request's headers.
+        for message in (getattr(self, "request", None), getattr(self, "response", None)):
+            if message is not None:
+                message.headers.clear()
+
+
 class _Server(uvicorn.Server):
     def __init__(self, app: Starlette, settings: Settings, on_started: Callable[[], None]) -> None:
         self._app = app
@@ -58,7 +87,7 @@ class _Server(uvicorn.Server):
             uvicorn.Config(
                 app,
                 http="auto",
-                ws="websockets-sansio",
+                ws=_WebSocketProtocol,
                 ws_max_size=settings.body_bytes_max,
                 ws_max_queue=32,
                 ws_ping_interval=20.0,

@@ -19,18 +19,19 @@ import asyncio
 import contextlib
 import secrets
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.responses import PlainTextResponse, Response
 
 from gql_epoint.tracing import operation_span
 from gql_epoint.web.asking import Asked, read_post
+from gql_epoint.web.closing import Closing
 from gql_epoint.web.replies import NO_STORE, Refusal
 from gql_epoint.web.running import Runner, formatted
-from gql_epoint.web.streams import HEARTBEAT_S, STREAM_HEADERS, EventFraming, end, paced
+from gql_epoint.web.streams import HEARTBEAT_S, EventFraming, FrameResponse, Write, end
 from gql_epoint.web.throttle import Places, Throttle, TrafficLimits
 from gql_epoint.web.traffic import too_many_connections
 
@@ -56,7 +57,7 @@ class SingleConnections:
     def __init__(
         self,
         runner: Runner,
-        closing: asyncio.Event,
+        closing: Closing,
         *,
         body_bytes_max: int,
         throttle: Throttle | None = None,
@@ -101,8 +102,7 @@ class SingleConnections:
         stream.opened = True
         if stream.giving_up is not None:
             stream.giving_up.cancel()
-        frames = _frames(stream, self._closing, self._heartbeat_s)
-        return _ClosingResponse(frames, lambda: self._give_up(token))
+        return _StreamResponse(stream, self._closing, self._heartbeat_s, lambda: self._give_up(token))
 
     async def submit(self, request: Request, token: str, context: RequestContext) -> Response:
         """Run an operation of a POST; its results go to the stream."""
@@ -161,11 +161,25 @@ class _Stream:
         self.frames: asyncio.Queue[bytes] = asyncio.Queue(_WAITING_MAX)
 
 
-class _ClosingResponse(StreamingResponse):
+class _StreamResponse(FrameResponse):
     """A stream that tells when it is over, also if its client went before the first byte."""
 
-    def __init__(self, frames: AsyncIterator[bytes], on_close: Callable[[], None]) -> None:
-        super().__init__(frames, headers={"Content-Type": EventFraming.content_type, **STREAM_HEADERS})
+    def __init__(self, stream: _Stream, closing: Closing, heartbeat_s: float, on_close: Callable[[], None]) -> None:
+        async def produce(write: Write) -> bytes:
+            while True:
+                await write(await stream.frames.get())
+
+        lasts_s = None
+        if stream.lasts_until is not None:
+            lasts_s = max(0.0, stream.lasts_until - asyncio.get_running_loop().time())
+        super().__init__(
+            produce,
+            content_type=EventFraming.content_type,
+            heartbeat=EventFraming.heartbeat,
+            closing=closing,
+            lasts_s=lasts_s,
+            heartbeat_s=heartbeat_s,
+        )
         self._on_close = on_close
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -200,16 +214,3 @@ async def _operate(
 def _frame(event: str, data: dict[str, Any], event_id: str | None = None) -> bytes:
     resume = b"" if event_id is None else b"id: " + event_id.encode() + b"\n"
     return resume + b"event: " + event.encode() + b"\ndata: " + _encoder.encode(data) + b"\n\n"
-
-
-async def _frames(stream: _Stream, closing: asyncio.Event, heartbeat_s: float) -> AsyncIterator[bytes]:
-    async def waiting() -> AsyncGenerator[bytes, None]:
-        while True:
-            yield await stream.frames.get()
-
-    lasts_s = None
-    if stream.lasts_until is not None:
-        lasts_s = max(0.0, stream.lasts_until - asyncio.get_running_loop().time())
-    async with contextlib.aclosing(paced(waiting(), closing, heartbeat_s, lasts_s)) as pace:
-        async for frame in pace:
-            yield EventFraming.heartbeat if frame is None else frame

@@ -74,13 +74,6 @@ class Ack(msgspec.Struct, frozen=True, tag="connection_ack"):
     """The connection is ready for operations."""
 
 
-class Next(msgspec.Struct, frozen=True, tag="next"):
-    """One result."""
-
-    id: str
-    payload: msgspec.Raw
-
-
 class Error(msgspec.Struct, frozen=True, tag="error"):
     """The operation could not be run, and there will be nothing more of it."""
 
@@ -107,6 +100,11 @@ def decode(text: str) -> FromClient:
     return message
 
 
-def encode(message: Ack | Pong | Next | Error | Complete) -> str:
+def encode(message: Ack | Pong | Error | Complete) -> str:
     """Return a message as text: clients refuse binary frames."""
     return _encoder.encode(message).decode()
+
+
+def encode_next(operation_id: str, result: str) -> str:
+    """Return the message that carries one result, which is JSON already and may be sent to many."""
+    return f'{{"type":"next","id":{_encoder.encode(operation_id).decode()},"payload":{result}}}'

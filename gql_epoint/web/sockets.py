@@ -20,7 +20,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from strawberry.http.websocket_origin import is_same_origin, normalize_allowed_origins, normalize_origin
 
 from gql_epoint.errors import StoreUnavailableError
-from gql_epoint.tracing import operation_span
+from gql_epoint.tracing import is_on, operation_span
 from gql_epoint.web.asking import Asked
 from gql_epoint.web.credentials import WrongCredentialError
 from gql_epoint.web.running import Runner, failed, is_request_error, is_unauthenticated, written
@@ -32,12 +32,12 @@ from gql_epoint.web.socket_messages import (
     Complete,
     Error,
     Init,
-    Next,
     Ping,
     Pong,
     Subscribe,
     decode,
     encode,
+    encode_next,
 )
 from gql_epoint.web.throttle import Places, Throttle, TrafficLimits
 from gql_epoint.web.visitors import Visitors
@@ -50,7 +50,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 INIT_TIMEOUT_S = 10.0
-SEND_TIMEOUT_S = 30.0
 OPERATIONS_MAX = 50
 CONNECTIONS_MAX = 10_000
 CONNECTIONS_PER_CREDENTIAL_MAX = 1_000
@@ -116,6 +115,20 @@ class Sockets:
 class _Connection:
     """One connection: what has been said on it, and the operations that are running."""
 
+    __slots__ = (
+        "_acknowledged",
+        "_counted",
+        "_credential",
+        "_ending",
+        "_initialised",
+        "_open",
+        "_operations",
+        "_places",
+        "_socket",
+        "_sockets",
+        "_until",
+    )
+
     def __init__(self, sockets: Sockets, socket: WebSocket) -> None:
         self._sockets = sockets
         self._socket = socket
@@ -124,7 +137,7 @@ class _Connection:
         self._credential: Credential | None = None
         self._until: float | None = None  # when the credential expires, by the loop's clock
         self._operations: dict[str, asyncio.Task[None]] = {}
-        self._ending: set[asyncio.Task[None]] = set()
+        self._ending: tuple[asyncio.Task[None], ...] = ()
         self._open = True
         self._counted = False
         self._places: Places = ()
@@ -165,7 +178,7 @@ class _Connection:
             case Init(payload=payload):
                 await self._initialise(payload or {})
             case Ping(payload=payload):
-                await self._send(Pong(payload))
+                await self._send(encode(Pong(payload)))
             case Subscribe(id=operation_id, payload=asked):
                 self._subscribe(operation_id, asked)
             case Complete(id=operation_id):
@@ -186,7 +199,7 @@ class _Connection:
         self._count()
         left_s = self._sockets.visitors.seconds_left(self._credential)
         self._until = None if left_s is None else asyncio.get_running_loop().time() + left_s
-        await self._send(Ack())
+        await self._send(encode(Ack()))
         self._acknowledged = True
 
     def _count(self) -> None:
@@ -221,7 +234,8 @@ class _Connection:
         if too_many:
             run = self._refuse(operation_id)
         else:
-            run = self._hold_up(operation_id, wait_s) if wait_s else self._traced(operation_id, asked)
+            operate = self._traced if is_on() else self._operate
+            run = self._hold_up(operation_id, wait_s) if wait_s else operate(operation_id, asked)
         task = asyncio.create_task(run)
         self._operations[operation_id] = task
         task.add_done_callback(self._ended)
@@ -230,11 +244,12 @@ class _Connection:
         """Stop an operation; one that is unknown has just ended by itself, which is no mistake."""
         task = self._operations.pop(operation_id, None)
         if task is not None:
-            self._ending.add(task)
+            self._ending = (*self._ending, task)
             task.cancel()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        self._ending.discard(task)
+        if task in self._ending:
+            self._ending = tuple(other for other in self._ending if other is not task)
         if not task.cancelled() and (exc := task.exception()) is not None:
             logger.error("an operation over WebSocket failed", exc_info=exc)
 
@@ -244,7 +259,9 @@ class _Connection:
 
     async def _operate(self, operation_id: str, asked: Asked) -> None:
         context = self._sockets.visitors.context(self._socket, self._credential)
-        async with contextlib.aclosing(self._sockets.runner.results(asked, context)) as results:
+        results = self._sockets.runner.results(asked, context)
+        del asked, context  # There may be very many who wait, and for long.
+        try:
             async for result in results:
                 if self._credential is not None and is_unauthenticated(result):
                     await self._close(_EXPIRED)
@@ -252,11 +269,13 @@ class _Connection:
                 if is_request_error(result):
                     await self._fail(operation_id, result)
                     return
-                await self._send(Next(operation_id, written(result)))
-                del result  # The next one may be long in coming.
+                await self._send(encode_next(operation_id, written(result)))
+                del result
+        finally:
+            await results.aclose()
         # The id is free from here on: a client may use it again as soon as it reads this.
         self._operations.pop(operation_id, None)
-        await self._send(Complete(operation_id))
+        await self._send(encode(Complete(operation_id)))
 
     async def _refuse(self, operation_id: str) -> None:
         message = f"A connection carries {self._sockets.operations_max} operations at a time."
@@ -268,16 +287,14 @@ class _Connection:
 
     async def _fail(self, operation_id: str, result: ExecutionResult) -> None:
         self._operations.pop(operation_id, None)
-        await self._send(Error(operation_id, [dict(error.formatted) for error in result.errors or ()]))
+        await self._send(encode(Error(operation_id, [dict(error.formatted) for error in result.errors or ()])))
 
-    async def _send(self, message: Ack | Pong | Next | Error | Complete) -> None:
+    async def _send(self, text: str) -> None:
+        """Send a message. Whoever does not read holds up nobody else, and is cut off by the server's own ping."""
         if not self._open:
             return
-        # Whoever does not read is not waited for; its connection then ends by the server's own ping.
         try:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(SEND_TIMEOUT_S):
-                    await self._socket.send_text(encode(message))
+            await self._socket.send({"type": "websocket.send", "text": text})
         except WebSocketDisconnect:
             self._open = False  # To send once more would be a mistake of ours.
 

@@ -6,28 +6,31 @@ Frames end in LF, which urql needs; a quiet stream carries a heartbeat, so that 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
+from math import inf
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Protocol
 
-import msgspec
-from starlette.responses import StreamingResponse
+from starlette.responses import Response
 
+from gql_epoint.live import Watcher
+from gql_epoint.web.closing import Closing
 from gql_epoint.web.negotiation import EVENT_STREAM
-from gql_epoint.web.running import written
+from gql_epoint.web.running import Results, written
 
 if TYPE_CHECKING:
-    from strawberry.types import ExecutionResult
+    from starlette.types import Receive, Scope, Send
 
     from gql_epoint.schema.context import Place
+
+Write = Callable[[bytes], Awaitable[None]]
+Produce = Callable[[Write], Coroutine[Any, Any, bytes]]
+"""Writes frames and returns the last of them."""
 
 HEARTBEAT_S = 12.0
 
 STREAM_HEADERS = {"Cache-Control": "no-store, no-transform", "X-Accel-Buffering": "no"}
-
-ItemT = TypeVar("ItemT")
-
-_encoder = msgspec.json.Encoder()
 
 
 class Framing(Protocol):
@@ -37,24 +40,24 @@ class Framing(Protocol):
     start: bytes
     heartbeat: bytes
 
-    def next(self, payload: Any, event_id: str | None) -> bytes:
-        """Return the frame of one result."""
+    def next(self, payload: str, event_id: str | None) -> bytes:
+        """Return the frame of one result, which is JSON without line ends."""
 
     def complete(self) -> bytes:
         """Return the frame that says there are no more."""
 
 
 class EventFraming:
-    """graphql-sse, distinct connections mode. The JSON holds no line ends, so one data line is enough."""
+    """graphql-sse, distinct connections mode."""
 
     content_type = "text/event-stream; charset=utf-8"
     start = b""
     heartbeat = b":\n\n"
 
-    def next(self, payload: Any, event_id: str | None) -> bytes:
+    def next(self, payload: str, event_id: str | None) -> bytes:
         """Return one event, with the id that a client resumes after."""
-        resume = f"id: {event_id}\n".encode() if event_id else b""
-        return resume + b"event: next\ndata: " + _encoder.encode(payload) + b"\n\n"
+        resume = f"id: {event_id}\n" if event_id else ""
+        return f"{resume}event: next\ndata: {payload}\n\n".encode()
 
     def complete(self) -> bytes:
         """Return the last event; without a data line browsers would not dispatch it."""
@@ -71,10 +74,9 @@ class MultipartFraming:
     start = b"\r\n--graphql"
     heartbeat = b"\r\nContent-Type: application/json\r\n\r\n{}\r\n--graphql"
 
-    def next(self, payload: Any, _event_id: str | None) -> bytes:
+    def next(self, payload: str, _event_id: str | None) -> bytes:
         """Return one part."""
-        body = _encoder.encode({"payload": payload})
-        return b"\r\nContent-Type: application/json\r\n\r\n" + body + b"\r\n--graphql"
+        return f'\r\nContent-Type: application/json\r\n\r\n{{"payload":{payload}}}\r\n--graphql'.encode()
 
     def complete(self) -> bytes:
         """Return what makes the last boundary the end."""
@@ -86,90 +88,110 @@ def framing_for(media_type: str) -> Framing:
     return EventFraming() if media_type == EVENT_STREAM else MultipartFraming()
 
 
-def stream_response(
-    results: AsyncGenerator[ExecutionResult, None],
-    framing: Framing,
-    place: Place,
-    closing: asyncio.Event,
-    *,
-    lasts_s: float | None = None,
-    heartbeat_s: float = HEARTBEAT_S,
-) -> StreamingResponse:
-    """Return a response that sends each result.
+class FrameResponse(Response):
+    """A response that goes on: it sends whatever `produce` writes, and ends with what that returns.
 
-    It ends when there are no more, the client goes, `closing` is set, or after `lasts_s`: no stream outlives its
-    credential.
+    It also ends when the client goes, when `closing` is set, or after `lasts_s`: no stream outlives its credential.
+    What `produce` writes is sent before its next step, so a slow reader holds the source up and fills no memory.
     """
-    return StreamingResponse(
-        _frames(results, framing, place, closing, lasts_s, heartbeat_s),
-        headers={"Content-Type": framing.content_type, **STREAM_HEADERS},
-    )
+
+    def __init__(
+        self,
+        produce: Produce,
+        *,
+        content_type: str,
+        heartbeat: bytes,
+        closing: Closing,
+        lasts_s: float | None = None,
+        heartbeat_s: float = HEARTBEAT_S,
+    ) -> None:
+        self.status_code = 200
+        self.background = None
+        self.init_headers({"Content-Type": content_type, **STREAM_HEADERS})
+        self._produce = produce
+        self._heartbeat = heartbeat
+        self._closing = closing
+        self._lasts_s = lasts_s
+        self._heartbeat_s = heartbeat_s
+        self._writing = 0
+        self._wrote_at = 0.0
+        self._beating: asyncio.Task[None] | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        producing = asyncio.create_task(self._produce(partial(self._write, send)))
+        leaving = asyncio.create_task(_gone(receive))
+        bell = Watcher()
+        for task in (producing, leaving):
+            task.add_done_callback(lambda _: bell.ring())
+        self._closing.bells.add(bell)
+        try:
+            await self._keep(bell, (producing, leaving), send)
+            last = producing.result() if producing.done() else b""
+        except OSError:
+            return  # The client has gone, in the middle of a frame.
+        finally:
+            self._closing.bells.discard(bell)
+            has_left = leaving.done()
+            leaving.cancel()
+            if self._beating is not None:
+                self._beating.cancel()
+            if not producing.done():
+                await end(producing)
+        if not has_left:
+            await send({"type": "http.response.body", "body": last, "more_body": False})
+
+    async def _keep(self, bell: Watcher, tasks: tuple[asyncio.Task[Any], ...], send: Send) -> None:
+        """Send a heartbeat after each silence, so that no proxy takes the stream for dead, until it is to end."""
+        self._wrote_at = now = monotonic()
+        until = inf if self._lasts_s is None else now + self._lasts_s
+        while not self._closing.is_set() and now < until and not any(task.done() for task in tasks):
+            if now >= self._wrote_at + self._heartbeat_s:
+                self._wrote_at = now
+                if not self._writing:  # Whoever reads slowly has something to read, and is not waited for here.
+                    self._beating = asyncio.create_task(self._write(send, self._heartbeat))
+            await bell.wait(min(self._wrote_at + self._heartbeat_s, until) - now)
+            now = monotonic()
+
+    async def _write(self, send: Send, frame: bytes) -> None:
+        self._wrote_at = monotonic()
+        self._writing += 1
+        try:
+            await send({"type": "http.response.body", "body": frame, "more_body": True})
+        finally:
+            self._writing -= 1
 
 
-async def _frames(
-    results: AsyncGenerator[ExecutionResult, None],
-    framing: Framing,
-    place: Place,
-    closing: asyncio.Event,
-    lasts_s: float | None,
-    heartbeat_s: float,
-) -> AsyncIterator[bytes]:
-    async def frames() -> AsyncGenerator[bytes, None]:
-        async with contextlib.aclosing(results):
+def stream_response(
+    results: Results, framing: Framing, place: Place, closing: Closing, *, lasts_s: float | None = None
+) -> FrameResponse:
+    """Return a response that sends each result."""
+
+    async def produce(write: Write) -> bytes:
+        try:
+            if framing.start:
+                await write(framing.start)
             async for result in results:
                 # What was not answered is not behind its client, which resumes after what was.
                 event_id = None if result.data is None else place.event_id
-                yield framing.next(written(result), event_id)
-                del result  # The next one may be long in coming.
-        yield framing.complete()
+                frame = framing.next(written(result), event_id)
+                if results.is_over:
+                    return frame + framing.complete()
+                await write(frame)
+                del result, frame  # The next one may be long in coming.
+            return framing.complete()
+        finally:
+            await results.aclose()
 
-    if framing.start:
-        yield framing.start
-    async with contextlib.aclosing(paced(frames(), closing, heartbeat_s, lasts_s)) as pace:
-        async for frame in pace:
-            yield framing.heartbeat if frame is None else frame
-
-
-async def paced(
-    items: AsyncGenerator[ItemT, None], closing: asyncio.Event, heartbeat_s: float, lasts_s: float | None = None
-) -> AsyncGenerator[ItemT | None, None]:
-    """Pass items on, and None after each silence. Closes them at their end, on `closing` or after `lasts_s`.
-
-    One item at most waits here: a slow reader holds the source up and fills no memory.
-    """
-    queue: asyncio.Queue[tuple[ItemT] | None] = asyncio.Queue(maxsize=1)
-
-    async def produce() -> None:
-        async with contextlib.aclosing(items):
-            async for item in items:
-                await queue.put((item,))
-        await queue.put(None)
-
-    producing = asyncio.create_task(produce())
-    stopping = asyncio.create_task(_stop(closing, lasts_s))
-    getting = asyncio.create_task(queue.get())
-    try:
-        while not stopping.done():
-            await asyncio.wait({getting, stopping}, timeout=heartbeat_s, return_when=asyncio.FIRST_COMPLETED)
-            if not getting.done():
-                if not stopping.done():
-                    yield None
-                continue
-            got = getting.result()
-            if got is None:
-                return
-            yield got[0]
-            getting = asyncio.create_task(queue.get())
-    finally:
-        for task in (stopping, getting):
-            task.cancel()
-        await end(producing)
+    return FrameResponse(
+        produce, content_type=framing.content_type, heartbeat=framing.heartbeat, closing=closing, lasts_s=lasts_s
+    )
 
 
-async def _stop(closing: asyncio.Event, lasts_s: float | None) -> None:
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(lasts_s):
-            await closing.wait()
+async def _gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 async def end(task: asyncio.Task[Any]) -> None:
