@@ -108,6 +108,7 @@ class Gateway:
         self._reply_bytes_max = reply_bytes_max
         self._dns_cache_s = dns_cache_s
         self._page_hosts = (str(URL(self._base_url).host), *page_hosts)
+        self._scheme = URL(self._base_url).scheme
         self._log = logging.getLogger(logger_name)
         self._observe = observe
         self._session: aiohttp.ClientSession | None = None
@@ -260,7 +261,7 @@ class Gateway:
         except ValueError:
             raise GatewayUnclearError(operation, "the page for the customer has no readable address") from None
         ours = any(url.host == host or (url.host or "").endswith(f".{host}") for host in self._page_hosts)
-        if url.user or not ours or url.scheme not in ("https", URL(self._base_url).scheme):
+        if url.user or not ours or url.scheme not in ("https", self._scheme):
             raise GatewayUnclearError(operation, "the page for the customer is not on EPoint's host")
 
     def _record(self, operation: str, outcome: str, call: _Call) -> None:
