@@ -23,10 +23,9 @@ import aiohttp
 import msgspec
 from yarl import URL
 
-from gql_epoint.epoint.operations import Operation, ReplyT, RequestT, encode_payload
 from gql_epoint.epoint.reading import read
 from gql_epoint.epoint.signing import seal
-from gql_epoint.epoint.wire import Reply, Sending, Upload
+from gql_epoint.epoint.wire import Operation, Reply, ReplyT, RequestT, Sending, Upload, encode_payload
 from gql_epoint.errors import (
     ConfigurationError,
     GatewayError,

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gql_epoint.epoint.operations import CardStatusReply
+from gql_epoint.epoint.replies import CardStatusReply
 from gql_epoint.ledger.cards import (
     CARD_STATUS_WORDS,
     CardNews,

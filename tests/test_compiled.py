@@ -47,6 +47,7 @@ from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
 from gql_epoint.compiled import CompiledExecutor, resolvers
 from gql_epoint.compiled import executor as compiled
+from gql_epoint.compiled.compiler import FIELDS_MAX
 from tests.generated_documents import LEAVES, Documents
 
 SCHEMAS = int(os.environ.get("COMPILED_SCHEMAS", "100"))
@@ -473,7 +474,7 @@ SMALL = build_schema("type Query { a(x: Int): Int b: Query } type Subscription {
         "query ($c: Boolean = true) { a @include(if: $c) }",
         "query ($c1: Boolean! $c2: Boolean! $c3: Boolean! $c4: Boolean! $c5: Boolean!) "
         "{ a @skip(if: $c1) b { a @skip(if: $c2) c: a @skip(if: $c3) d: a @skip(if: $c4) e: a @skip(if: $c5) }}",
-        "{ a " + "".join(f"a{number}: a(x: {number}) " for number in range(compiled.FIELDS_MAX)) + "}",
+        "{ a " + "".join(f"a{number}: a(x: {number}) " for number in range(FIELDS_MAX)) + "}",
     ],
     ids=["a condition that may be null", "too many conditions", "too many fields"],
 )

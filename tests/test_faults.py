@@ -18,7 +18,7 @@ import pytest
 from gql_epoint.cashier import Cashier
 from gql_epoint.cashier.commands import CardBy, TransactionBy
 from gql_epoint.cashier.desk import Books, Defaults
-from gql_epoint.epoint.operations import Operation, ReplyT, RequestT
+from gql_epoint.epoint.wire import Operation, ReplyT, RequestT
 from gql_epoint.errors import ErrorCode, InProgressError, StoreUnavailableError
 from gql_epoint.gateway import Gateway
 from gql_epoint.ledger.transaction import (

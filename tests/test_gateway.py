@@ -19,18 +19,9 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from gql_epoint.epoint.operations import (
-    GET_STATUS,
-    PAY,
-    PAY_WITH_SAVED_CARD,
-    REFUND,
-    ChargeReply,
-    PayRequest,
-    RedirectReply,
-    RefundRequest,
-    SavedCardPayRequest,
-    StatusRequest,
-)
+from gql_epoint.epoint.operations import GET_STATUS, PAY, PAY_WITH_SAVED_CARD, REFUND
+from gql_epoint.epoint.replies import ChargeReply, RedirectReply
+from gql_epoint.epoint.requests import PayRequest, RefundRequest, SavedCardPayRequest, StatusRequest
 from gql_epoint.epoint.signing import unseal
 from gql_epoint.errors import ConfigurationError, GatewayUnavailableError, GatewayUnclearError
 from gql_epoint.gateway import Gateway, Merchant

@@ -6,8 +6,9 @@ import msgspec
 import pytest
 
 from gql_epoint.epoint.listings import InstallmentPlan, read_installment_plans, read_wallets
-from gql_epoint.epoint.operations import INSTALLMENT_PLANS, PAY, PAY_WITH_WALLET, WALLETS, InstallmentPlansReply
+from gql_epoint.epoint.operations import INSTALLMENT_PLANS, PAY, PAY_WITH_WALLET, WALLETS
 from gql_epoint.epoint.reading import read
+from gql_epoint.epoint.replies import InstallmentPlansReply
 from gql_epoint.errors import UnreadableError
 
 

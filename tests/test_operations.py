@@ -8,19 +8,9 @@ import msgspec
 import pytest
 
 from gql_epoint.epoint import signing
-from gql_epoint.epoint.operations import (
-    OPERATIONS,
-    PAY,
-    REFUND,
-    Kind,
-    Operation,
-    PayRequest,
-    RefundRequest,
-    Reply,
-    Request,
-    StatusRequest,
-    encode_payload,
-)
+from gql_epoint.epoint.operations import OPERATIONS, PAY, REFUND
+from gql_epoint.epoint.requests import PayRequest, RefundRequest, StatusRequest
+from gql_epoint.epoint.wire import Kind, Operation, Reply, Request, encode_payload
 
 ORDER = PayRequest(amount=Decimal("30.75"), currency="AZN", language="az", order_id="1")
 

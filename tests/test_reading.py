@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gql_epoint.epoint.operations import CardStatusReply, ChargeReply, StatusReply
 from gql_epoint.epoint.reading import read, read_object
+from gql_epoint.epoint.replies import CardStatusReply, ChargeReply, StatusReply
 from gql_epoint.errors import UnreadableError
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from gql_epoint.cashier.commands import CardBy, SaveCardOrder, TransactionBy
 from gql_epoint.cashier.reconciler import BATCH
-from gql_epoint.epoint.operations import Operation, ReplyT, RequestT
+from gql_epoint.epoint.wire import Operation, ReplyT, RequestT
 from gql_epoint.errors import ErrorCode, RefusedError
 from gql_epoint.gateway import Gateway
 from gql_epoint.ledger.schedule import JITTER_BYTES, spread

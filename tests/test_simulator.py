@@ -8,9 +8,9 @@ import msgspec
 import pytest
 
 import gql_epoint.simulator
-from gql_epoint.epoint.operations import OPERATIONS, Kind
+from gql_epoint.epoint.operations import OPERATIONS
 from gql_epoint.epoint.signing import seal
-from gql_epoint.epoint.wire import Sending
+from gql_epoint.epoint.wire import Kind, Sending
 from gql_epoint.simulator import Switches
 from gql_epoint.simulator.desk import HANDLERS
 from gql_epoint.simulator.facts import CALLBACK_FIELDS, CHARGE_FIELDS

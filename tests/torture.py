@@ -44,7 +44,8 @@ from gql_epoint.cashier.commands import (
     TransactionBy,
 )
 from gql_epoint.cashier.desk import Books, Defaults
-from gql_epoint.epoint.operations import APPLE_PAY, GOOGLE_PAY, Kind, Operation, ReplyT, RequestT
+from gql_epoint.epoint.operations import APPLE_PAY, GOOGLE_PAY
+from gql_epoint.epoint.wire import Kind, Operation, ReplyT, RequestT
 from gql_epoint.errors import GatewayUnclearError, InProgressError, RefusedError
 from gql_epoint.gateway import Gateway
 from gql_epoint.ledger.holds import HoldFinding

@@ -18,13 +18,9 @@ from gql_epoint.cashier.desk import (
 from gql_epoint.cashier.idempotency import earlier_object, is_overdue, use_key
 from gql_epoint.cashier.requests import save_card_request
 from gql_epoint.cashier.validation import check_call, check_save_card
-from gql_epoint.epoint.operations import (
-    CARD_STATUS,
-    SAVE_CARD,
-    CardStatusReply,
-    CardStatusRequest,
-    RedirectReply,
-)
+from gql_epoint.epoint.operations import CARD_STATUS, SAVE_CARD
+from gql_epoint.epoint.replies import CardStatusReply, RedirectReply
+from gql_epoint.epoint.requests import CardStatusRequest
 from gql_epoint.errors import ErrorCode, GatewayError, RefusedError
 from gql_epoint.ledger import ids
 from gql_epoint.ledger.cards import CARD_STATUS_WORDS, CardNews, apply_card, card_event, open_card

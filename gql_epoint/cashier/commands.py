@@ -7,7 +7,9 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from gql_epoint.epoint.operations import Operation, TokenChargeReply, TokenChargeRequest
+from gql_epoint.epoint.replies import TokenChargeReply
+from gql_epoint.epoint.requests import TokenChargeRequest
+from gql_epoint.epoint.wire import Operation
 from gql_epoint.errors import RefusedError
 from gql_epoint.ledger.checkout import (
     CheckoutPurpose,

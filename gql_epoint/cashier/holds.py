@@ -25,7 +25,9 @@ from gql_epoint.cashier.hold_answers import settle_hold_request, settle_lost_hol
 from gql_epoint.cashier.idempotency import earlier_object, is_overdue, use_key
 from gql_epoint.cashier.lookup import find_transaction
 from gql_epoint.cashier.validation import check_call, check_note, checked_amount, checked_capture, invalid
-from gql_epoint.epoint.operations import CAPTURE, REFUND, CaptureRequest, Operation, RefundRequest, Reply, Request
+from gql_epoint.epoint.operations import CAPTURE, REFUND
+from gql_epoint.epoint.requests import CaptureRequest, RefundRequest
+from gql_epoint.epoint.wire import Operation, Reply, Request
 from gql_epoint.errors import ErrorCode, GatewayError, RefusedError
 from gql_epoint.ledger.holds import (
     HoldFinding,

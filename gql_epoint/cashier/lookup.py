@@ -19,7 +19,9 @@ from gql_epoint.cashier.desk import (
 from gql_epoint.cashier.hold_answers import is_past, settle_lost_hold_request
 from gql_epoint.cashier.payments import settle_lost
 from gql_epoint.cashier.validation import fits_currency
-from gql_epoint.epoint.operations import GET_STATUS, StatusReply, StatusRequest
+from gql_epoint.epoint.operations import GET_STATUS
+from gql_epoint.epoint.replies import StatusReply
+from gql_epoint.epoint.requests import StatusRequest
 from gql_epoint.errors import ErrorCode, GatewayError, RefusedError
 from gql_epoint.ledger import ids
 from gql_epoint.ledger.transaction import Fact, SavedCard, Status, Transaction, TransactionOperation

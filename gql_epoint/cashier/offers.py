@@ -8,13 +8,9 @@ from gql_epoint.cashier.commands import InstallmentQuestion
 from gql_epoint.cashier.desk import Books, gateway_said_no
 from gql_epoint.cashier.validation import check_order_id, checked_amount
 from gql_epoint.epoint.listings import InstallmentPlan, Wallet, read_installment_plans, read_wallets
-from gql_epoint.epoint.operations import (
-    INSTALLMENT_PLANS,
-    WALLETS,
-    InstallmentPlansRequest,
-    Reply,
-    WalletsRequest,
-)
+from gql_epoint.epoint.operations import INSTALLMENT_PLANS, WALLETS
+from gql_epoint.epoint.requests import InstallmentPlansRequest, WalletsRequest
+from gql_epoint.epoint.wire import Reply
 from gql_epoint.ledger.words import said
 
 

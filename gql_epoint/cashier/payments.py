@@ -24,7 +24,7 @@ from gql_epoint.cashier.desk import (
 from gql_epoint.cashier.idempotency import earlier_object, is_overdue, use_key
 from gql_epoint.cashier.requests import payment_request
 from gql_epoint.cashier.validation import check_call, checked_payment, invalid
-from gql_epoint.epoint.operations import Reply
+from gql_epoint.epoint.wire import Reply
 from gql_epoint.errors import ErrorCode, GatewayError, OrderConflictError, RefusedError
 from gql_epoint.ledger import ids
 from gql_epoint.ledger.cards import CardNews, apply_card

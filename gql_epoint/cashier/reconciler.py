@@ -22,7 +22,9 @@ from gql_epoint.cashier.payments import settle_lost
 from gql_epoint.cashier.refunds import settle_lost_refund
 from gql_epoint.cashier.tidying import INTERVAL_S, Tidier
 from gql_epoint.cashier.transfer_news import ask_transfer, settle_lost_transfer
-from gql_epoint.epoint.operations import CARD_STATUS, GET_STATUS, CardStatusReply, CardStatusRequest, StatusReply
+from gql_epoint.epoint.operations import CARD_STATUS, GET_STATUS
+from gql_epoint.epoint.replies import CardStatusReply, StatusReply
+from gql_epoint.epoint.requests import CardStatusRequest
 from gql_epoint.errors import GatewayError, StoreUnavailableError
 from gql_epoint.ledger.cards import CARD_STATUS_WORDS, CardNews, after_card_ask, waited_too_long
 from gql_epoint.ledger.schedule import JITTER_BYTES, after_ask, jitter, spread

@@ -22,7 +22,9 @@ from gql_epoint.cashier.desk import (
 from gql_epoint.cashier.idempotency import earlier_object, is_overdue, use_key
 from gql_epoint.cashier.lookup import Lookup, find_transaction
 from gql_epoint.cashier.validation import check_call, checked_refund
-from gql_epoint.epoint.operations import REFUND, RefundReply, RefundRequest
+from gql_epoint.epoint.operations import REFUND
+from gql_epoint.epoint.replies import RefundReply
+from gql_epoint.epoint.requests import RefundRequest
 from gql_epoint.errors import ErrorCode, ExceedsRefundableError, GatewayError, RefusedError
 from gql_epoint.ledger import ids
 from gql_epoint.ledger.transaction import (

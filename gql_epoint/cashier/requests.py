@@ -8,7 +8,8 @@ import msgspec
 
 from gql_epoint.cashier.commands import PaymentOrder, SaveCardOrder
 from gql_epoint.cashier.desk import Defaults
-from gql_epoint.epoint.operations import Request, SaveCardRequest
+from gql_epoint.epoint.requests import SaveCardRequest
+from gql_epoint.epoint.wire import Request
 from gql_epoint.ledger.transaction import Transaction
 
 

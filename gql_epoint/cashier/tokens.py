@@ -27,12 +27,9 @@ from gql_epoint.cashier.desk import (
 from gql_epoint.cashier.idempotency import earlier_object, is_overdue, use_key
 from gql_epoint.cashier.payments import settle_lost
 from gql_epoint.cashier.validation import check_call, check_origin, check_token, invalid
-from gql_epoint.epoint.operations import (
-    APPLE_SESSION,
-    AppleSessionRequest,
-    TokenChargeReply,
-    TokenChargeRequest,
-)
+from gql_epoint.epoint.operations import APPLE_SESSION
+from gql_epoint.epoint.replies import TokenChargeReply
+from gql_epoint.epoint.requests import AppleSessionRequest, TokenChargeRequest
 from gql_epoint.errors import ErrorCode, GatewayError, OrderConflictError, RefusedError
 from gql_epoint.ledger.schedule import ask_soon, ask_to_verify
 from gql_epoint.ledger.transaction import Fact, Status, Transaction, TransactionOperation

@@ -8,7 +8,9 @@ import os
 from pathlib import Path
 
 from gql_epoint.cli.terminal import complain, say
-from gql_epoint.epoint.operations import GET_STATUS, StatusReply, StatusRequest
+from gql_epoint.epoint.operations import GET_STATUS
+from gql_epoint.epoint.replies import StatusReply
+from gql_epoint.epoint.requests import StatusRequest
 from gql_epoint.errors import ConfigurationError, GatewayError
 from gql_epoint.keys import SecretKey, check_name, digest_of, new_secret_key, parse_scopes
 from gql_epoint.schema import schema_text

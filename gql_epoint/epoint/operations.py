@@ -1,18 +1,16 @@
-"""What EPoint can do: one request struct, one reply struct and one row per operation.
+"""What EPoint can do: one row per operation.
 
 Names say what the merchant means. EPoint's own words stay as data, and two of them are a trap: its
 `/api/1/reverse` is the refund, and its `/api/1/refund-request` is the payout to a saved card.
 
-Adding an operation means adding its structs and its row here; a test then names what else it lacks.
+Adding an operation means adding its row here, and its structs in requests.py and replies.py; a test then names
+what else it lacks.
 Source: EPoint's API documents v1.0.3 and 2022, and the field tables of its developer portal.
 """
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Any
-
-import msgspec
 
 from gql_epoint.epoint.b2b import BUSINESS_TRANSFER, BUSINESS_TRANSFER_STATUS
 from gql_epoint.epoint.heartbeat import HEARTBEAT, HEARTBEAT_VERSIONED
@@ -25,323 +23,46 @@ from gql_epoint.epoint.invoices import (
     VIEW_INVOICE,
 )
 from gql_epoint.epoint.listings import wrap_installment_plans, wrap_wallet_payment, wrap_wallets
-from gql_epoint.epoint.wire import Kind as Kind
-from gql_epoint.epoint.wire import Operation as Operation
-from gql_epoint.epoint.wire import Reply as Reply
-from gql_epoint.epoint.wire import ReplyT as ReplyT
-from gql_epoint.epoint.wire import Request as Request
-from gql_epoint.epoint.wire import RequestT as RequestT
-
-# ---------------------------------------------------------------------------------------------------------
-# Requests. `amount` travels as a string ("30.75"), as in EPoint's own signed example. `language` is az, en or ru.
-# ---------------------------------------------------------------------------------------------------------
-
-
-class _Ordered(Request, frozen=True, kw_only=True):
-    amount: Decimal
-    currency: str
-    language: str
-    order_id: str
-    description: str | None = None
-
-
-class _Redirecting(_Ordered, frozen=True, kw_only=True):
-    success_redirect_url: str | None = None
-    error_redirect_url: str | None = None
-
-
-class PayRequest(_Redirecting, frozen=True, kw_only=True):
-    """A payment on EPoint's hosted page. `other_attr` comes back in the callback."""
-
-    is_installment: int | None = None
-    other_attr: Any = None
-
-
-class SavedCardPayRequest(_Ordered, frozen=True, kw_only=True):
-    """A charge of a saved card."""
-
-    card_id: str
-
-
-class PayAndSaveCardRequest(_Redirecting, frozen=True, kw_only=True):
-    """A payment on the hosted page that also saves the card. EPoint wants a `description` here in practice."""
-
-
-class SaveCardRequest(Request, frozen=True, kw_only=True):
-    """Registration of a card without a payment. `refund=1` registers it for payouts."""
-
-    language: str
-    refund: int | None = None
-    description: str | None = None
-    success_redirect_url: str | None = None
-    error_redirect_url: str | None = None
-
-
-class PayoutRequest(_Ordered, frozen=True, kw_only=True):
-    """A transfer from the merchant to a card that was saved for payouts."""
-
-    card_id: str
-
-
-class RefundRequest(Request, frozen=True, kw_only=True):
-    """A refund of a payment: of all of it, or of `amount`."""
-
-    language: str
-    transaction: str
-    currency: str
-    amount: Decimal | None = None
-
-
-class SplitPayRequest(_Redirecting, frozen=True, kw_only=True):
-    """A hosted payment of which `split_amount` goes to another merchant, `split_user`."""
-
-    split_user: str
-    split_amount: Decimal
-    other_attr: Any = None
-
-
-class SplitSavedCardPayRequest(SavedCardPayRequest, frozen=True, kw_only=True):
-    """A charge of a saved card of which `split_amount` goes to another merchant, `split_user`."""
-
-    split_user: str
-    split_amount: Decimal
-
-
-class SplitPayAndSaveCardRequest(PayAndSaveCardRequest, frozen=True, kw_only=True):
-    """A hosted payment that saves the card and gives `split_amount` to another merchant, `split_user`."""
-
-    split_user: str
-    split_amount: Decimal
-
-
-class WidgetRequest(Request, frozen=True, kw_only=True):
-    """A payment in EPoint's widget, with Apple Pay or Google Pay. EPoint takes no currency here: it is AZN."""
-
-    amount: Decimal
-    order_id: str
-    description: str
-
-
-class TokenPaymentRequest(_Ordered, frozen=True, kw_only=True):
-    """A record at EPoint that a token of Apple Pay or Google Pay can be charged to. EPoint wants a description."""
-
-    description: str
-
-
-class AppleSessionRequest(Request, frozen=True, kw_only=True):
-    """What Apple Pay asks for before it opens: a session for the page at this origin."""
-
-    origin: str
-
-
-class TokenChargeRequest(Request, frozen=True, kw_only=True):
-    """A charge of the token that Apple or Google gave to the customer's browser; EPoint's names, `id` its record's.
-
-    The token and the contact are cardholder data, so that no `repr` shows them.
-    """
-
-    id: str
-    token: Any
-    billingContact: Any = None  # noqa: N815
-
-    def __repr__(self) -> str:
-        return f"TokenChargeRequest(id={self.id!r}, token='***', billingContact='***')"
-
-    def __rich_repr__(self) -> list[tuple[str, Any]]:
-        return [("id", self.id), ("token", "***"), ("billingContact", "***")]
-
-
-class SplitTokenPaymentRequest(SplitPayRequest, frozen=True, kw_only=True):
-    """A split payment with Apple Pay or Google Pay; the fields of a split payment on the hosted page."""
-
-
-class PayWithAmexRequest(_Redirecting, frozen=True, kw_only=True):
-    """A payment on the hosted page by an American Express card."""
-
-
-class PreauthorizeRequest(_Redirecting, frozen=True, kw_only=True):
-    """A hosted page that holds the amount on the customer's card and takes nothing."""
-
-    other_attr: Any = None
-
-
-class CaptureRequest(Request, frozen=True, kw_only=True):
-    """The taking of a hold, or of a part of it. Neither language nor currency is among its documented fields."""
-
-    amount: Decimal
-    transaction: str
-
-
-class InstallmentPlansRequest(Request, frozen=True, kw_only=True):
-    """A question about the ways to pay an amount in instalments."""
-
-    currency: str
-    language: str
-    order_id: str
-    amount: Decimal | None = None
-
-
-class PayInInstallmentsRequest(_Redirecting, frozen=True, kw_only=True):
-    """A payment on the hosted page in so many months, with the card of one bank."""
-
-    installment_card_id: str
-    installment_month: int
-
-
-class WalletsRequest(Request, frozen=True, kw_only=True):
-    """A question about the wallets that a customer can pay with.
-
-    v1.0.3 sends the public key alone. Signed like everything else it was answered when somebody recorded it live.
-    """
-
-
-class PayWithWalletRequest(_Ordered, frozen=True, kw_only=True):
-    """A payment on a wallet's page. It has no addresses to return to: the dashboard's are used."""
-
-    wallet_id: str
-
-
-class StatusRequest(Request, frozen=True, kw_only=True):
-    """A question about a payment, by EPoint's transaction id or by the order id that EPoint was given."""
-
-    transaction: str | None = None
-    order_id: str | None = None
-
-
-class CardStatusRequest(Request, frozen=True, kw_only=True):
-    """A question about a saved card."""
-
-    card_id: str
-
-
-# ---------------------------------------------------------------------------------------------------------
-# Replies. Every field may be missing; see reading.py.
-# ---------------------------------------------------------------------------------------------------------
-
-
-class RedirectReply(Reply, frozen=True, kw_only=True):
-    """Where to send the customer. `card_id` is set by the operations that save a card."""
-
-    transaction: str | None = None
-    redirect_url: str | None = None
-    card_id: str | None = None
-
-
-class ChargeReply(Reply, frozen=True, kw_only=True):
-    """The final result of a charge, a payout or a split charge."""
-
-    code: str | None = None
-    transaction: str | None = None
-    bank_transaction: str | None = None
-    bank_response: str | None = None
-    operation_code: str | None = None
-    rrn: str | None = None
-    card_name: str | None = None
-    card_mask: str | None = None
-    amount: Decimal | None = None
-    split_amount: Decimal | None = None
-
-
-class RefundReply(Reply, frozen=True, kw_only=True):
-    """The final result of a refund."""
-
-    code: str | None = None
-
-
-class CaptureReply(Reply, frozen=True, kw_only=True):
-    """The final result of a capture. v1.0.3 documents no reply; the portal lists these fields."""
-
-    code: str | None = None
-    transaction: str | None = None
-
-
-class InstallmentPlansReply(Reply, frozen=True, kw_only=True):
-    """The ways to pay in instalments, as EPoint lists them: see listings.py."""
-
-    plans: Any = None
-
-
-class WalletsReply(Reply, frozen=True, kw_only=True):
-    """The wallets, as EPoint lists them: see listings.py."""
-
-    wallets: Any = None
-
-
-class StatusReply(ChargeReply, frozen=True, kw_only=True):
-    """What EPoint knows about a payment."""
-
-    order_id: str | None = None
-    card_id: str | None = None
-    currency: str | None = None
-    other_attr: Any = None
-
-
-class CardStatusReply(Reply, frozen=True, kw_only=True):
-    """What EPoint knows about a saved card; here `status` is the state of the card."""
-
-    id: str | None = None
-    name: str | None = None
-    mask: str | None = None
-    expired_date: str | None = None
-    description: str | None = None
-
-
-class WidgetReply(Reply, frozen=True, kw_only=True):
-    """Where the widget is. EPoint names no transaction here; the order id finds it."""
-
-    widget_url: str | None = None
-
-    @property
-    def redirect_url(self) -> str | None:
-        """The page where the customer acts, under the name that it has in other replies."""
-        return self.widget_url
-
-
-class TokenPaymentReply(Reply, frozen=True, kw_only=True):
-    """The record as EPoint made it. A good one has an `id` and no `status`.
-
-    `total` is not compared with what was ordered: whether it holds EPoint's commission is not documented.
-    """
-
-    id: str | None = None
-    transaction: str | None = None
-    rrn: str | None = None
-    short_link: str | None = None
-    bank_order_id: str | None = None
-    total: Decimal | None = None
-    card_name: str | None = None
-    card_mask: str | None = None
-    description: str | None = None
-    merchant_order_id: str | None = None
-    other_attr: Any = None
-    created_at: str | None = None
-    updated_at: str | None = None
-
-    @property
-    def payment_id(self) -> str | None:
-        """The record's id, which is no id of a transaction."""
-        return self.id
-
-
-class AppleSessionReply(Reply, frozen=True, kw_only=True):
-    """Apple's merchant session, whole and as it came; `status` and `message` are set where EPoint refuses."""
-
-    whole_reply: Any = None
-
-
-class TokenChargeReply(Reply, frozen=True, kw_only=True):
-    """The result of charging a token; with a `redirect_url` the bank wants to see the customer first.
-
-    What its processor said, `result`, is not read: it is undocumented and may hold cardholder data.
-    """
-
-    redirect_url: str | None = None
-
-
-# ---------------------------------------------------------------------------------------------------------
-# The table.
-# ---------------------------------------------------------------------------------------------------------
-
+from gql_epoint.epoint.replies import (
+    AppleSessionReply,
+    CaptureReply,
+    CardStatusReply,
+    ChargeReply,
+    InstallmentPlansReply,
+    RedirectReply,
+    RefundReply,
+    StatusReply,
+    TokenChargeReply,
+    TokenPaymentReply,
+    WalletsReply,
+    WidgetReply,
+)
+from gql_epoint.epoint.requests import (
+    AppleSessionRequest,
+    CaptureRequest,
+    CardStatusRequest,
+    InstallmentPlansRequest,
+    PayAndSaveCardRequest,
+    PayInInstallmentsRequest,
+    PayoutRequest,
+    PayRequest,
+    PayWithAmexRequest,
+    PayWithWalletRequest,
+    PreauthorizeRequest,
+    RefundRequest,
+    SaveCardRequest,
+    SavedCardPayRequest,
+    SplitPayAndSaveCardRequest,
+    SplitPayRequest,
+    SplitSavedCardPayRequest,
+    SplitTokenPaymentRequest,
+    StatusRequest,
+    TokenChargeRequest,
+    TokenPaymentRequest,
+    WalletsRequest,
+    WidgetRequest,
+)
+from gql_epoint.epoint.wire import Kind, Operation
 
 PAY = Operation(name="pay", path="/api/1/request", request=PayRequest, reply=RedirectReply, kind=Kind.REDIRECT)
 PAY_WITH_SAVED_CARD = Operation(
@@ -561,27 +282,3 @@ OPERATIONS: dict[str, Operation[Any, Any]] = {
         SEND_INVOICE_EMAIL,
     )
 }
-
-
-def encode_payload(public_key: str, request: Request) -> bytes:
-    """Return the JSON body of a request: the merchant's public key, then the fields that are set.
-
-    Amounts keep the places they have. Raises ValueError for an amount that is not positive and for text that is
-    not valid Unicode, and TypeError for a float: 0.1 + 0.2 must not reach a bank.
-    """
-    fields: dict[str, Any] = {"public_key": public_key}
-    for name in request.__struct_fields__:
-        value = getattr(request, name)
-        if isinstance(value, float):
-            raise TypeError(f"{name} is a float; amounts are Decimal")
-        if isinstance(value, Decimal):
-            fields[name] = _encode_amount(name, value)
-        elif value is not None:
-            fields[name] = value
-    return msgspec.json.encode(fields)
-
-
-def _encode_amount(name: str, amount: Decimal) -> str:
-    if not amount.is_finite() or amount <= 0:
-        raise ValueError(f"{name} is not a positive amount")
-    return f"{amount:f}"  # str() would write 1E+2 for a hundred.

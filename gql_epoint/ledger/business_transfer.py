@@ -17,7 +17,7 @@ import msgspec
 from gql_epoint.epoint.b2b import B2BStatusReply
 from gql_epoint.epoint.bank_codes import FailureCategory
 from gql_epoint.ledger.schedule import ASK_DELAYS_S, WAIT_LIMIT
-from gql_epoint.ledger.transaction import Event, EventKind, Failure, Provenance
+from gql_epoint.ledger.transaction import Event, EventKind, Failure, Provenance, event_of
 from gql_epoint.ledger.words import RESOLVED_AS_FAILED
 
 # Banks take days over holidays; after this nothing will come any more by itself.
@@ -254,17 +254,7 @@ def hinted(transfer: BusinessTransfer, now: datetime) -> BusinessTransfer:
 
 def transfer_event(after: BusinessTransfer, previous: TransferStatus | None, by: Provenance) -> Event:
     """The event of a transfer's birth or change."""
-    return Event(
-        stream_id=after.id,
-        sequence=after.version,
-        kind=EventKind.BUSINESS_TRANSFER,
-        previous=previous,
-        current=after.status,
-        recorded_at=by.now,
-        source=by.source,
-        actor=by.actor,
-        note=by.note,
-    )
+    return event_of(after, EventKind.BUSINESS_TRANSFER, previous, after.status, by)
 
 
 def _asking(

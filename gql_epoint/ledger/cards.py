@@ -12,9 +12,9 @@ from enum import Enum
 
 import msgspec
 
-from gql_epoint.epoint.operations import CardStatusReply
+from gql_epoint.epoint.replies import CardStatusReply
 from gql_epoint.ledger.schedule import ASK_DELAYS_S, WAIT_LIMIT
-from gql_epoint.ledger.transaction import Event, EventKind, Provenance, SavedCard, SavedCardStatus
+from gql_epoint.ledger.transaction import Event, EventKind, Provenance, SavedCard, SavedCardStatus, event_of
 from gql_epoint.ledger.words import Said
 from gql_epoint.redaction import mask_card
 
@@ -106,19 +106,14 @@ def waited_too_long(card: SavedCard, now: datetime) -> bool:
 
 def card_event(after: SavedCard, previous: SavedCardStatus | None, by: Provenance) -> Event:
     """The event of a card's birth or change."""
-    return Event(
-        stream_id=after.id,
-        sequence=after.version,
-        kind=EventKind.SAVED_CARD,
-        previous=previous,
-        current=after.status,
-        recorded_at=by.now,
-        source=by.source,
-        actor=by.actor,
-        note=by.note,
+    return event_of(
+        after,
+        EventKind.SAVED_CARD,
+        previous,
+        after.status,
+        by,
         transaction_id=after.transaction_id,
         saved_card_id=after.id,
-        callback_id=by.callback_id,
     )
 
 

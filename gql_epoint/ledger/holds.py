@@ -36,6 +36,7 @@ from gql_epoint.ledger.transaction import (
     Refund,
     Status,
     Transaction,
+    event_of,
 )
 from gql_epoint.ledger.transitions import Change, apply, differs, followed_by, settle, with_details
 from gql_epoint.ledger.words import RESOLVED_AS_FAILED, Heard, Proves, Said, proves
@@ -249,18 +250,13 @@ def _grown(transaction: Transaction, by: Provenance, *, hold_request: HoldReques
 def _event(after: Transaction, previous: HoldRequestStatus | None, by: Provenance) -> Event:
     request = after.hold_request
     assert request is not None
-    return Event(
-        stream_id=after.id,
-        sequence=after.version,
-        kind=EventKind.HOLD,
-        previous=previous,
-        current=request.status,
-        recorded_at=by.now,
-        source=by.source,
-        actor=by.actor,
-        note=by.note,
+    return event_of(
+        after,
+        EventKind.HOLD,
+        previous,
+        request.status,
+        by,
         transaction_id=after.id,
-        callback_id=by.callback_id,
         hold_request=request.kind,
         amount=request.amount,
     )

@@ -13,7 +13,7 @@ from enum import Enum, StrEnum
 import msgspec
 
 from gql_epoint.epoint.invoices import GatewayInvoice
-from gql_epoint.ledger.transaction import Event, EventKind, Failure, Provenance
+from gql_epoint.ledger.transaction import Event, EventKind, Failure, Provenance, event_of
 
 # An invoice that EPoint may have made is looked for at once.
 LOST_DELAY_S = 5
@@ -266,14 +266,4 @@ def after_invoice_ask(invoice: Invoice, now: datetime) -> Invoice:
 
 def invoice_event(after: Invoice, previous: InvoiceStatus | None, by: Provenance) -> Event:
     """The event of an invoice's birth or change."""
-    return Event(
-        stream_id=after.id,
-        sequence=after.version,
-        kind=EventKind.INVOICE,
-        previous=previous,
-        current=after.status,
-        recorded_at=by.now,
-        source=by.source,
-        actor=by.actor,
-        note=by.note,
-    )
+    return event_of(after, EventKind.INVOICE, previous, after.status, by)

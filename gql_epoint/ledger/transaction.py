@@ -8,11 +8,13 @@ from __future__ import annotations
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import Protocol
 
 import msgspec
 
 from gql_epoint.epoint.bank_codes import FailureCategory
-from gql_epoint.epoint.operations import OPERATIONS, Kind, Operation
+from gql_epoint.epoint.operations import OPERATIONS
+from gql_epoint.epoint.wire import Kind, Operation
 from gql_epoint.ledger.ids import event_id
 
 CURRENCY_PLACES = {"AZN": 2, "EUR": 2, "RUB": 2, "USD": 2}
@@ -368,3 +370,48 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True):
     actor: str | None = None
     callback_id: str | None = None
     note: str | None = None
+
+
+class Numbered(Protocol):
+    """A row that has events: each of them makes its version one higher."""
+
+    @property
+    def id(self) -> str:
+        """The row's id, which names the stream of its events."""
+
+    @property
+    def version(self) -> int:
+        """How many events it has had."""
+
+
+def event_of(
+    after: Numbered,
+    kind: EventKind,
+    previous: StrEnum | None,
+    current: StrEnum,
+    by: Provenance,
+    *,
+    transaction_id: str | None = None,
+    refund_id: str | None = None,
+    saved_card_id: str | None = None,
+    hold_request: HoldRequestKind | None = None,
+    amount: Decimal | None = None,
+) -> Event:
+    """Return the event that made a row what it is `after` it; its number is the version that it gave the row."""
+    return Event(
+        stream_id=after.id,
+        sequence=after.version,
+        kind=kind,
+        previous=previous,
+        current=current,
+        recorded_at=by.now,
+        source=by.source,
+        actor=by.actor,
+        note=by.note,
+        transaction_id=transaction_id,
+        refund_id=refund_id,
+        saved_card_id=saved_card_id,
+        callback_id=by.callback_id,
+        hold_request=hold_request,
+        amount=amount,
+    )

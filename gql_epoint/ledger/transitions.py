@@ -49,6 +49,7 @@ from gql_epoint.ledger.transaction import (
     RefundStatus,
     Status,
     Transaction,
+    event_of,
 )
 from gql_epoint.ledger.words import (
     ABANDONED,
@@ -180,7 +181,9 @@ def apply_refund(
         version=transaction.version + 1,
         updated_at=by.now,
     )
-    event = _refund_event(known, refund, outcome, by)
+    event = event_of(
+        known, EventKind.REFUND, refund.status, outcome, by, transaction_id=known.id, refund_id=refund.id
+    )
     change = settle(known, known, set(), by, order_taken=order_taken, ask_later=open_still)
     return msgspec.structs.replace(change, events=(event, *change.events), refunds=(after,))
 
@@ -194,13 +197,13 @@ def reserve_refund(transaction: Transaction, refund: Refund, by: Provenance) -> 
         version=transaction.version + 1,
         updated_at=by.now,
     )
-    event = _refund_event(known, None, refund.status, by, refund_id=refund.id)
+    event = event_of(known, EventKind.REFUND, None, refund.status, by, transaction_id=known.id, refund_id=refund.id)
     return Change(transaction=known, events=(event,), refunds=(refund,))
 
 
 def first_event(transaction: Transaction, by: Provenance) -> Event:
     """The event of a transaction's birth."""
-    return _status_event(transaction, None, by)
+    return event_of(transaction, EventKind.STATUS, None, transaction.status, by, transaction_id=transaction.id)
 
 
 def apply_silence(transaction: Transaction, by: Provenance) -> Change:
@@ -364,7 +367,9 @@ def settle(
         after = msgspec.structs.replace(after, ask_at=first_late_ask(by.now), asks=0)
     elif status.is_final and not contradictory and changed and not has_question(known, by.now):
         after = msgspec.structs.replace(after, ask_at=None, asks=0)
-    events = (_status_event(after, before.status, by),) if changed else ()
+    events: tuple[Event, ...] = ()
+    if changed:
+        events = (event_of(after, EventKind.STATUS, before.status, status, by, transaction_id=after.id),)
     return Change(transaction=after, events=events, new_facts=all_facts - before.facts)
 
 
@@ -455,37 +460,3 @@ def _amounts(transaction: Transaction) -> tuple[Decimal | None, ...]:
 
 def _other(ordered: object, heard: object) -> bool:
     return ordered is not None and heard is not None and ordered != heard
-
-
-def _status_event(after: Transaction, previous: Status | None, by: Provenance) -> Event:
-    return Event(
-        stream_id=after.id,
-        sequence=after.version,
-        kind=EventKind.STATUS,
-        previous=previous,
-        current=after.status,
-        recorded_at=by.now,
-        source=by.source,
-        actor=by.actor,
-        note=by.note,
-        transaction_id=after.id,
-        callback_id=by.callback_id,
-    )
-
-
-def _refund_event(
-    after: Transaction, before: Refund | None, outcome: RefundStatus, by: Provenance, refund_id: str | None = None
-) -> Event:
-    return Event(
-        stream_id=after.id,
-        sequence=after.version,
-        kind=EventKind.REFUND,
-        previous=before.status if before else None,
-        current=outcome,
-        recorded_at=by.now,
-        source=by.source,
-        actor=by.actor,
-        note=by.note,
-        transaction_id=after.id,
-        refund_id=before.id if before else refund_id,
-    )

@@ -15,9 +15,10 @@ from gql_epoint.cashier.invoices import InvoiceBy as Name
 from gql_epoint.epoint import invoices as wire
 from gql_epoint.ledger import invoice as ledger
 from gql_epoint.schema.access import READ, Pii
-from gql_epoint.schema.connections import BY_NUMBER, After, Connection, Cursors, First, load, read_page
+from gql_epoint.schema.connections import BY_NUMBER, After, Connection, Cursors, First
 from gql_epoint.schema.context import Info, plain_text
 from gql_epoint.schema.enums import value
+from gql_epoint.schema.history import HISTORY_DEFAULT, history_page
 from gql_epoint.schema.inputs import MoneyInput, given, optional, required
 from gql_epoint.schema.scalars import IdempotencyKey
 from gql_epoint.schema.values import Failure, Money, Node
@@ -132,18 +133,10 @@ class Invoice(Node):
 
     @strawberry.field(description="Everything that happened to it, oldest first.", directives=[READ])
     async def events(
-        self, info: Info, first: First = 50, after: After = None
+        self, info: Info, first: First = HISTORY_DEFAULT, after: After = None
     ) -> Connection[Annotated[Event, strawberry.lazy("gql_epoint.schema.events")]]:
         """A page of its history."""
-        from gql_epoint.schema.events import to_event
-
-        return await load(
-            STREAM,
-            read_page(STREAM, first=first, after=after, default=50),
-            lambda page: info.context.cashier.books.read(lambda reader: reader.stream_events(self.record.id, page)),
-            lambda event: str(event.sequence),
-            to_event,
-        )
+        return await history_page(info, STREAM, self.record.id, first, after)
 
     @classmethod
     def of(cls, known: ledger.Invoice) -> Self:

@@ -12,7 +12,7 @@ import strawberry
 from strawberry.scalars import ID
 
 from gql_epoint.cashier.lookup import narrowed
-from gql_epoint.epoint.operations import StatusReply
+from gql_epoint.epoint.replies import StatusReply
 from gql_epoint.ledger import ids
 from gql_epoint.ledger import transaction as ledger
 from gql_epoint.schema.access import ANYBODY, READ, AuthLevel, Scope

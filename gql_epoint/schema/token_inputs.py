@@ -8,7 +8,9 @@ import strawberry
 from strawberry.scalars import ID
 
 from gql_epoint.cashier import commands
-from gql_epoint.epoint.operations import Operation, TokenChargeReply, TokenChargeRequest
+from gql_epoint.epoint.replies import TokenChargeReply
+from gql_epoint.epoint.requests import TokenChargeRequest
+from gql_epoint.epoint.wire import Operation
 from gql_epoint.schema.access import Pii
 from gql_epoint.schema.context import plain_text
 from gql_epoint.schema.enums import Language

@@ -11,7 +11,10 @@ from typing import Annotated, Any
 import strawberry
 
 from gql_epoint.cashier.commands import Result
-from gql_epoint.epoint.operations import APPLE_PAY, GOOGLE_PAY, Operation, TokenChargeReply, TokenChargeRequest
+from gql_epoint.epoint.operations import APPLE_PAY, GOOGLE_PAY
+from gql_epoint.epoint.replies import TokenChargeReply
+from gql_epoint.epoint.requests import TokenChargeRequest
+from gql_epoint.epoint.wire import Operation
 from gql_epoint.ledger.transaction import TransactionOperation
 from gql_epoint.schema.access import Scope
 from gql_epoint.schema.context import Info, plain_text

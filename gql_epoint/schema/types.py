@@ -24,6 +24,7 @@ from gql_epoint.schema.enums import (
     TransactionOperation,
     TransactionStatus,
 )
+from gql_epoint.schema.history import HISTORY_DEFAULT, history_page
 from gql_epoint.schema.hold_types import HoldRequest
 from gql_epoint.schema.scalars import Json
 from gql_epoint.schema.values import (
@@ -182,18 +183,10 @@ class Transaction(Node):
         description="Everything that happened to it and to its refunds, oldest first.", directives=[READ]
     )
     async def events(
-        self, info: Info, first: First = 50, after: After = None
+        self, info: Info, first: First = HISTORY_DEFAULT, after: After = None
     ) -> Connection[Annotated[Event, strawberry.lazy("gql_epoint.schema.events")]]:
         """A page of its history."""
-        from gql_epoint.schema.events import to_event
-
-        return await load(
-            STREAM,
-            read_page(STREAM, first=first, after=after, default=50),
-            lambda page: info.context.cashier.books.read(lambda reader: reader.stream_events(self.record.id, page)),
-            lambda event: str(event.sequence),
-            to_event,
-        )
+        return await history_page(info, STREAM, self.record.id, first, after)
 
     @classmethod
     def of(cls, known: ledger.Transaction) -> Self:

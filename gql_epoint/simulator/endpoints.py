@@ -17,9 +17,9 @@ from starlette.types import Receive, Scope, Send
 
 from gql_epoint.epoint.callback import read_envelope
 from gql_epoint.epoint.heartbeat import HEARTBEAT, HEARTBEAT_VERSIONED
-from gql_epoint.epoint.operations import OPERATIONS, WALLETS, Operation
+from gql_epoint.epoint.operations import OPERATIONS, WALLETS
 from gql_epoint.epoint.signing import Sealed, unseal
-from gql_epoint.epoint.wire import Sending
+from gql_epoint.epoint.wire import Operation, Sending
 from gql_epoint.errors import SignatureError, UnreadableError
 from gql_epoint.simulator.books import Image
 from gql_epoint.simulator.desk import HANDLERS, answer, keys_of

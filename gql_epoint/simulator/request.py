@@ -23,9 +23,8 @@ from gql_epoint.epoint.operations import (
     PAY_WITH_SAVED_CARD,
     PAYMENT_REQUEST,
     REFUND,
-    Kind,
-    Operation,
 )
+from gql_epoint.epoint.wire import Kind, Operation
 from gql_epoint.errors import GqlEpointError
 from gql_epoint.simulator.books import Image
 from gql_epoint.simulator.settings import Merchant

@@ -11,7 +11,8 @@ from typing import Any
 
 import msgspec
 
-from gql_epoint.epoint.operations import PREAUTHORIZE, Kind, Operation
+from gql_epoint.epoint.operations import PREAUTHORIZE
+from gql_epoint.epoint.wire import Kind, Operation
 from gql_epoint.simulator.bank import APPROVED
 from gql_epoint.simulator.books import Books, Transaction, Transfer
 from gql_epoint.simulator.console.changes import Changes

@@ -95,9 +95,13 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
     gateway = new_gateway(settings, metrics.gateway_called)
     simulator = SimulatorControl(settings.gateway_url) if settings.sandbox else None
     cashier = _cashier(settings, store, gateway, live, metrics)
+    background = _Background(cashier)
+    doorkeeper = Doorkeeper(settings.secret_keys, cashier.checkouts, clock)
+    runner = _runner(settings, doorkeeper)
+    visitors = _visitors(settings, cashier, doorkeeper, simulator)
     sockets = OpenSockets()
     throttle = _throttle(settings)
-    background = _Background(cashier)
+    graphql = _graphql(settings, runner, visitors, throttle, sockets)
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -105,71 +109,13 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
             yield
             await runner.drain()
 
-    doorkeeper = Doorkeeper(settings.secret_keys, cashier.checkouts, clock)
-    # A call to EPoint may take all of its own time and still be written down.
-    deadline_s = settings.call_timeout_s + RECORDING_S + ANSWERING_S
-    runner = Runner(
-        build_schema(
-            _document_limits(settings),
-            sandbox=settings.sandbox,
-            event_deadline_s=deadline_s,
-            compiled=settings.compiled,
-        ),
-        deadline_s=deadline_s,
-        doorkeeper=doorkeeper,
-        documents=Documents(
-            read_manifest(settings.documents), only=settings.documents_only, apq=settings.persisted_queries
-        ),
-    )
-    visitors = Visitors(
-        cashier=cashier,
-        doorkeeper=doorkeeper,
-        merchant=settings.public_key,
-        sandbox=settings.sandbox,
-        simulator=simulator,
-        proxies=settings.trusted_proxies if cashier.books.attempt_limits.are_on else None,
-    )
-    graphql = GraphQLEndpoint(
-        runner,
-        visitors,
-        Sockets(
-            runner,
-            visitors,
-            allowed_origins=settings.allowed_origins,
-            throttle=throttle,
-            init_timeout_s=settings.socket_init_timeout_s,
-            operations_max=settings.connection_operations_max,
-        ),
-        throttle=throttle,
-        operations_max=settings.connection_operations_max,
-        body_bytes_max=settings.body_bytes_max,
-        explorer=_explorer(settings),
-        closing=sockets.closing,
-    )
-    routes: list[BaseRoute] = [
-        Route(WEBHOOK_PATH, webhook(cashier, settings.callback_bytes_max, metrics), methods=["POST"]),
-        Route(
-            f"{TRANSFERS_PATH}/{{token}}",
-            transfer_webhook(cashier, settings.callback_bytes_max, metrics),
-            # All of them, so that another method is no sign that there is something.
-            methods=["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"],
-        ),
-        Route("/healthz", alive, methods=["GET"]),
-        Route(
-            "/readyz",
-            ready(cashier, is_reconciling=background.is_reconciling, is_closing=sockets.closing.is_set),
-            methods=["GET"],
-        ),
-    ]
-    if settings.sandbox or settings.metrics_token is not None:
-        # Without a token only this machine can ask: the sandbox listens to nobody else.
-        routes.append(
-            Route(METRICS_PATH, metrics_endpoint(metrics, cashier, settings.metrics_token), methods=["GET"])
-        )
-    if settings.explorer:
-        routes += [explorer_assets(), Route("/", _to_explorer, methods=["GET"])]
     app = Starlette(
-        routes=routes,
+        routes=[
+            *_webhooks(settings, cashier, metrics),
+            *_health(cashier, background, sockets),
+            *_metrics(settings, cashier, metrics),
+            *_explorer_routes(settings),
+        ],
         middleware=[*_middleware(settings, metrics, sockets, throttle), Middleware(_Shortcut, graphql)],
         exception_handlers={Refusal: on_refusal, HTTPException: on_http_exception, Exception: on_bug},
         lifespan=lifespan,
@@ -237,6 +183,85 @@ def _cashier(settings: Settings, store: Store, gateway: Gateway, live: Live, met
         public_url=settings.public_url,
     )
     return Cashier(books)
+
+
+def _runner(settings: Settings, doorkeeper: Doorkeeper) -> Runner:
+    # A call to EPoint may take all of its own time and still be written down.
+    deadline_s = settings.call_timeout_s + RECORDING_S + ANSWERING_S
+    schema = build_schema(
+        _document_limits(settings),
+        sandbox=settings.sandbox,
+        event_deadline_s=deadline_s,
+        compiled=settings.compiled,
+    )
+    documents = Documents(
+        read_manifest(settings.documents), only=settings.documents_only, apq=settings.persisted_queries
+    )
+    return Runner(schema, deadline_s=deadline_s, doorkeeper=doorkeeper, documents=documents)
+
+
+def _visitors(
+    settings: Settings, cashier: Cashier, doorkeeper: Doorkeeper, simulator: SimulatorControl | None
+) -> Visitors:
+    return Visitors(
+        cashier=cashier,
+        doorkeeper=doorkeeper,
+        merchant=settings.public_key,
+        sandbox=settings.sandbox,
+        simulator=simulator,
+        proxies=settings.trusted_proxies if cashier.books.attempt_limits.are_on else None,
+    )
+
+
+def _graphql(
+    settings: Settings, runner: Runner, visitors: Visitors, throttle: Throttle, sockets: OpenSockets
+) -> GraphQLEndpoint:
+    over_sockets = Sockets(
+        runner,
+        visitors,
+        allowed_origins=settings.allowed_origins,
+        throttle=throttle,
+        init_timeout_s=settings.socket_init_timeout_s,
+        operations_max=settings.connection_operations_max,
+    )
+    return GraphQLEndpoint(
+        runner,
+        visitors,
+        over_sockets,
+        throttle=throttle,
+        operations_max=settings.connection_operations_max,
+        body_bytes_max=settings.body_bytes_max,
+        explorer=_explorer(settings),
+        closing=sockets.closing,
+    )
+
+
+def _webhooks(settings: Settings, cashier: Cashier, metrics: Metrics) -> list[BaseRoute]:
+    # For transfers all methods, so that another one is no sign that there is something.
+    methods = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"]
+    callback = webhook(cashier, settings.callback_bytes_max, metrics)
+    transfers = transfer_webhook(cashier, settings.callback_bytes_max, metrics)
+    return [
+        Route(WEBHOOK_PATH, callback, methods=["POST"]),
+        Route(f"{TRANSFERS_PATH}/{{token}}", transfers, methods=methods),
+    ]
+
+
+def _health(cashier: Cashier, background: _Background, sockets: OpenSockets) -> list[BaseRoute]:
+    is_ready = ready(cashier, is_reconciling=background.is_reconciling, is_closing=sockets.closing.is_set)
+    return [Route("/healthz", alive, methods=["GET"]), Route("/readyz", is_ready, methods=["GET"])]
+
+
+def _metrics(settings: Settings, cashier: Cashier, metrics: Metrics) -> list[BaseRoute]:
+    # Without a token only this machine can ask: the sandbox listens to nobody else.
+    if not settings.sandbox and settings.metrics_token is None:
+        return []
+    endpoint = metrics_endpoint(metrics, cashier, settings.metrics_token)
+    return [Route(METRICS_PATH, endpoint, methods=["GET"])]
+
+
+def _explorer_routes(settings: Settings) -> list[BaseRoute]:
+    return [explorer_assets(), Route("/", _to_explorer, methods=["GET"])] if settings.explorer else []
 
 
 def _explorer(settings: Settings) -> str | None:

@@ -28,7 +28,9 @@ from uvicorn.loops.auto import auto_loop_factory
 from gql_epoint.cashier import Cashier
 from gql_epoint.cashier.commands import Call, PaymentOrder
 from gql_epoint.cashier.desk import Books, Defaults
-from gql_epoint.epoint.operations import REFUND, Operation, RedirectReply, RefundReply
+from gql_epoint.epoint.operations import REFUND
+from gql_epoint.epoint.replies import RedirectReply, RefundReply
+from gql_epoint.epoint.wire import Operation
 from gql_epoint.gateway import Gateway
 from gql_epoint.ledger.transaction import Transaction, TransactionOperation
 from gql_epoint.live import Live
