@@ -511,6 +511,18 @@ def test_failed_while_a_cancellation_is_in_flight_waits_for_its_answer(
         assert story.transaction.status is Status.REQUIRES_REVIEW
 
 
+@pytest.mark.parametrize("first", [Heard.CALLBACK, Heard.STATUS])
+def test_hold_that_failed_and_then_is_gone_is_released(first: Heard) -> None:
+    """The same words in the other order; and what is gone waits for no verdict about whether it was held."""
+    story = HoldStory()
+    story.hear(Heard.OPENING, OPENED)
+    story.hear(first, DECLINED)
+    story.hear(Heard.STATUS, RETURNED)
+
+    assert (story.transaction.status, story.transaction.holds_order) == (Status.VOIDED, False)
+    assert not is_contradictory(story.transaction.facts)
+
+
 def test_captured_hold_that_epoint_calls_failed_is_reviewed() -> None:
     """That is a contradiction about money."""
     story = requested(CAPTURE, DONE)

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from gql_epoint.cashier.commands import CaptureOrder, Result, TransactionBy
+from gql_epoint.cashier.desk import by_gateway
+from gql_epoint.cashier.hold_answers import settle_hold_request
 from gql_epoint.errors import ErrorCode, InProgressError, KeyReusedError, OrderConflictError, RefusedError
 from gql_epoint.gateway import Gateway
 from gql_epoint.ledger.holds import HoldFinding
@@ -589,6 +591,24 @@ async def test_decision_takes_the_order_back_that_is_free_by_now(shop: Shop, fin
     after = await find(shop, hold, finding)
 
     assert after.holds_order
+    with pytest.raises(OrderConflictError):
+        await shop.pay(order_id="A-1")
+
+
+@pytest.mark.parametrize("is_paid_meanwhile", [False, True])
+async def test_late_capture_after_a_decision_takes_the_order_back(shop: Shop, is_paid_meanwhile: bool) -> None:
+    """A person said that it was let go, and the order was free; now EPoint says that it was captured."""
+    hold = await lost_capture(shop, None)
+    await find(shop, hold, HoldFinding.RELEASED)
+    assert not (await shop.transaction(hold.id)).holds_order
+    if is_paid_meanwhile:
+        await shop.paid(order_id="A-1")
+    done = HoldRequestStatus.SUCCESS
+    after = await shop.cashier.books.write(
+        lambda unit: settle_hold_request(unit, hold.id, 1, done, None, by_gateway(unit))
+    )
+
+    assert (after.status, after.holds_order) == (Status.REQUIRES_REVIEW, not is_paid_meanwhile)
     with pytest.raises(OrderConflictError):
         await shop.pay(order_id="A-1")
 

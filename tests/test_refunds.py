@@ -13,7 +13,9 @@ import aiohttp
 import pytest
 
 from gql_epoint.cashier.commands import CardBy, RefundOrder, TransactionBy
-from gql_epoint.errors import ErrorCode, ExceedsRefundableError, KeyReusedError, RefusedError
+from gql_epoint.cashier.desk import by_gateway
+from gql_epoint.cashier.refunds import settle_refund
+from gql_epoint.errors import ErrorCode, ExceedsRefundableError, KeyReusedError, OrderConflictError, RefusedError
 from gql_epoint.ledger.transaction import EventSource, RefundStatus, Status, Transaction, TransactionOperation
 from tests.cashier_kit import APPROVED, DECLINED, Shop, a_call, open_shop
 
@@ -165,6 +167,23 @@ async def test_person_settles_a_lost_partial_refund(shop: Shop) -> None:
     last = (await shop.history(paid.id))[-1]
     assert (last.source, last.actor, last.note) == (EventSource.OPERATOR, "test", "Seen in the cabinet.")
     assert (await shop.transaction(paid.id)).refundable_amount == Decimal("6.00")
+
+
+async def test_late_refusal_of_a_refund_after_a_decision_takes_the_order_back(shop: Shop) -> None:
+    """A person said that all went back, and the order was free; now EPoint says that the customer has paid."""
+    paid = await shop.paid("10.00", order_id="A-1")
+    shop.plan("A-1", reply="drop", reply_to=("refund",))
+    refund = await shop.refund(paid)
+    call = a_call("resolveRefund")
+    await shop.cashier.resolutions.refund(call, refund.id, True, "Seen in the cabinet.")
+    assert (await shop.transaction(paid.id)).status is Status.RETURNED
+    failed = RefundStatus.FAILED
+    await shop.cashier.books.write(lambda unit: settle_refund(unit, refund.id, failed, None, by_gateway(unit)))
+    after = await shop.transaction(paid.id)
+
+    assert (after.status, after.holds_order) == (Status.REQUIRES_REVIEW, True)
+    with pytest.raises(OrderConflictError):
+        await shop.pay(order_id="A-1")
 
 
 async def test_refund_whose_process_died_is_settled_after_its_deadline(shop: Shop) -> None:

@@ -9,16 +9,27 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from decimal import Decimal
+from time import monotonic
 from typing import Any
 
 import aiohttp
 import pytest
 
 from gql_epoint.cashier import Cashier
-from gql_epoint.cashier.commands import CaptureOrder, CardBy, RefundOrder, Result, TransactionBy
+from gql_epoint.cashier.commands import CaptureOrder, CardBy, RefundOrder, Result, TokenCharge, TransactionBy
 from gql_epoint.cashier.desk import Books, Defaults
-from gql_epoint.errors import ErrorCode, ExceedsRefundableError, InProgressError, OrderConflictError, RefusedError
+from gql_epoint.cashier.transfer_orders import checked_transfer
+from gql_epoint.epoint import GOOGLE_PAY
+from gql_epoint.errors import (
+    ErrorCode,
+    ExceedsRefundableError,
+    InProgressError,
+    OrderConflictError,
+    RefusedError,
+    TransferConflictError,
+)
 from gql_epoint.gateway import Gateway
+from gql_epoint.ledger.business_transfer import TransferStatus
 from gql_epoint.ledger.checkout import CheckoutState, CheckoutStatus
 from gql_epoint.ledger.invoice import begin_change
 from gql_epoint.ledger.transaction import (
@@ -36,10 +47,12 @@ from gql_epoint.simulator.server import running
 from gql_epoint.simulator.settings import SimulatorSettings
 from gql_epoint.store.postgres import PostgresLimits, PostgresStore
 from gql_epoint.store.protocol import Page
+from tests import test_business_transfers as transfers
 from tests.cashier_kit import APPROVED, DECLINED, MERCHANT, Clock, Shop, a_call, payment, success_of
 from tests.postgres import new_database
 from tests.test_holds import at_epoint, cancel, capture, held
 from tests.test_invoices import create, known, theirs, update
+from tests.test_tokens import charge
 
 PATIENCE_S = 10.0
 
@@ -283,6 +296,72 @@ async def test_capture_of_a_node_that_died_is_settled_by_another(nodes: tuple[Sh
     events = [event.current for event in await nodes[1].history(hold.id)]
     assert events[3:] == ["PROCESSING", "INDETERMINATE", "INDETERMINATE"]
     assert nodes[0].requests("capture") == 0
+
+
+async def test_charges_of_a_token_on_both_nodes_are_one(nodes: tuple[Shop, Shop]) -> None:
+    """The row is locked before anything is looked at: whoever comes second sees that it is being charged."""
+    for _ in range(3):
+        before = nodes[0].requests("google_pay")
+        opened = await nodes[0].pay(operation=TransactionOperation.TOKEN_PAYMENT)
+        results = await asyncio.gather(
+            *(charge(nodes[number % 2], opened) for number in range(10)), return_exceptions=True
+        )
+
+        assert nodes[0].requests("google_pay") == before + 1
+        assert sum(isinstance(result, OrderConflictError) for result in results) == 9
+        assert (await nodes[1].transaction(opened.id)).status is Status.SUCCESS
+
+
+async def test_charge_of_a_node_that_died_is_settled_by_another(nodes: tuple[Shop, Shop]) -> None:
+    """Past its deadline the answer is lost, once; the token is never charged again, whoever asks for it."""
+    opened = await nodes[0].pay(operation=TransactionOperation.TOKEN_PAYMENT)
+    call, desk = a_call("googlePay"), nodes[0].cashier.tokens
+    order = TokenCharge(operation=GOOGLE_PAY, transaction_id=opened.id, token="approve")
+    await nodes[0].cashier.books.write(lambda unit: desk._begin(unit, call, order))  # noqa: SLF001
+    with pytest.raises(InProgressError):
+        await charge(nodes[1], opened, call=call)
+    nodes[1].clock.ahead = timedelta(seconds=11)
+    await asyncio.gather(*(node.cashier.reconciler.settle_overdue() for node in nodes))
+    replayed = await charge(nodes[1], opened, call=call)
+    with pytest.raises(OrderConflictError):
+        await charge(nodes[1], opened)
+
+    assert (replayed.replayed, replayed.value.status) == (True, Status.INDETERMINATE)
+    events = [event.current for event in await nodes[1].history(opened.id)]
+    assert events == ["NEW", "REQUIRES_ACTION", "NEW", "INDETERMINATE"]
+    assert nodes[0].requests("google_pay") == 0
+
+
+async def test_transfers_of_one_order_on_both_nodes_are_one(nodes: tuple[Shop, Shop]) -> None:
+    """Each with a key of its own: EPoint gets one, and everybody else is told which."""
+    results = await asyncio.gather(*(transfers.start(nodes[n % 2]) for n in range(10)), return_exceptions=True)
+    (made,) = [result.value for result in results if isinstance(result, Result)]
+
+    assert {error.transfer.id for error in results if isinstance(error, TransferConflictError)} == {made.id}
+    assert transfers.at_epoint(nodes[0]) == ["B-1"]
+
+
+async def test_transfer_of_a_node_that_died_is_settled_by_another(nodes: tuple[Shop, Shop]) -> None:
+    """Money may be on its way: the order stays taken, and what comes late settles it on any node."""
+    call, desk = a_call("transferToBusiness"), nodes[0].cashier.business_transfers
+    order = checked_transfer(transfers.an_order())
+    begun = await nodes[0].cashier.books.write(lambda unit: desk._begin(unit, call, order, None))  # noqa: SLF001
+    with pytest.raises(InProgressError):
+        await nodes[1].cashier.business_transfers.start(call, order)
+    nodes[1].clock.ahead = timedelta(seconds=11)
+    await asyncio.gather(*(node.cashier.reconciler.settle_overdue() for node in nodes))
+    replayed = await nodes[1].cashier.business_transfers.start(call, order)
+    with pytest.raises(TransferConflictError):
+        await transfers.start(nodes[1])
+
+    assert (replayed.replayed, replayed.value.status) == (True, TransferStatus.INDETERMINATE)
+    events = [event.current for event in await nodes[1].history(begun.transfer.id)]
+    assert events == ["PENDING", "INDETERMINATE"]
+    assert transfers.at_epoint(nodes[0]) == []
+    # The node was only frozen, in the very moment before it sent the request.
+    await desk._call(begun.transfer, call, order, None, monotonic())  # noqa: SLF001
+    assert (await transfers.known(nodes[1])).status is TransferStatus.PENDING
+    assert transfers.at_epoint(nodes[0]) == ["B-1"]
 
 
 async def test_changes_of_an_invoice_on_both_nodes_leave_one_amount(nodes: tuple[Shop, Shop]) -> None:

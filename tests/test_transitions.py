@@ -926,6 +926,22 @@ def test_new_evidence_after_a_decision_counts() -> None:
     assert (story.transaction.status, story.transaction.ask_at) == (Status.FAILED, story.now)
 
 
+@pytest.mark.parametrize("doubt", ["loss", "no answer to read"])
+def test_call_that_is_lost_once_more_after_a_decision_changes_nothing(doubt: str) -> None:
+    """Its process was frozen, and the sweep has said so long ago: not to know is no evidence against a person."""
+    story = Story()
+    story.keep(apply_loss(story.transaction, story.by(EventSource.RECONCILER)))
+    story.hear(Heard.CALLBACK, PAID)
+    assert story.transaction.status is Status.REQUIRES_REVIEW
+    story.resolve(succeeded=True)
+    if doubt == "loss":
+        change = story.keep(apply_loss(story.transaction, story.by(EventSource.GATEWAY_RESPONSE)))
+    else:
+        change = story.hear(Heard.OPENING, status="weird")
+
+    assert (story.transaction.status, change.events) == (Status.SUCCESS, ())
+
+
 # Any order, any repetition ------------------------------------------------------------------------------------
 
 NEWS: dict[str, dict[str, Any]] = {

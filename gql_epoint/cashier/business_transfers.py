@@ -83,12 +83,7 @@ class BusinessTransferDesk:
         check_call(call)
         order = checked_transfer(order)
         token = _token(self._books.random(TOKEN_BYTES)) if self._books.public_url is not None else None
-        started_at = monotonic()
-        begun = await self._books.write(lambda unit: self._begin(unit, call, order, token))
-        if begun.replayed:
-            return Result(value=begun.transfer, replayed=True)
-        reached("transfer.recorded")
-        return await self._books.own(self._call(begun.transfer, call, order, token, started_at))
+        return await self._books.own(self._run(call, order, token))
 
     async def refresh(self, by: BusinessTransferBy, actor: str) -> Result[BusinessTransfer]:
         """Ask EPoint for the truth now. Raises RefusedError(NOT_FOUND)."""
@@ -157,6 +152,14 @@ class BusinessTransferDesk:
         reached("transfer.hinted")
         self._books.something_to_ask.set()
         return is_known
+
+    async def _run(self, call: Call, order: TransferOrder, token: str | None) -> Result[BusinessTransfer]:
+        started_at = monotonic()
+        begun = await self._books.write(lambda unit: self._begin(unit, call, order, token))
+        if begun.replayed:
+            return Result(value=begun.transfer, replayed=True)
+        reached("transfer.recorded")
+        return await self._call(begun.transfer, call, order, token, started_at)
 
     async def _begin(self, unit: Unit, call: Call, order: TransferOrder, token: str | None) -> _Begun:
         object_id = await earlier_object(unit, call)

@@ -45,11 +45,7 @@ class CardDesk:
         """
         check_call(call)
         check_save_card(order, pages=self._books.return_pages)
-        card, replayed = await self._books.write(lambda unit: self._begin(unit, call, order, gate))
-        if replayed:
-            return Result(value=card, replayed=True)
-        reached("card.recorded")
-        return await self._books.own(self._call(card, call, order))
+        return await self._books.own(self._run(call, order, gate))
 
     async def adopt_if_unknown(self, by: CardBy) -> None:
         """Take a card that was saved elsewhere into the books, if EPoint says something about it.
@@ -125,6 +121,13 @@ class CardDesk:
         await unit.insert_saved_card(card)
         await unit.insert_event(card_event(card, None, by))
         return card
+
+    async def _run(self, call: Call, order: SaveCardOrder, gate: Gate[SavedCard] | None) -> Result[SavedCard]:
+        card, replayed = await self._books.write(lambda unit: self._begin(unit, call, order, gate))
+        if replayed:
+            return Result(value=card, replayed=True)
+        reached("card.recorded")
+        return await self._call(card, call, order)
 
     async def _begin(
         self, unit: Unit, call: Call, order: SaveCardOrder, gate: Gate[SavedCard] | None

@@ -113,7 +113,11 @@ class Books:
         return await self.store.write(work)
 
     async def own(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run `work` to its end even if the caller goes away: a client's hang-up must not lose an answer."""
+        """Run `work` to its end even if the caller goes away: a client's hang-up must not lose an answer.
+
+        It begins with the recording of the intent: a unit of work that was accepted is written, whoever waits for
+        it, and what is written and never sent would look like money on its way.
+        """
         task = asyncio.create_task(work)
         self._under_way.add(task)
         task.add_done_callback(self._finished)

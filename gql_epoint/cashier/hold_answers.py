@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from gql_epoint.cashier.desk import by_reconciler, record
+from gql_epoint.cashier.desk import by_reconciler, order_is_taken, record
 from gql_epoint.ledger.holds import apply_hold_answer
 from gql_epoint.ledger.transaction import Failure, HoldRequestStatus, Provenance, Transaction
 from gql_epoint.store.protocol import Unit
@@ -29,7 +29,8 @@ async def settle_hold_request(
     """Give a capture or a cancellation its outcome, and write down what follows for its hold."""
     transaction = await unit.transaction(transaction_id)
     assert transaction is not None
-    change = apply_hold_answer(transaction, number, outcome, failure, by)
+    free = not await order_is_taken(unit, transaction)
+    change = apply_hold_answer(transaction, number, outcome, failure, by, order_free=free)
     await record(unit, change)
     return change.transaction
 

@@ -112,12 +112,17 @@ class HoldDesk:
         self, call: Call, by: TransactionBy, kind: HoldRequestKind, order: CaptureOrder | None
     ) -> Result[Transaction]:
         check_call(call)
+        return await self._books.own(self._run(call, by, kind, order))
+
+    async def _run(
+        self, call: Call, by: TransactionBy, kind: HoldRequestKind, order: CaptureOrder | None
+    ) -> Result[Transaction]:
         started_at = monotonic()
         begun = await self._books.write(lambda unit: self._begin(unit, call, by, kind, order))
         if begun.replayed:
             return Result(value=begun.transaction, replayed=True)
         reached("hold.reserved")
-        return await self._books.own(self._call(begun.transaction, call, started_at))
+        return await self._call(begun.transaction, call, started_at)
 
     async def _begin(
         self, unit: Unit, call: Call, by: TransactionBy, kind: HoldRequestKind, order: CaptureOrder | None

@@ -125,12 +125,15 @@ class InvoiceChanges:
 
     async def _change(self, call: Call, invoice_id: str, way: _Way) -> Result[Invoice]:
         """Do something with an invoice that waits: record the intention, tell EPoint once, record what it said."""
+        return await self._books.own(self._run(call, invoice_id, way))
+
+    async def _run(self, call: Call, invoice_id: str, way: _Way) -> Result[Invoice]:
         started_at = monotonic()
         invoice, replayed = await self._books.write(lambda unit: _begin(unit, call, invoice_id, way))
         if replayed:
             return Result(value=invoice, replayed=True)
         reached("invoice.intended")
-        return await self._books.own(self._tell(invoice, call, way, started_at))
+        return await self._tell(invoice, call, way, started_at)
 
     async def _tell(self, invoice: Invoice, call: Call, way: _Way, started_at: float) -> Result[Invoice]:
         correlation.transaction_id.set(invoice.id)

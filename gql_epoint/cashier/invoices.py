@@ -99,12 +99,7 @@ class InvoiceDesk:
         check_order(order_id)
         terms = checked_terms(terms)
         images = read_images(terms.images)
-        started_at = monotonic()
-        invoice, replayed = await self._books.write(lambda unit: self._begin(unit, call, order_id, terms))
-        if replayed:
-            return Result(value=invoice, replayed=True)
-        reached("invoice.recorded")
-        return await self._books.own(self._create(invoice, call, terms, images, started_at))
+        return await self._books.own(self._run(call, order_id, terms, images))
 
     async def refresh(self, by: InvoiceBy, actor: str) -> Result[Invoice]:
         """Ask EPoint for the truth now. Raises RefusedError(NOT_FOUND)."""
@@ -128,6 +123,16 @@ class InvoiceDesk:
         after = await self._books.write_answer(work)
         refused = reply is not None and reply.status != "success"
         return Result(value=after, error=gateway_said_no(said(reply), "to answer") if refused else None)
+
+    async def _run(
+        self, call: Call, order_id: str, terms: InvoiceTerms, images: Sequence[Upload]
+    ) -> Result[Invoice]:
+        started_at = monotonic()
+        invoice, replayed = await self._books.write(lambda unit: self._begin(unit, call, order_id, terms))
+        if replayed:
+            return Result(value=invoice, replayed=True)
+        reached("invoice.recorded")
+        return await self._create(invoice, call, terms, images, started_at)
 
     async def _begin(self, unit: Unit, call: Call, order_id: str, terms: InvoiceTerms) -> tuple[Invoice, bool]:
         object_id = await earlier_object(unit, call)

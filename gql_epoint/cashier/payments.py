@@ -70,12 +70,15 @@ class PaymentDesk:
         order = checked_payment(order, pages=self._books.return_pages)
         if order.card is not None and await self._books.read(lambda reader: earlier_object(reader, call)) is None:
             await self._cards.adopt_if_unknown(order.card)
+        return await self._books.own(self._run(call, order, gate))
+
+    async def _run(self, call: Call, order: PaymentOrder, gate: Gate[Transaction] | None) -> Result[Transaction]:
         started_at = monotonic()
         begun = await self._books.write(lambda unit: self._begin(unit, call, order, gate))
         if begun.replayed:
             return Result(value=begun.transaction, replayed=True)
         reached("pay.recorded")
-        return await self._books.own(self._call(begun, call, order, started_at))
+        return await self._call(begun, call, order, started_at)
 
     async def _begin(
         self, unit: Unit, call: Call, order: PaymentOrder, gate: Gate[Transaction] | None = None

@@ -16,6 +16,7 @@ from gql_epoint.cashier.desk import (
     by_reconciler,
     gateway_is_away,
     gateway_said_no,
+    order_is_taken,
     record,
 )
 from gql_epoint.cashier.idempotency import earlier_object, is_overdue, use_key
@@ -66,12 +67,15 @@ class RefundDesk:
         if gateway_id is not None and await self._lookup.transaction(order.transaction) is None:
             path = ("input", "transaction", "gatewayTransactionId")
             await self._lookup.adopt(gateway_id, order.currency, call.actor, path)
+        return await self._books.own(self._run(call, order))
+
+    async def _run(self, call: Call, order: RefundOrder) -> Result[Refund]:
         started_at = monotonic()
         begun = await self._books.write(lambda unit: self._begin(unit, call, order))
         if begun.transaction is None:
             return Result(value=begun.refund, replayed=True)
         reached("refund.reserved")
-        return await self._books.own(self._call(begun.refund, begun.transaction, call, order, started_at))
+        return await self._call(begun.refund, begun.transaction, call, order, started_at)
 
     async def _begin(self, unit: Unit, call: Call, order: RefundOrder) -> _Begun:
         object_id = await earlier_object(unit, call)
@@ -156,7 +160,8 @@ async def settle_refund(
     assert refund is not None
     transaction = await unit.transaction(refund.transaction_id)
     assert transaction is not None
-    change = apply_refund(transaction, refund, status, failure, by)
+    free = not await order_is_taken(unit, transaction)
+    change = apply_refund(transaction, refund, status, failure, by, order_free=free)
     await record(unit, change)
     return change.refunds[0] if change.refunds else refund
 

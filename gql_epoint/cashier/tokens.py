@@ -77,12 +77,15 @@ class TokenDesk:
         """
         check_call(call)
         check_token(order.token, order.billing_contact)
+        return await self._books.own(self._run(call, order))
+
+    async def _run(self, call: Call, order: TokenCharge) -> Result[Transaction]:
         started_at = monotonic()
         begun = await self._books.write(lambda unit: self._begin(unit, call, order))
         if begun.replayed:
             return Result(value=begun.transaction, replayed=True)
         reached("token.recorded")
-        return await self._books.own(self._call(begun.transaction, call, order, started_at))
+        return await self._call(begun.transaction, call, order, started_at)
 
     async def _begin(self, unit: Unit, call: Call, order: TokenCharge) -> _Begun:
         # First, because it locks: of two requests at once, the second then sees what the first has done.

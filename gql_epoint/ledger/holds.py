@@ -23,7 +23,7 @@ from enum import StrEnum
 
 import msgspec
 
-from gql_epoint.ledger.schedule import AGAINST_PAID
+from gql_epoint.ledger.schedule import AGAINST_PAID, is_let_go
 from gql_epoint.ledger.transaction import (
     Event,
     EventKind,
@@ -67,7 +67,7 @@ def apply_to_hold(
     if heard is Heard.STATUS and what.status == "returned" and Fact.CAPTURED not in transaction.facts:
         return _apply_gone(transaction, what, by, order_taken)
     if proves(heard, what) is Proves.DECLINED and not differs(transaction, what):
-        if _is_let_go(transaction):
+        if is_let_go(transaction.facts):
             return Change(transaction=transaction)
         if _is_being_let_go(transaction):
             # The cancellation's own answer is on its way and will say more.
@@ -109,21 +109,31 @@ def next_number(transaction: Transaction) -> int:
 
 
 def apply_hold_answer(
-    transaction: Transaction, number: int, outcome: HoldRequestStatus, failure: Failure | None, by: Provenance
+    transaction: Transaction,
+    number: int,
+    outcome: HoldRequestStatus,
+    failure: Failure | None,
+    by: Provenance,
+    *,
+    order_free: bool = False,
 ) -> Change:
-    """A capture or a cancellation got an outcome. The same outcome twice changes nothing."""
-    request = transaction.hold_request
+    """A capture or a cancellation got an outcome. The same outcome twice changes nothing.
+
+    `order_free` says that no other payment holds the order, which is taken back if this one was taken after all.
+    """
+    request, order_taken = transaction.hold_request, False if order_free else None
     assert request is not None
     if request.number != number:
         # An answer that comes after a person has decided, and another request was made since.
         late = {Fact.HOLD_UNCLEAR} if outcome is HoldRequestStatus.SUCCESS else set()
-        return settle(transaction, transaction, late, by)
+        return settle(transaction, transaction, late, by, order_taken=order_taken)
     if request.status is outcome:
         return Change(transaction=transaction)
     if request.status in (HoldRequestStatus.SUCCESS, HoldRequestStatus.FAILED):
         # Not to know proves nothing against what is known; two different ends cannot both be right.
         two_ends = outcome is not HoldRequestStatus.INDETERMINATE
-        return settle(transaction, transaction, {Fact.HOLD_UNCLEAR} if two_ends else set(), by)
+        unclear = {Fact.HOLD_UNCLEAR} if two_ends else set()
+        return settle(transaction, transaction, unclear, by, order_taken=order_taken)
     ended = msgspec.structs.replace(request, status=outcome, failure=failure, call_deadline=None)
     known, facts = _grown(transaction, by, hold_request=ended), set()
     if outcome is HoldRequestStatus.SUCCESS and request.kind is HoldRequestKind.CAPTURE:
@@ -131,7 +141,8 @@ def apply_hold_answer(
     elif outcome is HoldRequestStatus.SUCCESS:
         facts = {Fact.RELEASED}
     event = _event(known, request.status, by)
-    change = settle(known, known, facts, by, ask_later=outcome is HoldRequestStatus.INDETERMINATE)
+    lost = outcome is HoldRequestStatus.INDETERMINATE
+    change = settle(known, known, facts, by, order_taken=order_taken, ask_later=lost)
     return msgspec.structs.replace(change, events=(event, *change.events))
 
 
@@ -187,10 +198,6 @@ def _shows_capture(transaction: Transaction, what: Said) -> bool:
     return Fact.HELD_WORD_DIFFERS in transaction.facts or what.amount not in (None, transaction.amount)
 
 
-def _is_let_go(transaction: Transaction) -> bool:
-    return Fact.RELEASED in transaction.facts and Fact.CAPTURED not in transaction.facts
-
-
 def _is_being_let_go(transaction: Transaction) -> bool:
     request = transaction.hold_request
     in_flight = request is not None and request.status is HoldRequestStatus.PROCESSING
@@ -220,8 +227,6 @@ def _apply_gone(transaction: Transaction, what: Said, by: Provenance, order_take
         # The request's own answer is on its way and will say more.
         return settle(transaction, known, set(), by, order_taken=order_taken, ask_later=True)
     facts = {Fact.HELD}
-    if transaction.facts & AGAINST_PAID and Fact.VERDICT_PAID not in transaction.facts:
-        facts.add(Fact.VERDICT_OTHER)
     if request is None or request.status is not HoldRequestStatus.INDETERMINATE:
         return settle(transaction, known, facts | {Fact.RELEASED}, by, order_taken=order_taken)
     if request.kind is HoldRequestKind.CAPTURE:

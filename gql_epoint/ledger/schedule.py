@@ -30,8 +30,17 @@ _VERDICTS = frozenset({Fact.VERDICT_PAID, Fact.VERDICT_OTHER})
 
 
 def is_contradictory(facts: frozenset[Fact]) -> bool:
-    """Whether the facts say both paid and not paid, and nobody has decided which."""
-    return bool(facts & APPROVED) and bool(facts & AGAINST_PAID) and not facts & _VERDICTS
+    """Whether the facts say both paid and not paid, and nobody has decided which.
+
+    About a hold that was let go they do not: whether it was ever held, nothing is, and nothing was taken.
+    """
+    both = bool(facts & APPROVED) and bool(facts & AGAINST_PAID)
+    return both and not facts & _VERDICTS and not is_let_go(facts)
+
+
+def is_let_go(facts: frozenset[Fact]) -> bool:
+    """Whether a hold was let go, as far as anybody knows without a part of it having been taken."""
+    return Fact.RELEASED in facts and Fact.CAPTURED not in facts
 
 
 def waiting_since(transaction: Transaction) -> datetime:

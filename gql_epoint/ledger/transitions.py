@@ -33,6 +33,7 @@ from gql_epoint.ledger.schedule import (
     first_late_ask,
     has_question,
     is_contradictory,
+    is_let_go,
     may_be_paid_late,
     waiting_since,
 )
@@ -106,6 +107,9 @@ def apply(
 
 def apply_loss(transaction: Transaction, by: Provenance) -> Change:
     """The answer to the call that made this transaction, or to the one that charged it, is lost."""
+    if transaction.call_deadline is None:
+        # That is known, or there was an answer. A person may have decided since, which no doubt can contradict.
+        return Change(transaction=transaction)
     if transaction.operation.redirects and Fact.CHARGING not in transaction.facts:
         return settle(transaction, _unanswered(transaction), {Fact.OPENING_LOST}, by)
     return settle(transaction, msgspec.structs.replace(transaction, call_deadline=None), {Fact.CALL_LOST}, by)
@@ -147,9 +151,19 @@ def apply_resolution(transaction: Transaction, *, succeeded: bool, by: Provenanc
 
 
 def apply_refund(
-    transaction: Transaction, refund: Refund, outcome: RefundStatus, failure: Failure | None, by: Provenance
+    transaction: Transaction,
+    refund: Refund,
+    outcome: RefundStatus,
+    failure: Failure | None,
+    by: Provenance,
+    *,
+    order_free: bool = False,
 ) -> Change:
-    """A refund got an outcome; refunds that add up to the amount return the transaction."""
+    """A refund got an outcome; refunds that add up to the amount return the transaction.
+
+    `order_free` says that no other payment holds the order, which is taken back if this one may be paid after all.
+    """
+    order_taken = False if order_free else None
     if refund.status is outcome:
         return Change(transaction=transaction)
     if refund.status in (RefundStatus.SUCCESS, RefundStatus.FAILED):
@@ -157,7 +171,7 @@ def apply_refund(
             # Not to know proves nothing against what is known.
             return Change(transaction=transaction)
         # Two different ends for one refund: whoever is right, the sums can no longer be trusted.
-        return settle(transaction, transaction, {Fact.RETURNED_UNCLEAR}, by)
+        return settle(transaction, transaction, {Fact.RETURNED_UNCLEAR}, by, order_taken=order_taken)
     after = msgspec.structs.replace(refund, status=outcome, failure=failure, call_deadline=None, updated_at=by.now)
     open_still = outcome is RefundStatus.INDETERMINATE
     known = msgspec.structs.replace(
@@ -170,7 +184,7 @@ def apply_refund(
     event = event_of(
         known, EventKind.REFUND, refund.status, outcome, by, transaction_id=known.id, refund_id=refund.id
     )
-    change = settle(known, known, set(), by, ask_later=open_still)
+    change = settle(known, known, set(), by, order_taken=order_taken, ask_later=open_still)
     return msgspec.structs.replace(change, events=(event, *change.events), refunds=(after,))
 
 
@@ -214,6 +228,8 @@ def apply_silence(transaction: Transaction, by: Provenance) -> Change:
 def _facts_of(transaction: Transaction, heard: Heard, what: Said, by: Provenance) -> tuple[set[Fact], bool]:
     """Return the facts that the words add, and whether get-status must be asked at once."""
     meaning = proves(heard, what)
+    if meaning is Proves.LOST and transaction.call_deadline is None:
+        return set(), False  # As in apply_loss.
     if meaning is Proves.LOST:
         return {Fact.OPENING_LOST if heard is Heard.OPENING else Fact.CALL_LOST}, False
     if _is_of_another(transaction, what) and meaning is not Proves.PAID:
@@ -281,12 +297,12 @@ def _status_of(transaction: Transaction, facts: frozenset[Fact]) -> Status:
         (bool(facts & _NEEDS_PERSON), Status.REQUIRES_REVIEW),
         (Fact.CAPTURED in facts and Fact.RELEASED in facts, Status.REQUIRES_REVIEW),
         (bool(facts & APPROVED) and Fact.OPENING_LOST in facts, Status.REQUIRES_REVIEW),
+        (is_let_go(facts), Status.VOIDED),
         (Fact.VERDICT_OTHER in facts and Fact.VERDICT_PAID not in facts, Status.REQUIRES_REVIEW),
         (is_contradictory(facts), transaction.status),
         (paid and Fact.RETURNED in facts, Status.RETURNED),
         (paid and transaction.refunded_amount == transaction.paid_amount, Status.RETURNED),
         (paid, Status.SUCCESS),
-        (Fact.RELEASED in facts, Status.VOIDED),
         (held and lost and request is not None and request.given_up, Status.REQUIRES_REVIEW),
         (held and lost, Status.INDETERMINATE),
         (held, Status.AUTHORIZED),
