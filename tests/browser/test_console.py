@@ -503,6 +503,24 @@ async def test_the_outbox_shows_what_was_sent(watched: Watched, sandbox: World) 
     await watched.assert_clean()
 
 
+async def test_what_was_said_of_transfers_and_invoices_is_shown_decoded_and_as_sent(
+    watched: Watched, sandbox: World
+) -> None:
+    """Beside them, and not among the requests that lead to nothing."""
+    page = watched.page
+    await transferring(watched, sandbox, "b2b-said")
+    await sandbox.call("invoices/view", {"id": 7})
+    asked = page.get_by_role("region", name="Requests").locator("details.entry")
+    await expect(asked).to_have_count(2)
+    await expect(asked.first).to_contain_text("/api/1/invoices/view")
+    await asked.last.locator("summary").first.click()
+    await expect(asked.last.locator(".code").first).to_contain_text('"order_id": "b2b-said"')
+    await asked.last.get_by_text("As sent").first.click()
+    await expect(asked.last.locator(".raw").first).to_contain_text("data=")
+    await expect(page.locator("#others-count")).to_be_hidden()
+    await watched.assert_clean()
+
+
 async def test_what_is_held_is_listed_and_leads_to_its_buttons(watched: Watched, sandbox: World) -> None:
     """A hold appears by itself, and is gone once it is taken."""
     page = watched.page
