@@ -136,6 +136,11 @@ ROOTS: dict[str, tuple[str, Scope | None]] = {
         f'mutation {{ sendInvoiceByEmail(input: {{{INPUT}, invoiceId: "inv_1"}}) {{ replayed }} }}',
         Scope.PAYMENTS_WRITE,
     ),
+    "Mutation.resolveInvoice": (
+        f'mutation {{ resolveInvoice(input: {{{INPUT}, invoiceId: "inv_1", note: "none", '
+        'amount: {amount: "5.00"}}) { replayed } }',
+        Scope.LEDGER_RESOLVE,
+    ),
     "Mutation.refreshInvoice": (
         'mutation { refreshInvoice(by: {id: "inv_1"}) { replayed } }',
         Scope.PAYMENTS_WRITE,
@@ -470,6 +475,7 @@ MONEY = {name.removeprefix("Mutation.") for name in DOCUMENTS if name.startswith
     "sendInvoiceBySms",
     "sendInvoiceByEmail",
     "refreshInvoice",
+    "resolveInvoice",
     "resolveHold",
     "createCheckout",
     "createClientToken",

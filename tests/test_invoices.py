@@ -453,6 +453,49 @@ async def test_dispute_ends_when_epoint_says_otherwise(shop: Shop, state: str) -
     assert len(await shop.history(made.id)) == after.version
 
 
+async def test_person_ends_a_dispute(shop: Shop) -> None:
+    """With the amount that was paid and a note in the history; what EPoint goes on saying fits it then."""
+    made = (await create(shop)).value
+    call = a_call("resolveInvoice")
+    resolve = shop.cashier.invoice_changes.resolve
+    with pytest.raises(RefusedError, match="needs no decision"):
+        await resolve(call, made.id, Decimal("5.00"), "AZN", "Seen in the cabinet.")
+    (there,) = theirs(shop)
+    there.sum, there.state = Decimal("5.00"), "paid"
+    await shop.cashier.invoices.refresh(InvoiceBy(id=made.id), "test")
+    for replayed in (False, True):
+        decided = await resolve(call, made.id, Decimal("5.00"), "AZN", "Seen in the cabinet.")
+        assert (decided.value.status, decided.value.amount, decided.value.disputed, decided.replayed) == (
+            *(InvoiceStatus.PAID, Decimal("5.00"), False),
+            replayed,
+        )
+    last = (await shop.history(made.id))[-1]
+    after = (await shop.cashier.invoices.refresh(InvoiceBy(id=made.id), "test")).value
+
+    assert (last.source, last.actor, last.note) == (EventSource.OPERATOR, "test", "Seen in the cabinet.")
+    assert (after.version, after.disputed, after.ask_at) == (decided.value.version, False, None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "path"),
+    [
+        ({"currency": "USD"}, "amount.currency"),
+        ({"amount": Decimal("0")}, "amount.amount"),
+        ({"amount": Decimal("5.001")}, "amount.amount"),
+        ({"note": " "}, "note"),
+        ({"invoice_id": "inv_0"}, "invoiceId"),
+    ],
+)
+async def test_decision_that_cannot_be_written_down_is_refused(
+    shop: Shop, changes: dict[str, Any], path: str
+) -> None:
+    values = {"invoice_id": "inv_0", "amount": Decimal("5.00"), "currency": "AZN", "note": "Seen."} | changes
+    with pytest.raises(RefusedError) as refused:
+        await shop.cashier.invoice_changes.resolve(a_call("resolveInvoice"), **values)
+
+    assert refused.value.path == ("input", *path.split("."))
+
+
 async def test_payment_of_another_amount_is_not_a_payment(shop: Shop) -> None:
     """Somebody changed it in the cabinet: a person has to look."""
     made = (await create(shop)).value

@@ -344,10 +344,11 @@ async def found_out(run: Run) -> None:
         "finding": "RELEASED",
         "note": "The bank let it go.",
     }
-    (at_epoint,) = run.at_epoint()
-    at_epoint.hold = "released"
     await run.dies(run.ask(FIND_OUT, input=finding))
     answer = await run.insist(FIND_OUT, input=finding)
+    # EPoint shows it only now, or else the sweep of a slow machine would find it out before the person.
+    (at_epoint,) = run.at_epoint()
+    at_epoint.hold = "released"
 
     assert answer["replayed"] is (run.point == "resolution.recorded")
     assert (answer["object"]["status"], answer["object"]["version"]) == ("VOIDED", 4)

@@ -121,7 +121,7 @@ SUBSCRIPTIONS |= {"simulatorUpdated", "simulatorBusinessUpdated"}
 BUSINESS_TRANSFERS = {
     *("Query.invoice", "Query.invoices", "Query.gatewayInvoices", "Subscription.invoiceUpdated"),
     *("Mutation.createInvoice", "Mutation.updateInvoice", "Mutation.refreshInvoice"),
-    *("Mutation.sendInvoiceBySms", "Mutation.sendInvoiceByEmail"),
+    *("Mutation.sendInvoiceBySms", "Mutation.sendInvoiceByEmail", "Mutation.resolveInvoice"),
     *("Query.gateway", "Query.businessTransfer", "Query.businessTransfers", "Subscription.businessTransferUpdated"),
     *("Mutation.transferToBusiness", "Mutation.refreshBusinessTransfer", "Mutation.resolveBusinessTransfer"),
 }

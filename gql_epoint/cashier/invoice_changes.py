@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
+from decimal import Decimal
 from time import monotonic
 from typing import NamedTuple
 
@@ -11,7 +12,7 @@ import msgspec
 
 from gql_epoint import correlation
 from gql_epoint.cashier.commands import Call, Result
-from gql_epoint.cashier.desk import Books, by_gateway, gateway_is_away, gateway_said_no
+from gql_epoint.cashier.desk import Books, by_gateway, by_operator, gateway_is_away, gateway_said_no
 from gql_epoint.cashier.idempotency import earlier_object, is_overdue, use_key
 from gql_epoint.cashier.invoice_orders import (
     InvoiceTerms,
@@ -21,9 +22,9 @@ from gql_epoint.cashier.invoice_orders import (
     update_request,
     with_terms,
 )
-from gql_epoint.cashier.invoices import invoice_refused, known_invoice, settle_lost_invoice
-from gql_epoint.cashier.transfer_orders import check_email
-from gql_epoint.cashier.validation import check_call, invalid
+from gql_epoint.cashier.invoices import invoice_refused, known_invoice, save_change, settle_lost_invoice
+from gql_epoint.cashier.transfer_orders import check_email, checked_amount
+from gql_epoint.cashier.validation import AMOUNT_MAX, check_call, check_note, invalid
 from gql_epoint.epoint.invoices import (
     SEND_INVOICE_EMAIL,
     SEND_INVOICE_SMS,
@@ -44,6 +45,7 @@ from gql_epoint.ledger.invoice import (
     invoice_event,
     is_changing,
     is_latest_change,
+    resolve_invoice,
 )
 from gql_epoint.ledger.words import said
 from gql_epoint.points import reached
@@ -122,6 +124,35 @@ class InvoiceChanges:
             return invoice
 
         return await self._change(call, invoice_id, _Way(check, tell, _same, _same, "to send this invoice"))
+
+    async def resolve(
+        self, call: Call, invoice_id: str, amount: Decimal, currency: str, note: str
+    ) -> Result[Invoice]:
+        """Write down what a person found to be paid of an invoice that is disputed. Calls nobody."""
+        check_call(call)
+        check_note(note)
+        if currency != "AZN":
+            message = f"Invoices are in AZN, not {currency}."
+            raise RefusedError(ErrorCode.CURRENCY_NOT_SUPPORTED, message, ("input", "amount", "currency"))
+        amount = checked_amount(amount, AMOUNT_MAX, "amount", "amount")
+
+        async def work(unit: Unit) -> Result[Invoice]:
+            earlier = await earlier_object(unit, call)
+            found = await unit.invoice(earlier or invoice_id)
+            if found is None:
+                raise RefusedError(ErrorCode.NOT_FOUND, "There is no such invoice.", ("input", "invoiceId"))
+            if earlier is not None:
+                return Result(value=found, replayed=True)
+            if not found.disputed:
+                raise invalid("names one that is not in doubt and needs no decision", "invoiceId")
+            settled = await save_change(unit, resolve_invoice(found, amount, by_operator(unit, call.actor, note)))
+            await use_key(unit, call, found.id)
+            reached("resolution.recording")
+            return Result(value=settled)
+
+        result = await self._books.write(work)
+        reached("resolution.recorded")
+        return result
 
     async def _change(self, call: Call, invoice_id: str, way: _Way) -> Result[Invoice]:
         """Do something with an invoice that waits: record the intention, tell EPoint once, record what it said."""

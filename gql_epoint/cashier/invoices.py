@@ -281,7 +281,7 @@ async def _hear_reply(
         return invoice
     invoice = msgspec.structs.replace(invoice, gateway_trace_id=reply.trace_id or invoice.gateway_trace_id)
     change = apply_invoice(invoice, invoice_news(invoice, told), by, told=told, is_recent=is_recent)
-    return await _save(unit, change)
+    return await save_change(unit, change)
 
 
 async def _named(unit: Unit, invoice: Invoice, gateway_id: str, by: Provenance) -> Invoice:
@@ -296,10 +296,11 @@ async def _named(unit: Unit, invoice: Invoice, gateway_id: str, by: Provenance) 
 async def _hear(
     unit: Unit, invoice: Invoice, news: InvoiceNews, by: Provenance, failure: Failure | None = None
 ) -> Invoice:
-    return await _save(unit, apply_invoice(invoice, news, by, failure=failure))
+    return await save_change(unit, apply_invoice(invoice, news, by, failure=failure))
 
 
-async def _save(unit: Unit, change: InvoiceChange) -> Invoice:
+async def save_change(unit: Unit, change: InvoiceChange) -> Invoice:
+    """Write a change down."""
     await unit.save_invoice(change.invoice)
     for event in change.events:
         await unit.insert_event(event)

@@ -180,6 +180,23 @@ def invoice_news(invoice: Invoice, told: GatewayInvoice) -> InvoiceNews:
     return news
 
 
+def resolve_invoice(invoice: Invoice, amount: Decimal, by: Provenance) -> InvoiceChange:
+    """A person found out what was paid of an invoice of which EPoint reports another amount than was billed."""
+    assert invoice.disputed
+    after = msgspec.structs.replace(
+        invoice,
+        status=_PAID,
+        version=invoice.version + 1,
+        updated_at=by.now,
+        amount=amount,
+        pending_amount=None,
+        disputed=False,
+        ask_at=None,
+        asks=0,
+    )
+    return InvoiceChange(invoice=after, events=(invoice_event(after, invoice.status, by),))
+
+
 def is_changing(invoice: Invoice, now: datetime) -> bool:
     """Whether a change may be on its way, so that another one could reach EPoint before it."""
     return invoice.call_deadline is not None and now < invoice.call_deadline

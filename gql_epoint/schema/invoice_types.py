@@ -89,7 +89,7 @@ class Invoice(Node):
     needs_review: bool = strawberry.field(
         description=(
             "Whether EPoint reports a payment of another amount. It is not shown as PAID then, and EPoint is asked "
-            "as before: put it right in EPoint's cabinet, and `refreshInvoice`."
+            "as before: put it right in EPoint's cabinet and `refreshInvoice`, or settle it with `resolveInvoice`."
         )
     )
     version: int = strawberry.field(
@@ -286,6 +286,18 @@ class SendInvoiceByEmailInput:
     idempotency_key: IdempotencyKey = required(_KEY)
     invoice_id: ID = required("The invoice's id in this service. It must be WAITING_FOR_PAYMENT.")
     email: str | None = optional("The address; left out, the invoice's own.", directives=[Pii()])
+
+
+@strawberry.input(description="A person's finding about an invoice that needs review.")
+class ResolveInvoiceInput:
+    """A person's finding about an invoice."""
+
+    idempotency_key: IdempotencyKey = required(_KEY)
+    invoice_id: ID = required("The invoice's id in this service.")
+    amount: MoneyInput = required(
+        "What the customer has paid, as EPoint's cabinet or the bank shows it. Only in AZN."
+    )
+    note: str = required("How it was found, for the history: at most 1000 characters.")
 
 
 async def find_invoice(info: Info, invoice_id: str) -> Invoice | None:

@@ -21,6 +21,7 @@ from gql_epoint.schema.invoice_types import (
     GatewayInvoiceType,
     Invoice,
     InvoiceBy,
+    ResolveInvoiceInput,
     SendInvoiceByEmailInput,
     SendInvoiceBySmsInput,
     UpdateInvoiceInput,
@@ -176,6 +177,28 @@ class InvoiceMutations:
 
         async def work(call: Any) -> Result[ledger.Invoice]:
             return await send(call, plain_text(input.invoice_id), given(input.email))
+
+        return _payload(*await run(info, input, work))
+
+    @mutation(
+        (
+            "Settle by hand an invoice that needs review, because EPoint reports a payment of another amount: it "
+            "is PAID, with the amount that was found. Calls nobody, moves no money."
+        ),
+        Scope.LEDGER_RESOLVE,
+    )
+    async def resolve_invoice(
+        self,
+        info: Info,
+        input: Annotated[ResolveInvoiceInput, argument("The finding.")],  # noqa: A002
+    ) -> InvoicePayload:
+        """Settle an invoice."""
+        decide = info.context.cashier.invoice_changes.resolve
+        paid = input.amount
+
+        async def work(call: Any) -> Result[ledger.Invoice]:
+            invoice_id = plain_text(input.invoice_id)
+            return await decide(call, invoice_id, paid.amount, paid.currency.value, input.note)
 
         return _payload(*await run(info, input, work))
 
