@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gql_epoint.simulator.settings import Switches
-from tests.simulator_client import APPROVED, DECLINED, World, world
+from tests.simulator_client import APPROVED, DECLINED, MERCHANT, World, sealed, world
 from tests.test_simulator_business import INVOICE, TRANSFER
 from tests.test_simulator_console import live
 
@@ -138,6 +138,24 @@ async def test_an_invoice_is_paid_canceled_and_opened_again(sandbox: World) -> N
         assert (shown["state"], seen["invoice"]["status"]) == (state, state)
     answer = await sandbox.http.post(f"/_control/invoices/{made['id']}/settle", json={"state": "lost"})
     assert (answer.status_code, await quiet(sandbox)) == (400, True)
+
+
+@pytest.mark.parametrize("length", [4_000, 400_000])
+async def test_images_are_shown_by_their_length(sandbox: World, length: int) -> None:
+    """The envelope beside them is verified and decoded, however long they are; they themselves are not kept."""
+    fields = sealed({"public_key": MERCHANT.public_key, **INVOICE, "name": f"With {length} bytes"})
+    files = [("invoice_images[]", (f"{number}.png", b"\x89PNG" + b"x" * length, "image/png")) for number in "ab"]
+    made = (await sandbox.http.post("/api/1/invoices/create", data=fields, files=files)).json()
+    exchange = next(one for one in reversed(list(sandbox.state.journal)) if one.path.endswith("/create"))
+
+    assert made["status"] == "success"
+    assert (exchange.signature, f"With {length} bytes" in (exchange.decoded or "")) == ("valid", True)
+    assert fields["signature"] in exchange.request
+    assert "xxxx" not in exchange.request
+    if length < 100_000:
+        assert exchange.request.count(f"({length + 4} bytes)") == 2
+    else:
+        assert "(the rest was not read)" in exchange.request
 
 
 async def test_each_change_is_told_with_its_name(sandbox: World) -> None:

@@ -478,6 +478,7 @@ class Round:
         await self.business.person(ledger)
         ledger = await self.check()
         assert [row for row in ledger.transfers if not row.status.is_final] == []
+        assert [row for row in ledger.invoices if row.disputed] == []
         assert [row for row in ledger.transactions if row.status in WAITS_FOR_A_PERSON] == []
         check_against_gateway(ledger, books, MERCHANT.public_key)
         return ledger

@@ -144,10 +144,12 @@ class BusinessSteps:
             await self._playing.run(self._change(self._playing.random.choice(self._changes)))
 
     async def people(self) -> None:
-        """Somebody pays an invoice; or it is canceled in the cabinet, or opened again there."""
+        """Somebody pays an invoice; or it is canceled in the cabinet, opened again, or made a dearer one there."""
         rows = [row for row in self._playing.simulator.state.books.invoices if row.state != "paid"]
         if rows:
             row = self._playing.random.choice(rows)
+            if self._playing.random.random() < 0.1:
+                row.sum += 1
             canceled = row.state == "canceled"
             row.state = "waiting_for_payment" if canceled else self._playing.random.choice(("paid", "canceled"))
 
@@ -179,7 +181,7 @@ class BusinessSteps:
             await self._playing.cashier.invoices.refresh(InvoiceBy(id=row.id), "shop")
 
     async def person(self, ledger: Ledger) -> None:
-        """Settle the transfers that evidence could not, by what EPoint's cabinet shows."""
+        """Settle the transfers and invoices that evidence could not, by what EPoint's cabinet shows."""
         playing = self._playing
         for row in ledger.transfers:
             if row.status is TransferStatus.INDETERMINATE:
@@ -187,6 +189,12 @@ class BusinessSteps:
                 succeeded = known is not None and known.state == "SUCCESS"
                 call = playing.new_call("resolveBusinessTransfer")
                 await playing.cashier.business_transfers.resolve(call, row.id, succeeded, "Seen in the cabinet.")
+        theirs = {row.merchant_order_id: row for row in playing.simulator.state.books.invoices}
+        for invoice in ledger.invoices:
+            if invoice.disputed:
+                call, paid = playing.new_call("resolveInvoice"), theirs[invoice.reference].sum
+                resolve = playing.cashier.invoice_changes.resolve
+                await resolve(call, invoice.id, paid, "AZN", "Seen in the cabinet.")
 
     def check(self, ledger: Ledger) -> None:
         """Assert what holds at any time: no key sends anything to EPoint twice."""

@@ -98,16 +98,34 @@ def settled(state: State, invoice: Invoice, word: InvoiceState | None = None) ->
 
 def read_parts(content_type: str, raw: bytes) -> tuple[Sealed, tuple[Image, ...]]:
     """Read a body that may hold images beside the envelope. Raises UnreadableError, or DeskError for an image."""
-    boundary = _BOUNDARY.search(content_type) if content_type.lower().startswith("multipart/") else None
-    if boundary is None:
+    mark = _mark(content_type)
+    if mark is None:
         return read_envelope(content_type, raw), ()
-    mark = b"--" + boundary[1].encode("ascii")
     parts = raw.split(mark)
     if len(parts) > IMAGES_MAX + 4:
         raise UnreadableError("too many parts")
     files = [part for part in parts if _FILE_NAME.search(part.partition(b"\r\n\r\n")[0])]
     envelope = mark.join(part for part in parts if part not in files)
     return read_envelope(content_type, envelope), tuple(map(_image, files))
+
+
+def without_images(content_type: str, raw: bytes) -> tuple[bytes, bytes]:
+    """Return a body, or the beginning of one, as it is without images, and as it is with their lengths instead."""
+    mark = _mark(content_type)
+    if mark is None:
+        return raw, raw
+    kept, shown = [], []
+    for part in raw.split(mark):
+        head, gap, content = part.partition(b"\r\n\r\n")
+        if _FILE_NAME.search(head):
+            shown.append(b"%b%b(%d bytes)\r\n" % (head, gap, len(content.removesuffix(b"\r\n"))))
+        else:
+            kept.append(part)
+            shown.append(part)
+    if not kept[-1].startswith(b"--"):
+        kept.append(b"--\r\n")
+        shown.append(b"\r\n(the rest was not read)\r\n")
+    return mark.join(kept), mark.join(shown)
 
 
 def invoice_routes(state: State) -> list[Route]:
@@ -205,6 +223,12 @@ def _shown(invoice: Invoice) -> dict[str, Any]:
         "created_at": invoice.at.strftime("%Y-%m-%d %H:%M:%S"),
     }
     return shown
+
+
+def _mark(content_type: str) -> bytes | None:
+    """Return what stands between the parts of a body; None if it has none."""
+    boundary = _BOUNDARY.search(content_type) if content_type.lower().startswith("multipart/") else None
+    return None if boundary is None else b"--" + boundary[1].encode("ascii")
 
 
 def _image(part: bytes) -> Image:

@@ -481,7 +481,7 @@ async def test_an_invoice_is_paid_canceled_and_opened_again(watched: Watched, sa
 
 
 async def test_the_outbox_shows_what_was_sent(watched: Watched, sandbox: World) -> None:
-    """An SMS and an e-mail as they go out; their link leads to the invoice's page."""
+    """An SMS and an e-mail as they go out; by their link a customer pays at the second attempt, and it shows."""
     card = await invoicing(watched, sandbox)
     number = await card.get_attribute("aria-label")
     outbox = watched.page.get_by_role("region", name="Outbox")
@@ -489,10 +489,35 @@ async def test_the_outbox_shows_what_was_sent(watched: Watched, sandbox: World) 
     await sandbox.call("invoices/send-email", {"id": number, "email": "a@example.az"})
     await expect(outbox.locator(".head .mono")).to_have_text(["a@example.az", "+994501234567"])
     await expect(card).to_contain_text("sms to +994501234567, email to a@example.az")
-    link = await outbox.get_by_role("link").first.get_attribute("href")
-    assert link is not None
-    await sandbox.submit(link, APPROVED)
+    async with watched.page.context.expect_page() as opening:
+        await outbox.get_by_role("link").first.click()
+    customer = await opening.value
+    await customer.get_by_label("Card number").fill(DECLINED)
+    await customer.get_by_role("button", name="Pay 99.90 AZN").click()
+    await expect(customer.get_by_role("alert")).to_be_visible()
+    await expect(state_of(card)).to_have_text("waiting for payment")
+    await customer.get_by_label("Card number").fill(APPROVED)
+    await customer.get_by_role("button", name="Pay 99.90 AZN").click()
+    await expect(customer.get_by_text("This invoice is paid.")).to_be_visible()
     await expect(state_of(card)).to_have_text("paid")
+    await watched.assert_clean()
+
+
+async def test_what_was_said_of_transfers_and_invoices_is_shown_decoded_and_as_sent(
+    watched: Watched, sandbox: World
+) -> None:
+    """Beside them, and not among the requests that lead to nothing."""
+    page = watched.page
+    await transferring(watched, sandbox, "b2b-said")
+    await sandbox.call("invoices/view", {"id": 7})
+    asked = page.get_by_role("region", name="Requests").locator("details.entry")
+    await expect(asked).to_have_count(2)
+    await expect(asked.first).to_contain_text("/api/1/invoices/view")
+    await asked.last.locator("summary").first.click()
+    await expect(asked.last.locator(".code").first).to_contain_text('"order_id": "b2b-said"')
+    await asked.last.get_by_text("As sent").first.click()
+    await expect(asked.last.locator(".raw").first).to_contain_text("data=")
+    await expect(page.locator("#others-count")).to_be_hidden()
     await watched.assert_clean()
 
 

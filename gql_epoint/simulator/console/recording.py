@@ -16,6 +16,7 @@ from gql_epoint.epoint.operations import OPERATIONS
 from gql_epoint.epoint.signing import unseal
 from gql_epoint.errors import SignatureError, UnreadableError
 from gql_epoint.simulator.console.journal import Exchange, Signature, hide_cards, shorten
+from gql_epoint.simulator.invoices import without_images
 from gql_epoint.simulator.request import text_of
 from gql_epoint.simulator.state import State
 
@@ -137,10 +138,11 @@ class _Recording:
         exchange.request = shorten(urlencode(shown, safe="*"))
 
     def _read_call(self, exchange: Exchange, raw: bytes) -> None:
-        """Keep the envelope as sent and what is in it. With a card number inside, only the latter."""
-        text = raw.decode("utf-8", "replace")
+        """Keep the envelope as sent, without images, and what is in it. With a card number, only the latter."""
+        envelope, shown = without_images(exchange.content_type, raw)
+        text = shown.decode("utf-8", "replace")
         try:
-            sealed = read_envelope(exchange.content_type, raw)
+            sealed = read_envelope(exchange.content_type, envelope)
             payload = base64.b64decode(sealed.data, validate=True)
         except (UnreadableError, binascii.Error, ValueError):
             exchange.request = shorten(hide_cards(text))

@@ -3,12 +3,19 @@
 import { button, send } from './actions.js';
 import { call } from './api.js';
 import { field, h, reconcile, toast } from './dom.js';
+import { exchange } from './exchanges.js';
 import { badge, copy, duration, money, time } from './format.js';
 import { row } from './transactions.js';
 
 const TRUTH = 'the truth';
+const PATHS = /^\/api\/1\/(b2b|invoices)\//;
 
-/** Build the view once; `update` fills it with the answer of /_control/business and the latest transactions. */
+/** Whether a request is about transfers or invoices. */
+export function isBusiness(one) {
+  return PATHS.test(one.path);
+}
+
+/** Build the view once; `update` fills it with the answers of /_control/business and /_control/transactions. */
 export function businessView() {
   const transfers = listed('Transfers', 'transfer', (one) => one.order_id, transfer, 'No transfers yet. Start one with transferToBusiness.');
   const invoices = listed('Invoices', 'invoice', (one) => one.id, invoice, 'No invoices yet. Make one with createInvoice.');
@@ -16,6 +23,8 @@ export function businessView() {
   const nothing = h('p.soft', {}, 'Nothing has been sent.');
   const holds = h('ol.rows.card', {});
   const free = h('p.soft', {}, 'Nothing is held. A customer pays the page of preauthorize, and then it is here.');
+  const said = h('div.entries', {});
+  const silence = h('p.soft', {}, 'None that are remembered about transfers and invoices.');
   const pace = h('input.switch', { type: 'checkbox', role: 'switch', id: 'by-itself' });
   pace.addEventListener('change', () => decideByItself(pace));
   const element = h('div.page', {}, h('h1', {}, 'Business'),
@@ -23,10 +32,14 @@ export function businessView() {
     h('label.setting.pace', { for: 'by-itself' }, h('span', {}, 'The bank decides transfers by itself'), pace),
     transfers.element, invoices.element,
     h('section.group', { 'aria-label': 'Outbox' }, h('h2', {}, 'Outbox'), outbox, nothing),
-    h('section.group', { 'aria-label': 'Holds' }, h('h2', {}, 'Holds'), holds, free));
+    h('section.group', { 'aria-label': 'Holds' }, h('h2', {}, 'Holds'), holds, free),
+    h('section.group', { 'aria-label': 'Requests' }, h('h2', {}, 'Requests and answers'), said, silence));
   return {
     element,
-    update(shown, transactions) {
+    update(shown, { transactions, loose }) {
+      const asked = loose.filter(isBusiness);
+      reconcile(said, asked, (one) => one.number, exchange);
+      silence.hidden = asked.length > 0;
       const held = transactions.filter((one) => one.status === 'held');
       reconcile(holds, held.map((one) => ({ ...one, selected: false })), (one) => one.transaction, row);
       holds.hidden = held.length === 0;

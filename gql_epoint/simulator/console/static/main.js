@@ -1,7 +1,7 @@
 // Put the console together: an address for each view, and a fresh look whenever the simulator says that it changed.
 
 import { call, follow } from './api.js';
-import { businessView } from './business.js';
+import { businessView, isBusiness } from './business.js';
 import { h, reconcile, toast } from './dom.js';
 import { exchange } from './exchanges.js';
 import { merchantsView, settingsView } from './settings.js';
@@ -23,10 +23,11 @@ function othersView() {
   const entries = h('div.entries', {});
   const nothing = h('p.empty', {}, 'None. Every request so far belongs to a transaction.');
   const element = h('div.page', {}, h('h1', {}, 'Other requests'),
-    h('p.lead', {}, 'Those that belong to no transaction: bad signatures, unknown merchants, refused fields, invoices and transfers, questions about nothing.'), entries, nothing);
+    h('p.lead', {}, 'Those that belong to no transaction: bad signatures, unknown merchants, refused fields, questions about nothing.'), entries, nothing);
   return {
     element,
-    update({ loose }) {
+    update(list) {
+      const loose = list.loose.filter((one) => !isBusiness(one));
       reconcile(entries, loose, (one) => one.number, exchange);
       nothing.hidden = loose.length > 0;
       const count = document.getElementById('others-count');
@@ -70,7 +71,7 @@ async function once() {
   }
   views.transactions.update(list);
   views.others.update(list);
-  if (business) views.business.update(business, list.transactions);
+  if (business) views.business.update(business, list);
   views.merchants.update(about);
   views.settings.update(about);
   if (tab === 'transactions') views.transactions.show(name, shown, about);
