@@ -173,6 +173,7 @@ class Watching:
                     if state.is_over:
                         return
                 left_s = (state.checkout.expires_at - state.as_of).total_seconds()
+                del state  # There may be very many who wait, and for long.
                 await watcher.wait(min(self._books.poll_s, left_s) if left_s > 0 else self._books.poll_s)
 
     async def events(self, after: int) -> AsyncIterator[Event]:

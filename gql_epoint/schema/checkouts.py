@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Annotated, Any
 
 import strawberry
@@ -194,11 +194,16 @@ class Subscription(subscriptions.Subscription):
     )
     async def checkout_updated(self, info: Info) -> AsyncGenerator[CheckoutUpdate, None]:
         """Watch the caller's checkout."""
-        watching = info.context.cashier.watching.checkout(_own_checkout(info))
-        async with subscriptions.closing(watching) as stream:
-            async for is_first, state in stream:
-                kind = UpdateKind.SNAPSHOT if is_first else UpdateKind.CHANGE
-                yield CheckoutUpdate(kind=kind, checkout=Checkout.of(state))
+        return _updates(info.context.cashier.watching.checkout(_own_checkout(info)))
+
+
+async def _updates(states: AsyncIterator[tuple[bool, CheckoutState]]) -> AsyncGenerator[CheckoutUpdate, None]:
+    # Apart from the resolver, whose `info` holds on to all that the execution was made of.
+    async with subscriptions.closing(states) as stream:
+        async for is_first, state in stream:
+            kind = UpdateKind.SNAPSHOT if is_first else UpdateKind.CHANGE
+            yield CheckoutUpdate(kind=kind, checkout=Checkout.of(state))
+            del state
 
 
 def _own_checkout(info: Info) -> str:

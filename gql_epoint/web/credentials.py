@@ -106,6 +106,7 @@ class Doorkeeper:
                     raise
                 await self.check(credential)
                 yield result
+                del result  # The next one may be long in coming, and there may be very many who wait.
 
 
 def _credential(key: SecretKey) -> Credential:

@@ -14,6 +14,7 @@ from tests.benchmarks.wire import Messages, run
 _numbers = itertools.count(1)
 _REPLIES = {
     b"/api/1/request": '{{"status":"success","transaction":"te{n:012d}","redirect_url":"{url}/pay/{n}"}}',
+    b"/api/1/pre-auth-request": '{{"status":"success","transaction":"te{n:012d}","redirect_url":"{url}/pay/{n}"}}',
     b"/api/1/reverse": '{{"status":"success","message":"ok"}}',
     b"/api/1/get-status": '{{"status":"new"}}',
 }

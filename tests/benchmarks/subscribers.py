@@ -22,12 +22,16 @@ subscription Watch($id: ID!) {
 
 
 class Subscriber(asyncio.Protocol):
-    """One connection that watches one transaction. `ready` is done at the first result, `heard` at the last."""
+    """One connection that watches one transaction.
+
+    `ready` is done at the first result, `heard` at the first change, and `ended` at one that is final.
+    """
 
     def __init__(self, host: str, key: str, transaction_id: str) -> None:
         loop = asyncio.get_running_loop()
         self.ready: asyncio.Future[float] = loop.create_future()
         self.heard: asyncio.Future[float] = loop.create_future()
+        self.ended: asyncio.Future[float] = loop.create_future()
         self._host = host
         self._key = key
         self._asked = {"query": DOCUMENT, "variables": {"id": transaction_id}}
@@ -38,7 +42,7 @@ class Subscriber(asyncio.Protocol):
         self.begin()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        for waiting in (self.ready, self.heard):
+        for waiting in (self.ready, self.heard, self.ended):
             if not waiting.done():
                 waiting.set_exception(RuntimeError(f"the connection was closed: {exc} {self._seen[-300:]!r}"))
                 waiting.exception()
@@ -51,6 +55,8 @@ class Subscriber(asyncio.Protocol):
             self.ready.set_result(now_s)
         if b'"kind":"CHANGE"' in self._seen and not self.heard.done():
             self.heard.set_result(now_s)
+        if b'"isFinal":true' in self._seen and not self.ended.done():
+            self.ended.set_result(now_s)
 
     def begin(self) -> None:
         """Ask for the subscription."""

@@ -3,7 +3,8 @@
     python -m tests.benchmarks.subscriptions [--counts 1000 5000 9990] [--transports WebSocket SSE]
 
 The service, its gateway and its subscribers are processes of their own; a latency is from the moment when EPoint's
-callback is sent to the moment when its change is at the subscriber, all by the clock of one process. A service
+callback is sent to the moment when its change is at the subscriber, all by the clock of one process. What all hear
+is that money is held. The last that they hear is that it was let go, which completes their subscriptions. A service
 takes 10,000 sockets, and a few come and go here beside the many.
 """
 
@@ -37,6 +38,15 @@ AT_ONCE = 50
 SINGLES = 200
 PER_KEY = 900
 
+HOLD = """\
+mutation Hold($input: PreauthorizeInput!) {
+  preauthorize(input: $input) { transaction { id gateway { transactionId } } }
+}"""
+CANCEL = """\
+mutation Cancel($input: CancelPreauthorizationInput!) {
+  cancelPreauthorization(input: $input) { transaction { status } errors { code message } }
+}"""
+
 
 class Shop:
     """The backend: it orders payments, and plays EPoint's callback."""
@@ -57,14 +67,38 @@ class Shop:
         told = await self._ask(msgspec.json.encode({"query": query, "variables": {"id": transaction_id}}))
         return transaction_id, told["transaction"]["gateway"]["transactionId"]
 
+    async def hold(self) -> tuple[str, dict[str, object]]:
+        """Begin a pre-authorisation, and return its id and the callback that says that the money is held."""
+        self._count += 1
+        order = {
+            "idempotencyKey": f"hold-{self._run}-{self._count:010d}",
+            "orderId": f"h-{self._run}-{self._count}",
+            "amount": {"amount": "25.50"},
+        }
+        told = (await self._send(HOLD, order))["preauthorize"]["transaction"]
+        name = told["gateway"]["transactionId"]
+        return told["id"], {"status": "success", "order_id": order["orderId"], "transaction": name, "amount": 25.5}
+
+    async def cancel(self, transaction_id: str) -> None:
+        """Let the money go."""
+        self._count += 1
+        key = f"hold-{self._run}-{self._count:010d}"
+        await self._send(CANCEL, {"idempotencyKey": key, "transaction": {"id": transaction_id}})
+
+    async def _send(self, query: str, given: object) -> Any:
+        return await self._ask(msgspec.json.encode({"query": query, "variables": {"input": given}}))
+
     async def _ask(self, body: bytes) -> Any:
         headers = {"Authorization": f"Bearer {self.keys[0]}", "Content-Type": "application/json"}
         async with self._session.post(f"{self.url}/graphql", data=body, headers=headers) as answer:
             return (await answer.json())["data"]
 
-    async def call_back(self, gateway_id: str) -> float:
-        """Let EPoint say that it failed, and return the moment before that was sent."""
-        body = {"status": "failed", "transaction": gateway_id, "code": "116"}
+    async def decline(self, gateway_id: str) -> float:
+        """Let EPoint say that a payment failed, and return the moment before that was sent."""
+        return await self.call_back({"status": "failed", "transaction": gateway_id, "code": "116"})
+
+    async def call_back(self, body: dict[str, object]) -> float:
+        """Play a callback, and return the moment before it was sent."""
         sealed = seal(DOCUMENTATION_PRIVATE_KEY, msgspec.json.encode(body))
         sent_s = time.perf_counter()
         async with self._session.post(
@@ -93,7 +127,7 @@ async def _connect_many(
 
 async def _measure(shop: Shop, server: Server, name: str, count: int) -> str:
     transport = TRANSPORTS[name]
-    transaction_id, gateway_id = await shop.pay()
+    transaction_id, held = await shop.hold()
     # What the first ones bring into memory is there for all.
     first = await _connect_many(shop, transport, 20, transaction_id)
     rss, cpu_s, started_s = server.rss_bytes(), server.cpu_s(), time.perf_counter()
@@ -107,9 +141,16 @@ async def _measure(shop: Shop, server: Server, name: str, count: int) -> str:
     subscribers[0].transport.pause_reading()  # whoever does not read costs the others nothing
     reading = subscribers[1:]
     cpu_s = server.cpu_s()
-    sent_s = await shop.call_back(gateway_id)
+    sent_s = await shop.call_back(held)
     heard_s = [await subscriber.heard for subscriber in reading]
     message_us = (server.cpu_s() - cpu_s) / count * 1e6
+    await asyncio.sleep(1)
+    cpu_s = server.cpu_s()
+    await shop.cancel(transaction_id)
+    for subscriber in reading:
+        await subscriber.ended
+    await asyncio.sleep(1)
+    last_us = (server.cpu_s() - cpu_s) / count * 1e6
     for subscriber in subscribers:
         subscriber.transport.abort()
     cells = [
@@ -123,6 +164,7 @@ async def _measure(shop: Shop, server: Server, name: str, count: int) -> str:
         f"{(median(heard_s) - sent_s) * 1000:.0f}",
         f"{(max(heard_s) - sent_s) * 1000:.0f}",
         f"{message_us:.0f}",
+        f"{last_us:.0f}",
     ]
     return f"| {' | '.join(cells)} |"
 
@@ -130,7 +172,7 @@ async def _measure(shop: Shop, server: Server, name: str, count: int) -> str:
 async def _single(shop: Shop, transport: type[Subscriber]) -> float:
     transaction_id, gateway_id = await shop.pay()
     subscriber = await connect(transport, shop.url, shop.keys[-1], transaction_id)
-    sent_s = await shop.call_back(gateway_id)
+    sent_s = await shop.decline(gateway_id)
     heard_s = await subscriber.heard
     subscriber.transport.abort()
     return (heard_s - sent_s) * 1000
@@ -140,7 +182,8 @@ async def _main(options: argparse.Namespace, folder: Path) -> None:
     most = files_max()
     print(  # noqa: T201
         "| over | subscribers | kB each | connects/s | µs to connect | one hears, p50 ms | p99 ms "
-        "| all hear, half ms | all ms | µs a message |\n|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|"
+        "| all hear, half ms | all ms | µs a message | µs the last |\n"
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|"
     )
     for name in options.transports:
         for count in options.counts:
