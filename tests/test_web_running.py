@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 import strawberry
+from starlette.types import ASGIApp
 from strawberry.types.graphql import OperationType
 
 from gql_epoint.owned import Owned
 from gql_epoint.schema.context import Place
 from gql_epoint.schema.deadlines import executor_with
 from gql_epoint.web.asking import Asked
-from gql_epoint.web.closing import Closing
+from gql_epoint.web.closing import Closing, ClosingSockets, OpenSockets
 from gql_epoint.web.graphql import GraphQLEndpoint
 from gql_epoint.web.running import OtherTypeError, Runner, formatted
 from gql_epoint.web.sockets import Sockets
@@ -207,7 +208,7 @@ def endpoint(**options: Any) -> GraphQLEndpoint:
 class Wire:
     """The server's side of one ASGI call: what a client sends goes in, what it would read comes out."""
 
-    def __init__(self, scope: dict[str, Any], app: GraphQLEndpoint | None = None, **options: Any) -> None:
+    def __init__(self, scope: dict[str, Any], app: ASGIApp | None = None, **options: Any) -> None:
         self.sent: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self.received: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         scope |= {"asgi": {"version": "3.0"}, "path": "/graphql", "query_string": b"", "state": {"request_id": "r"}}
@@ -416,3 +417,30 @@ async def test_connections_are_bounded_before_they_say_who_they_are() -> None:
         await second.over()
 
     assert (closed["type"], closed["code"]) == ("websocket.close", 1013)
+
+
+async def test_an_idle_socket_is_closed_with_the_service() -> None:
+    """Its client is told to connect again, and what ran on it is stopped."""
+    opened = OpenSockets()
+    async with connected(app=ClosingSockets(endpoint(), opened)) as wire:
+        say(wire, type="subscribe", id="1", payload={"query": "subscription { ticks }"})
+        await wire.take()
+        await opened.close()
+        closed = await wire.take()
+        await wire.over()
+
+    assert (closed["type"], closed["code"]) == ("websocket.close", 1001)
+    assert log == ["ticks began", "ticks closed"]
+
+
+async def test_a_socket_whose_task_is_cancelled_is_cancelled() -> None:
+    """Only the service's own closing is taken for it, also if both come at once."""
+    for closes in (False, True):
+        opened = OpenSockets()
+        async with connected(app=ClosingSockets(endpoint(), opened)) as wire:
+            wire.call.cancel()
+            if closes:
+                await opened.close()
+            await asyncio.wait({wire.call}, timeout=5)
+            assert wire.call.cancelled()
+            wire.call = asyncio.create_task(asyncio.sleep(0))
