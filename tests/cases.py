@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -10,6 +11,9 @@ import msgspec
 from tests.service import Client, Service
 
 Input = dict[str, Any]
+
+world_numbers = itertools.count(1)
+"""One row of numbers for all journeys: their service is the same, and so are the names that they give."""
 
 
 class World(msgspec.Struct, frozen=True, kw_only=True):

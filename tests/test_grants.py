@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -11,11 +10,9 @@ import pytest
 
 from gql_epoint.epoint.operations import OPERATIONS
 from gql_epoint.simulator.grants import FEATURES, NAMES
-from tests.cases import CASES, FIELDS, MUTATION, PLANS, World, invoice
+from tests.cases import CASES, FIELDS, MUTATION, PLANS, World, invoice, world_numbers
 from tests.service import Client, Service
 from tests.simulator_client import MERCHANT, granted_all_but
-
-_numbers = itertools.count(60_000)
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,7 +121,7 @@ def test_every_operation_that_needs_a_grant_has_a_row() -> None:
 
 @pytest.fixture
 def world(service: Service, client: Client) -> World:
-    return World(service=service, client=client, number=next(_numbers))
+    return World(service=service, client=client, number=next(world_numbers))
 
 
 async def grant(service: Service, *missing: str, http_status: int = 200) -> None:
@@ -159,7 +156,7 @@ async def test_without_the_grant_it_says_so_and_with_it_it_works(
         errors, refused = await ask(world, asked)
     finally:
         await grant(world.service)
-    later = msgspec.structs.replace(world, number=next(_numbers))
+    later = msgspec.structs.replace(world, number=next(world_numbers))
     no_errors, answered = await ask(later, await asking(later))
 
     assert [code for code, _ in errors] == ["GATEWAY_REFUSED"]

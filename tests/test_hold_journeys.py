@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 from typing import Any
 
 import pytest
 
-from tests.cases import MUTATION, World
+from tests.cases import MUTATION, World, world_numbers
 from tests.service import Client, Service
 from tests.simulator_client import granted_all_but
 from tests.test_journeys import history, states
-
-# Numbers of its own: the service is shared with the other journeys.
-_numbers = itertools.count(50_001)
 
 MONEY = """query ($id: ID!) { transaction(by: {id: $id}) {
   status isFinal amount { amount } authorizedAmount { amount } capturedAmount { amount } refundableAmount { amount }
@@ -28,7 +24,7 @@ MERCHANT = "/merchants/i000000001"
 
 @pytest.fixture
 def world(service: Service, client: Client) -> World:
-    return World(service=service, client=client, number=next(_numbers))
+    return World(service=service, client=client, number=next(world_numbers))
 
 
 async def money(world: World, transaction_id: str) -> dict[str, Any]:

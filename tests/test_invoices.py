@@ -38,7 +38,7 @@ from gql_epoint.ledger.words import TEMPORARY_FAILURE
 from gql_epoint.simulator.bank import message_of
 from gql_epoint.simulator.books import Invoice as Theirs
 from gql_epoint.simulator.server import running
-from tests.cases import CASES, FIELDS, MUTATION, PNG, World, invoice, terms
+from tests.cases import CASES, FIELDS, MUTATION, PNG, World, invoice, terms, world_numbers
 from tests.cashier_kit import MERCHANT, Shop, a_call, open_shop
 from tests.service import Client, Service
 from tests.test_business_transfers import a_node, run
@@ -51,8 +51,6 @@ WATCH = "subscription ($id: ID!) { invoiceUpdated(by: {id: $id}) { kind invoice 
 HISTORY = """query ($id: ID!) { node(id: $id) { ... on Invoice { events { edges { node { sequence
   ... on InvoiceChanged { invoiceStatus invoice { id } } } } } } } }"""
 
-_numbers = itertools.count(50_000)
-
 
 @pytest.fixture
 async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
@@ -62,7 +60,7 @@ async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
 
 @pytest.fixture
 def world(service: Service, client: Client) -> World:
-    return World(service=service, client=client, number=next(_numbers))
+    return World(service=service, client=client, number=next(world_numbers))
 
 
 def the_terms(**changes: Any) -> InvoiceTerms:

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 from typing import Any
 
 import pytest
 
 from gql_epoint.epoint import OPERATIONS, Kind
-from tests.cases import CASES, LOOKUPS, MUTATION, OWN_JOURNEYS, WATCH_CARD, WATCH_TRANSACTION, Case, World
+from tests.cases import (
+    CASES,
+    LOOKUPS,
+    MUTATION,
+    OWN_JOURNEYS,
+    WATCH_CARD,
+    WATCH_TRANSACTION,
+    Case,
+    World,
+    world_numbers,
+)
 from tests.service import Client, Service
-
-_numbers = itertools.count(1)
 
 HISTORY = """query ($id: ID!) { node(id: $id) { ... on Transaction { events(first: 50) { edges { node {
   __typename sequence source actor recordedAt
@@ -41,7 +48,7 @@ REFRESH = """mutation ($id: String!) { refreshTransaction(by: {gatewayTransactio
 
 @pytest.fixture
 def world(service: Service, client: Client) -> World:
-    return World(service=service, client=client, number=next(_numbers))
+    return World(service=service, client=client, number=next(world_numbers))
 
 
 async def watch(

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from tests.cases import PLANS, WATCH_TRANSACTION, World
+from tests.cases import PLANS, WATCH_TRANSACTION, World, world_numbers
 from tests.service import PUBLIC_KEY, Client, Service
 from tests.simulator_client import granted_all_but
 from tests.test_journeys import watch
 
-# Numbers of its own: the service is shared with the other journeys.
-_numbers = itertools.count(60_001)
-
 
 @pytest.fixture
 def world(service: Service, client: Client) -> World:
-    return World(service=service, client=client, number=next(_numbers))
+    return World(service=service, client=client, number=next(world_numbers))
 
 
 @pytest.fixture

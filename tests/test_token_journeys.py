@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
-from tests.cases import CASES, MUTATION, WATCH_TRANSACTION, World
+from tests.cases import CASES, MUTATION, WATCH_TRANSACTION, World, world_numbers
 from tests.checkout_kit import create
 from tests.service import PUBLIC_KEY, Client, Service
 from tests.simulator_client import granted_all_but
-
-_numbers = itertools.count(7_000_001)
 
 SESSION = """mutation ($origin: String!) { applePaySession(input: {origin: $origin}) {
   session errors { code message path } } }"""
@@ -30,7 +27,7 @@ READ = f"{{ checkout {{ {WIDGET_CHECKOUT} }} }}"
 
 @pytest.fixture
 def world(service: Service, client: Client) -> World:
-    return World(service=service, client=client, number=next(_numbers))
+    return World(service=service, client=client, number=next(world_numbers))
 
 
 async def watched(page: Client) -> list[dict[str, Any]]:
