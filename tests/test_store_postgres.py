@@ -570,6 +570,7 @@ async def test_unit_whose_connection_breaks_runs_again(store: PostgresStore, adm
         nonlocal runs
         runs += 1
         await unit.insert_event(an_event("tr_1"))
+        assert await unit.event("tr_1", 1) is not None
         if runs == 1:
             await admin.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
@@ -914,9 +915,9 @@ def test_several_statements_become_one() -> None:
     one = "INSERT INTO a VALUES ($1, $2)"
     two = "UPDATE b SET c = $1, d = $2, e = $1 WHERE id = $3"
 
-    assert together((one,)) == one
-    assert together((one, two)) == (
-        "WITH part_1 AS (INSERT INTO a VALUES ($1, $2)) UPDATE b SET c = $3, d = $4, e = $3 WHERE id = $5"
+    assert together((("of_a", one),)) == one
+    assert together((("of_a", one), ("of_b", two))) == (
+        "WITH of_a AS (INSERT INTO a VALUES ($1, $2)) UPDATE b SET c = $3, d = $4, e = $3 WHERE id = $5"
     )
 
 

@@ -100,18 +100,18 @@ class Books:
         """Answer a question from one consistent state of the books."""
         return await self.store.read(work)
 
-    async def write(self, work: Callable[[Unit], Awaitable[T]]) -> T:
-        """Run one unit of work; it is committed when this returns."""
-        return await self.store.write(work)
+    async def write(self, work: Callable[[Unit], Awaitable[T]], *, hopeful: bool = False) -> T:
+        """Run one unit of work; it is committed when this returns. See Store.write for what is `hopeful`."""
+        return await self.store.write(work, hopeful=hopeful)
 
-    async def write_answer(self, work: Callable[[Unit], Awaitable[T]]) -> T:
+    async def write_answer(self, work: Callable[[Unit], Awaitable[T]], *, hopeful: bool = False) -> T:
         """Write down what EPoint answered. It is known only here, so a database that is away is asked again."""
         for delay_s in _RETRY_S:
             try:
-                return await self.store.write(work)
+                return await self.store.write(work, hopeful=hopeful)
             except StoreUnavailableError:
                 await asyncio.sleep(delay_s)
-        return await self.store.write(work)
+        return await self.store.write(work, hopeful=hopeful)
 
     def own(self, work: Coroutine[Any, Any, T]) -> Coroutine[Any, Any, T]:
         """Run `work` to its end even if the caller goes away: a client's hang-up must not lose an answer.

@@ -74,7 +74,7 @@ class PaymentDesk:
 
     async def _run(self, call: Call, order: PaymentOrder, gate: Gate[Transaction] | None) -> Result[Transaction]:
         started_at = monotonic()
-        begun = await self._books.write(lambda unit: self._begin(unit, call, order, gate))
+        begun = await self._books.write(lambda unit: self._begin(unit, call, order, gate), hopeful=True)
         if begun.replayed:
             return Result(value=begun.transaction, replayed=True)
         reached("pay.recorded")
@@ -153,14 +153,15 @@ class PaymentDesk:
             after = await self._books.write_answer(lambda unit: settle(unit, transaction.id, call.actor))
             return Result(value=after, error=None if lost else gateway_is_away())
         reached("pay.answered")
-        change = await self._books.write_answer(lambda unit: _answered(unit, transaction.id, reply, call.actor))
+        change = await self._books.write_answer(
+            lambda unit: _answered(unit, transaction, reply, call.actor), hopeful=True
+        )
         reached("pay.settled")
         return Result(value=change.transaction, error=_error_beside(change, reply))
 
 
-async def _answered(unit: Unit, transaction_id: str, reply: Reply, actor: str) -> Change:
-    transaction = await unit.transaction(transaction_id)
-    assert transaction is not None
+async def _answered(unit: Unit, known: Transaction, reply: Reply, actor: str) -> Change:
+    transaction = await unit.transaction_now(known)
     heard = Heard.OPENING if transaction.operation.redirects else Heard.CHARGE
     change = await hear(unit, transaction, heard, said(reply), by_gateway(unit, actor))
     reached("pay.answering")

@@ -217,6 +217,9 @@ class Unit(Reader, Protocol):
     `transaction`, `checkout` and their kin lock the row until the unit ends, where the database needs that.
     """
 
+    async def transaction_now(self, known: Transaction) -> Transaction:
+        """Return a transaction as it is now; `known` is how it was written last here."""
+
     async def insert_transaction(self, transaction: Transaction) -> None: ...
     async def save_transaction(self, transaction: Transaction) -> None: ...
     async def insert_refund(self, refund: Refund) -> None: ...
@@ -297,7 +300,12 @@ class Store(Protocol):
     def is_following(self) -> bool:
         """Whether commits reach the listeners of this process now, those of other nodes included."""
 
-    async def write(self, work: Callable[[Unit], Awaitable[T]]) -> T: ...
+    async def write(self, work: Callable[[Unit], Awaitable[T]], *, hopeful: bool = False) -> T:
+        """Run one unit of work. `hopeful`: its key and its order are most likely new, and its row untouched.
+
+        A store may then take it so, and run the work again if that turns out to be wrong.
+        """
+
     async def read(self, work: Callable[[Reader], Awaitable[T]]) -> T: ...
     def on_commit(self, listener: Callable[[Sequence[Wakeup]], None]) -> None:
         """Call `listener` on the event loop, at least once, after each commit of events or a changed checkout."""

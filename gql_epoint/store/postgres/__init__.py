@@ -30,6 +30,7 @@ from gql_epoint.store.postgres.connecting import (
     prepare,
 )
 from gql_epoint.store.postgres.following import CLOSE_S, Follower
+from gql_epoint.store.postgres.hopeful import HopefulUnit
 from gql_epoint.store.postgres.migrating import look, migrate
 from gql_epoint.store.postgres.statements import READING, WORKING
 from gql_epoint.store.postgres.unit import PostgresUnit
@@ -121,13 +122,13 @@ class PostgresStore:
         """See Store."""
         return self._follower is not None and self._follower.is_connected()
 
-    async def write(self, work: Callable[[Unit], Awaitable[T]]) -> T:
+    async def write(self, work: Callable[[Unit], Awaitable[T]], *, hopeful: bool = False) -> T:
         """See Store. A caller that is cancelled while it waits leaves its unit to run to its end."""
         if not self._accepting:
             raise StoreUnavailableError("the database is closed")
         if len(self._under_way) >= WAITING_MAX:
             raise StoreUnavailableError("too much work waits for the database")
-        task = asyncio.create_task(self._persist(lambda: self._write(work)))
+        task = asyncio.create_task(self._persist(lambda again: self._write(work, hopeful=hopeful, again=again)))
         self._under_way.add(task)
         task.add_done_callback(self._finished)
         return await asyncio.shield(task)
@@ -136,15 +137,15 @@ class PostgresStore:
         """See Store."""
         if not self._accepting:
             raise StoreUnavailableError("the database is closed")
-        return await self._persist(lambda: self._read(work))
+        return await self._persist(lambda _: self._read(work))
 
     # -----------------------------------------------------------------------------------------------------
 
-    async def _persist(self, attempt: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    async def _persist(self, attempt: Callable[[bool], Coroutine[Any, Any, T]]) -> T:
         """Try again what lost a race or its connection: nothing of it was kept."""
         for left in reversed(range(ATTEMPTS)):
             try:
-                return await attempt()
+                return await attempt(left < ATTEMPTS - 1)
             except (*FAILURES, LostRaceError) as exc:
                 if left and (is_lost_race(exc) or is_lost_connection(exc)):
                     if isinstance(exc, asyncpg.DeadlockDetectedError):
@@ -156,21 +157,29 @@ class PostgresStore:
                 raise
         raise AssertionError("the last attempt returns or raises")
 
-    async def _write(self, work: Callable[[Unit], Awaitable[T]]) -> T:
+    async def _write(self, work: Callable[[Unit], Awaitable[T]], *, hopeful: bool, again: bool) -> T:
+        """Run a unit of work once; `again` it takes nothing for granted."""
         wakeups: list[Wakeup] = []
         async with self._free(self._writers) as connection:
-            await connection.execute("BEGIN")
+            if again:
+                self._time.seen(await connection.fetchval(READING["now"].sql))
+            known = self._time.microseconds()
+            kind = HopefulUnit if hopeful and not again else PostgresUnit
+            unit = kind(connection, from_microseconds(known) + self._ahead(), WORKING, wakeups)
+            if not again:
+                unit.require("is_now", now=known)
             try:
-                microseconds = await connection.fetchval(READING["now"].sql)
-                self._time.seen(microseconds)
-                now = from_microseconds(microseconds) + self._ahead()
-                unit = PostgresUnit(connection, now, WORKING, wakeups)
                 result = await work(unit)
-                await unit.flush()
-            except BaseException:
-                await _roll_back(connection)
+                await unit.finish()
+            except BaseException as exc:
+                if unit.has_begun:
+                    await _roll_back(connection)
+                if isinstance(unit, HopefulUnit) and not isinstance(exc, (*FAILURES, StoreUnavailableError)):
+                    # It may have raised because of what it took for granted.
+                    raise LostRaceError from exc
                 raise
-            await _commit(connection)
+            if unit.has_begun:
+                await _commit(connection)
         if wakeups:
             assert self._follower is not None
             self._tell(wakeups)
@@ -179,15 +188,15 @@ class PostgresStore:
 
     async def _read(self, work: Callable[[Reader], Awaitable[T]]) -> T:
         async with self._free(self._readers) as connection:
-            await connection.execute("BEGIN")
+            now = from_microseconds(self._time.microseconds()) + self._ahead()
+            reader = PostgresUnit(connection, now, READING, [])
             try:
-                now = from_microseconds(self._time.microseconds()) + self._ahead()
-                reader = PostgresUnit(connection, now, READING, [])
                 result = await work(reader)
-                await reader.flush()  # A reader that writes is a mistake, which the database refuses.
+                await reader.finish()  # A reader that writes is a mistake, which the database refuses.
                 return result
             finally:
-                await _roll_back(connection)
+                if reader.has_begun:
+                    await _roll_back(connection)
 
     def _free(self, pool: Any) -> Any:
         if pool is None:

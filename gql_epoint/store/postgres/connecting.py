@@ -130,6 +130,11 @@ _RACES = (
 _MISCONFIGURED = ("28", "3D", "42501")
 
 
+def outcome_is_known(exc: BaseException) -> bool:
+    """Whether PostgreSQL itself refused a statement, of which nothing was kept."""
+    return isinstance(exc, asyncpg.PostgresError) and not is_lost_connection(exc)
+
+
 def is_lost_race(exc: BaseException) -> bool:
     """Whether the same unit of work may end otherwise if it runs again at once."""
     # A statement goes stale when another node migrates.

@@ -44,19 +44,22 @@ def statement(named: str) -> Statement:
 
 
 @cache
-def together(statements: tuple[str, ...]) -> str:
-    """Return one statement that does what several do, with its parameters numbered through."""
-    parts: list[str] = []
+def together(parts: tuple[tuple[str, str], ...], conditions: tuple[str, ...] = ()) -> str:
+    """Return one statement that does what several do, with its parameters numbered through.
+
+    Each part has a name, by which a condition can ask for the rows that the part returns.
+    """
+    numbered: list[str] = []
     before = 0
-    for sql in statements:
+    for sql in (*(sql for _, sql in parts), *conditions):
         numbers = [int(number) for number in _NUMBER.findall(sql)]
-        parts.append(_renumbered(sql, before))
+        numbered.append(_renumbered(sql, before))
         before += max(numbers, default=0)
-    *others, last = parts
-    if not others:
-        return last
-    named = ", ".join(f"part_{number} AS ({part})" for number, part in enumerate(others, start=1))
-    return f"WITH {named} {last}"
+    named = [f"{name} AS ({sql})" for (name, _), sql in zip(parts, numbered, strict=False)]
+    checks = numbered[len(parts) :]
+    last = f"SELECT {', '.join(checks)}" if checks else numbered[-1]
+    named = named if checks else named[:-1]
+    return f"WITH {', '.join(named)} {last}" if named else last
 
 
 def _renumbered(sql: str, before: int) -> str:

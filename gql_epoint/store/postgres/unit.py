@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from gql_epoint.errors import StoreUnavailableError
 from gql_epoint.ledger.business_transfer import BusinessTransfer
 from gql_epoint.ledger.checkout import Checkout, CheckoutAttempt, ClientToken
 from gql_epoint.ledger.invoice import Invoice
@@ -22,7 +23,7 @@ from gql_epoint.ledger.transaction import (
     Transaction,
     TransactionOperation,
 )
-from gql_epoint.store.postgres.connecting import LostRaceError
+from gql_epoint.store.postgres.connecting import FAILURES, LostRaceError, outcome_is_known
 from gql_epoint.store.postgres.statements import Statement, statement, together
 from gql_epoint.store.protocol import (
     AddressRecord,
@@ -72,24 +73,32 @@ _INSERT_INVOICE, _SAVE_INVOICE = statement(INVOICE.insert("invoices")), statemen
 class PostgresUnit:
     """See Unit. `statements` are those of a reader or of a unit of work.
 
-    `wakeups` collects what the commit will have to tell.
+    `wakeups` collects what the commit will have to tell. The database transaction begins with the first statement
+    that needs one: a unit that asks nothing is a single statement, which PostgreSQL commits by itself.
     """
 
     def __init__(
         self, connection: Any, now: datetime, statements: Mapping[str, Statement], wakeups: list[Wakeup]
     ) -> None:
         self.now = now
+        self.has_begun = False
         self._connection = connection
         self._statements = statements
         self._wakeups = wakeups
         self._not_found: set[str] = set()
         self._written: set[str] = set()
         self._waiting: dict[str, tuple[str, tuple[Any, ...]]] = {}  # by table
+        self._conditions: list[tuple[str, tuple[Any, ...]]] = []
 
     # -- transactions -------------------------------------------------------------------------------------
 
     async def transaction(self, transaction_id: str) -> Transaction | None:
         return await self._one(TRANSACTION, "transaction", id=transaction_id)
+
+    async def transaction_now(self, known: Transaction) -> Transaction:
+        found = await self.transaction(known.id)
+        assert found is not None, "transactions are never deleted"
+        return found
 
     async def transaction_by_gateway_id(self, gateway_transaction_id: str) -> Transaction | None:
         """Raises LostRaceError if somebody else brought in what this unit has already not found."""
@@ -362,12 +371,45 @@ class PostgresUnit:
 
     # -----------------------------------------------------------------------------------------------------
 
-    async def flush(self) -> None:
-        """Send what was written so far; the store does so before it commits."""
+    def require(self, condition: str, **values: Any) -> None:
+        """Have what is written next fail with a lost race unless a condition of queries.sql holds by then."""
+        query = self._statements[condition]
+        self._conditions.append((query.sql, query.arguments(values)))
+
+    async def finish(self) -> None:
+        """Send what is left to be written; where this unit has not begun, that commits it.
+
+        Raises StoreUnavailableError if nobody knows whether it did.
+        """
+        if self.has_begun:
+            await self._flush()
+            return
+        try:
+            await self._send()
+        except FAILURES as exc:
+            if outcome_is_known(exc):
+                raise
+            raise StoreUnavailableError("the connection broke during a commit, which may have been kept") from exc
+
+    async def _begin(self) -> None:
+        if not self.has_begun:
+            self.has_begun = True
+            await self._connection.execute("BEGIN")
+
+    async def _flush(self) -> None:
+        """Send what was written so far, which the unit is about to ask for, or to write once more."""
+        await self._begin()
+        await self._send()
+
+    async def _send(self) -> None:
         waiting, self._waiting = self._waiting, {}
-        if waiting:
-            statements, arguments = zip(*waiting.values(), strict=True)
-            await self._connection.execute(together(statements), *itertools.chain(*arguments))
+        conditions, self._conditions = self._conditions, []
+        if not (waiting or conditions):
+            return
+        parts = tuple((f"{table}_part", sql) for table, (sql, _) in waiting.items())
+        sent = together(parts, tuple(sql for sql, _ in conditions))
+        values = (arguments for _, arguments in (*waiting.values(), *conditions))
+        await self._connection.execute(sent, *itertools.chain(*values))
 
     async def _write(self, table: str, query: Statement, row: Mapping[str, Any]) -> None:
         """Write a row: together with those of other tables, before anything is read again.
@@ -375,14 +417,14 @@ class PostgresUnit:
         Parts of one statement come in no order, so it has one for each table, where order could matter.
         """
         if table in self._waiting:
-            await self.flush()
+            await self._flush()
         self._waiting[table] = query.sql, query.arguments(row)
 
     async def _rows(self, name: str, **values: Any) -> Sequence[Mapping[str, Any]]:
         if any(isinstance(value, str) and "\x00" in value for value in values.values()):
             # PostgreSQL's text cannot hold NUL, so no row has such a name, and it refuses even the question.
             return ()
-        await self.flush()
+        await self._flush()
         query = self._statements[name]
         rows: Sequence[Mapping[str, Any]] = await self._connection.fetch(query.sql, *query.arguments(values))
         return rows

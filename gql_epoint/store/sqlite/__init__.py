@@ -137,8 +137,11 @@ class SqliteStore:
         """See Store. There is one process, whose writer tells of each commit."""
         return self._writer is not None and self._writer.is_alive()
 
-    async def write(self, work: Callable[[Unit], Awaitable[T]]) -> T:
-        """See Store. A caller that is cancelled while it waits leaves its unit to run to its end."""
+    async def write(self, work: Callable[[Unit], Awaitable[T]], *, hopeful: bool = False) -> T:
+        """See Store. To ask costs little here, so nobody hopes.
+
+        A caller that is cancelled while it waits leaves its unit to run to its end.
+        """
         if not self._accepting:
             raise StoreUnavailableError("the database is closed")
         if self._jobs.qsize() >= WAITING_MAX:

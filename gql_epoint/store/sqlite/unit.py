@@ -110,6 +110,11 @@ class SqliteUnit:
     async def transaction(self, transaction_id: str) -> Transaction | None:
         return self._one(TRANSACTION, "transaction", id=transaction_id)
 
+    async def transaction_now(self, known: Transaction) -> Transaction:
+        found = await self.transaction(known.id)
+        assert found is not None, "transactions are never deleted"
+        return found
+
     async def transaction_by_gateway_id(self, gateway_transaction_id: str) -> Transaction | None:
         return self._one(TRANSACTION, "transaction_by_gateway_id", gateway_transaction_id=gateway_transaction_id)
 
