@@ -14,16 +14,16 @@ from typing import Any
 
 from gql_epoint.ledger.transaction import CallbackRecord, Transaction, TransactionOperation
 from gql_epoint.store.postgres.connecting import LostRaceError
-from gql_epoint.store.postgres.statements import Statement, statement
+from gql_epoint.store.postgres.statements import Statement, Writing
 from gql_epoint.store.postgres.unit import TRANSACTION, PostgresUnit
 from gql_epoint.store.protocol import IdempotencyRecord, Wakeup
 
-_SAVE_AS_KNOWN = statement(
-    f"{TRANSACTION.update('transactions')} AND "
-    + " AND ".join(
-        f"{column} IS NOT DISTINCT FROM :was_{column}" for column in TRANSACTION.columns if column != "id"
-    )
-    + " RETURNING id"
+_AS_KNOWN = " AND ".join(f"{column} IS NOT DISTINCT FROM :was_{column}" for column in TRANSACTION.columns)
+_SAVE_AS_KNOWN = Writing(
+    "transactions",
+    f"{TRANSACTION.update('transactions')} AND {_AS_KNOWN} RETURNING id",
+    TRANSACTION,
+    (*TRANSACTION.columns, *(f"was_{column}" for column in TRANSACTION.columns)),
 )
 
 
@@ -88,8 +88,7 @@ class HopefulUnit(PostgresUnit):
         if known is None:
             await super().save_transaction(transaction)
         else:
-            was = {f"was_{column}": value for column, value in TRANSACTION.to_row(known).items()}
-            await self._write("transactions", _SAVE_AS_KNOWN, TRANSACTION.to_row(transaction) | was)
+            await self._write(_SAVE_AS_KNOWN, transaction, known)
             self.require("has_saved_transaction")
             self._unproved.discard(("as known", transaction.id))
         self._has_unique_names(transaction)

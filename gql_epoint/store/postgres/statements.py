@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any
+from operator import itemgetter
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
 from gql_epoint.store.queries import load_queries
+from gql_epoint.store.rows import RowCodec
+
+StructT = TypeVar("StructT", bound=msgspec.Struct)
 
 _PARAMETER = re.compile(r"(?<![:\w]):([a-z_]+)")
 _NUMBER = re.compile(r"\$(\d+)")
@@ -41,6 +46,32 @@ def statement(named: str) -> Statement:
 
     sql = _PARAMETER.sub(number, _COMMENT.sub("", named)).strip().removesuffix(";")
     return Statement(sql, tuple(names))
+
+
+class Writing(Generic[StructT]):
+    """A statement that writes a row of a table. Its parameters are the columns of one struct, or of several."""
+
+    def __init__(self, table: str, named: str, codec: RowCodec[StructT], parameters: Sequence[str]) -> None:
+        query = statement(named)
+        self.table = table
+        self.sql = query.sql
+        self._codec = codec
+        self._in_order = itemgetter(*(parameters.index(name) for name in query.names))
+
+    def arguments(self, *structs: StructT) -> tuple[Any, ...]:
+        """Return the values of one row, or of several, in the order of the parameters."""
+        values = itertools.chain.from_iterable(map(self._codec.to_values, structs))
+        arguments: tuple[Any, ...] = self._in_order(tuple(values))
+        return arguments
+
+
+class Table(Generic[StructT]):
+    """How the rows of one table are written. `save` is for a table whose rows have an id."""
+
+    def __init__(self, name: str, codec: RowCodec[StructT]) -> None:
+        self.insert = Writing(name, codec.insert(name), codec, codec.columns)
+        if codec.has_id:
+            self.save = Writing(name, codec.update(name), codec, codec.columns)
 
 
 @cache

@@ -24,7 +24,7 @@ from gql_epoint.ledger.transaction import (
     TransactionOperation,
 )
 from gql_epoint.store.postgres.connecting import FAILURES, LostRaceError, outcome_is_known
-from gql_epoint.store.postgres.statements import Statement, statement, together
+from gql_epoint.store.postgres.statements import Statement, Table, Writing, together
 from gql_epoint.store.protocol import (
     AddressRecord,
     Backlog,
@@ -54,20 +54,17 @@ ATTEMPT = RowCodec(CheckoutAttempt)
 BUSINESS_TRANSFER = RowCodec(BusinessTransfer)
 INVOICE = RowCodec(Invoice)
 
-_INSERT_TRANSACTION = statement(TRANSACTION.insert("transactions"))
-_SAVE_TRANSACTION = statement(TRANSACTION.update("transactions"))
-_INSERT_REFUND, _SAVE_REFUND = statement(REFUND.insert("refunds")), statement(REFUND.update("refunds"))
-_INSERT_SAVED_CARD = statement(SAVED_CARD.insert("saved_cards"))
-_SAVE_SAVED_CARD = statement(SAVED_CARD.update("saved_cards"))
-_INSERT_CALLBACK, _SAVE_CALLBACK = statement(CALLBACK.insert("callbacks")), statement(CALLBACK.update("callbacks"))
-_INSERT_EVENT = statement(EVENT.insert("events"))
-_INSERT_IDEMPOTENCY = statement(IDEMPOTENCY.insert("idempotency"))
-_INSERT_CHECKOUT, _SAVE_CHECKOUT = statement(CHECKOUT.insert("checkouts")), statement(CHECKOUT.update("checkouts"))
-_INSERT_CLIENT_TOKEN = statement(CLIENT_TOKEN.insert("client_tokens"))
-_INSERT_ATTEMPT = statement(ATTEMPT.insert("checkout_attempts"))
-_INSERT_BUSINESS_TRANSFER = statement(BUSINESS_TRANSFER.insert("business_transfers"))
-_SAVE_BUSINESS_TRANSFER = statement(BUSINESS_TRANSFER.update("business_transfers"))
-_INSERT_INVOICE, _SAVE_INVOICE = statement(INVOICE.insert("invoices")), statement(INVOICE.update("invoices"))
+TRANSACTIONS = Table("transactions", TRANSACTION)
+_REFUNDS = Table("refunds", REFUND)
+_SAVED_CARDS = Table("saved_cards", SAVED_CARD)
+_CALLBACKS = Table("callbacks", CALLBACK)
+_EVENTS = Table("events", EVENT)
+_IDEMPOTENCY = Table("idempotency", IDEMPOTENCY)
+_CHECKOUTS = Table("checkouts", CHECKOUT)
+_CLIENT_TOKENS = Table("client_tokens", CLIENT_TOKEN)
+_ATTEMPTS = Table("checkout_attempts", ATTEMPT)
+_BUSINESS_TRANSFERS = Table("business_transfers", BUSINESS_TRANSFER)
+_INVOICES = Table("invoices", INVOICE)
 
 
 class PostgresUnit:
@@ -134,11 +131,11 @@ class PostgresUnit:
 
     async def insert_transaction(self, transaction: Transaction) -> None:
         self._written.add(transaction.id)
-        await self._write("transactions", _INSERT_TRANSACTION, TRANSACTION.to_row(transaction))
+        await self._write(TRANSACTIONS.insert, transaction)
 
     async def save_transaction(self, transaction: Transaction) -> None:
         self._written.add(transaction.id)
-        await self._write("transactions", _SAVE_TRANSACTION, TRANSACTION.to_row(transaction))
+        await self._write(TRANSACTIONS.save, transaction)
 
     async def claim_transactions_to_ask(self, limit: int, lease: timedelta) -> Sequence[Transaction]:
         return await self._many(TRANSACTION, "claim_transactions_to_ask", **self._claim(limit, lease))
@@ -161,10 +158,10 @@ class PostgresUnit:
         return await self._many(REFUND, "unsettled_refunds", transaction_id=transaction_id)
 
     async def insert_refund(self, refund: Refund) -> None:
-        await self._write("refunds", _INSERT_REFUND, REFUND.to_row(refund))
+        await self._write(_REFUNDS.insert, refund)
 
     async def save_refund(self, refund: Refund) -> None:
-        await self._write("refunds", _SAVE_REFUND, REFUND.to_row(refund))
+        await self._write(_REFUNDS.save, refund)
 
     async def overdue_refunds(self, limit: int) -> Sequence[Refund]:
         return await self._many(REFUND, "overdue_refunds", now=to_microseconds(self.now), limit=limit)
@@ -184,10 +181,10 @@ class PostgresUnit:
         return await self._page(SAVED_CARD, "saved_cards", page, after=page.after, before=page.before)
 
     async def insert_saved_card(self, card: SavedCard) -> None:
-        await self._write("saved_cards", _INSERT_SAVED_CARD, SAVED_CARD.to_row(card))
+        await self._write(_SAVED_CARDS.insert, card)
 
     async def save_saved_card(self, card: SavedCard) -> None:
-        await self._write("saved_cards", _SAVE_SAVED_CARD, SAVED_CARD.to_row(card))
+        await self._write(_SAVED_CARDS.save, card)
 
     async def claim_cards_to_ask(self, limit: int, lease: timedelta) -> Sequence[SavedCard]:
         return await self._many(SAVED_CARD, "claim_cards_to_ask", **self._claim(limit, lease))
@@ -218,7 +215,7 @@ class PostgresUnit:
 
     async def insert_callback(self, record: CallbackRecord) -> None:
         """Raises LostRaceError if what the callback is about became known since the unit looked for it."""
-        await self._write("callbacks", _INSERT_CALLBACK, CALLBACK.to_row(record))
+        await self._write(_CALLBACKS.insert, record)
         if record.disposition is not Disposition.UNMATCHED:
             return
         rows: Sequence[Mapping[str, Any]] = ()
@@ -230,7 +227,7 @@ class PostgresUnit:
             raise LostRaceError
 
     async def save_callback(self, record: CallbackRecord) -> None:
-        await self._write("callbacks", _SAVE_CALLBACK, CALLBACK.to_row(record))
+        await self._write(_CALLBACKS.save, record)
 
     # -- events -------------------------------------------------------------------------------------------
 
@@ -245,7 +242,7 @@ class PostgresUnit:
 
     async def insert_event(self, event: Event) -> None:
         # Its position is given after the commit: nobody can tell before which one comes first.
-        await self._write("events", _INSERT_EVENT, EVENT.to_row(event) | {"position": None})
+        await self._write(_EVENTS.insert, msgspec.structs.replace(event, position=None))
         self._wakeups.append(Wakeup(event.stream_id, event.sequence))
 
     # -- idempotency --------------------------------------------------------------------------------------
@@ -254,7 +251,7 @@ class PostgresUnit:
         return await self._one(IDEMPOTENCY, "idempotency", owner=owner, mutation=mutation, key=key)
 
     async def insert_idempotency(self, record: IdempotencyRecord) -> None:
-        await self._write("idempotency", _INSERT_IDEMPOTENCY, IDEMPOTENCY.to_row(record))
+        await self._write(_IDEMPOTENCY.insert, record)
 
     # -- checkouts ----------------------------------------------------------------------------------------
 
@@ -271,14 +268,14 @@ class PostgresUnit:
         return await self._one(CLIENT_TOKEN, "client_token", digest=digest)
 
     async def insert_checkout(self, checkout: Checkout) -> None:
-        await self._write("checkouts", _INSERT_CHECKOUT, CHECKOUT.to_row(checkout))
+        await self._write(_CHECKOUTS.insert, checkout)
 
     async def save_checkout(self, checkout: Checkout) -> None:
-        await self._write("checkouts", _SAVE_CHECKOUT, CHECKOUT.to_row(checkout))
+        await self._write(_CHECKOUTS.save, checkout)
         self._wakeups.append(Wakeup(checkout.id, checkout.version))
 
     async def insert_client_token(self, token: ClientToken) -> None:
-        await self._write("client_tokens", _INSERT_CLIENT_TOKEN, CLIENT_TOKEN.to_row(token))
+        await self._write(_CLIENT_TOKENS.insert, token)
 
     # -- transfers to businesses ---------------------------------------------------------------------------
 
@@ -300,10 +297,10 @@ class PostgresUnit:
         return await self._page(BUSINESS_TRANSFER, "business_transfers", page, after=page.after, before=page.before)
 
     async def insert_business_transfer(self, transfer: BusinessTransfer) -> None:
-        await self._write("business_transfers", _INSERT_BUSINESS_TRANSFER, BUSINESS_TRANSFER.to_row(transfer))
+        await self._write(_BUSINESS_TRANSFERS.insert, transfer)
 
     async def save_business_transfer(self, transfer: BusinessTransfer) -> None:
-        await self._write("business_transfers", _SAVE_BUSINESS_TRANSFER, BUSINESS_TRANSFER.to_row(transfer))
+        await self._write(_BUSINESS_TRANSFERS.save, transfer)
 
     async def claim_business_transfers_to_ask(self, limit: int, lease: timedelta) -> Sequence[BusinessTransfer]:
         return await self._many(BUSINESS_TRANSFER, "claim_business_transfers_to_ask", **self._claim(limit, lease))
@@ -327,10 +324,10 @@ class PostgresUnit:
         return await self._page(INVOICE, "invoices", page, after=page.after, before=page.before)
 
     async def insert_invoice(self, invoice: Invoice) -> None:
-        await self._write("invoices", _INSERT_INVOICE, INVOICE.to_row(invoice))
+        await self._write(_INVOICES.insert, invoice)
 
     async def save_invoice(self, invoice: Invoice) -> None:
-        await self._write("invoices", _SAVE_INVOICE, INVOICE.to_row(invoice))
+        await self._write(_INVOICES.save, invoice)
 
     async def claim_invoices_to_ask(self, limit: int, lease: timedelta) -> Sequence[Invoice]:
         return await self._many(INVOICE, "claim_invoices_to_ask", **self._claim(limit, lease))
@@ -350,7 +347,7 @@ class PostgresUnit:
         )
 
     async def insert_attempt(self, attempt: CheckoutAttempt) -> None:
-        await self._write("checkout_attempts", _INSERT_ATTEMPT, ATTEMPT.to_row(attempt))
+        await self._write(_ATTEMPTS.insert, attempt)
 
     async def mark_declined(self, attempt_id: str) -> None:
         await self._rows("mark_declined", id=attempt_id)
@@ -411,14 +408,14 @@ class PostgresUnit:
         values = (arguments for _, arguments in (*waiting.values(), *conditions))
         await self._connection.execute(sent, *itertools.chain(*values))
 
-    async def _write(self, table: str, query: Statement, row: Mapping[str, Any]) -> None:
+    async def _write(self, writing: Writing[StructT], *values: StructT) -> None:
         """Write a row: together with those of other tables, before anything is read again.
 
         Parts of one statement come in no order, so it has one for each table, where order could matter.
         """
-        if table in self._waiting:
+        if writing.table in self._waiting:
             await self._flush()
-        self._waiting[table] = query.sql, query.arguments(row)
+        self._waiting[writing.table] = writing.sql, writing.arguments(*values)
 
     async def _rows(self, name: str, **values: Any) -> Sequence[Mapping[str, Any]]:
         if any(isinstance(value, str) and "\x00" in value for value in values.values()):
