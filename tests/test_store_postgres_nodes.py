@@ -59,8 +59,15 @@ PATIENCE_S = 10.0
 
 @contextlib.asynccontextmanager
 async def open_node(url: str, simulator: Any, clock: Clock, **options: Any) -> AsyncIterator[Shop]:
-    """Run one node: its own store, gateway client and subscribers. Only a wake-up can be quick on it."""
+    """Run one node. Only a wake-up can be quick on it."""
     store = PostgresStore(url, sandbox=True, limits=PostgresLimits(sweep_s=60.0), ahead=lambda: clock.ahead)
+    async with open_shop(store, simulator, clock, **options) as shop:
+        yield shop
+
+
+@contextlib.asynccontextmanager
+async def open_shop(store: PostgresStore, simulator: Any, clock: Clock, **options: Any) -> AsyncIterator[Shop]:
+    """Run a cashier on a store, with a gateway client and subscribers of its own."""
     async with Gateway(MERCHANT, base_url=simulator.url) as gateway, aiohttp.ClientSession() as client:
         await store.open()
         try:
