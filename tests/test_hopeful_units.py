@@ -329,6 +329,35 @@ async def test_one_key_has_one_winner(database: str, both_hope: bool) -> None:
         assert len(set(await asyncio.gather(*map(use, range(60))))) == 1
 
 
+async def test_hope_waits_for_whoever_is_alone_with_its_key(database: str) -> None:
+    """Who looked for a key first must not find its order taken by a second use of the same key."""
+    key, order_id = a_name(), a_name()
+    looked, gate = asyncio.Event(), asyncio.Event()
+
+    async def use(unit: Unit, *, slow: bool = False) -> str:
+        record = await unit.idempotency("o", "pay", key)
+        if record is not None:
+            return record.object_id
+        if slow:
+            looked.set()
+            await gate.wait()
+        assert await unit.order_holder(order_id, payout=False) is None, "it is this key's own"
+        transaction = a_transaction(order_id=order_id, holds_order=True)
+        await unit.insert_transaction(transaction)
+        await unit.insert_idempotency(an_idempotency(owner="o", key=key, object_id=transaction.id))
+        return transaction.id
+
+    async with opened(database) as one, opened(database) as two:
+        asking = asyncio.create_task(one.write(lambda unit: use(unit, slow=True)))
+        await looked.wait()
+        hoping = asyncio.create_task(two.write(use, hopeful=True))
+        await asyncio.sleep(0.1)
+        assert not hoping.done()
+        gate.set()
+
+        assert await asking == await hoping
+
+
 async def test_callback_waits_for_a_hopeful_answer(database: str) -> None:
     """Thirty answers name their transactions while EPoint calls back about them on another node: none is missed."""
     async with opened(database) as one, opened(database) as two:

@@ -188,22 +188,6 @@ SELECT * FROM idempotency WHERE owner = :owner AND mutation = :mutation AND key 
 -- name: idempotency_alone
 SELECT * FROM idempotency_alone(:owner, :mutation, :key);
 
--- What a unit of work has taken for granted, as conditions of the statement that writes. The clock was read here a
--- while ago, and is known since by the time that has passed: a pause of the machine is in neither.
-
--- name: is_now
-must_hold(:now::timestamptz BETWEEN transaction_timestamp() - interval '0.1 s'
-  AND transaction_timestamp() + interval '0.1 s')
-
--- name: is_alone_with_key
-be_alone_at('idempotency', :owner::text || ':' || :mutation::text || ':' || :key::text)
-
--- name: has_no_unmatched
-must_hold(NOT EXISTS (SELECT FROM unmatched_of_transaction(:gateway_name)))
-
--- name: has_saved_transaction
-must_hold(EXISTS (SELECT FROM transactions_part))
-
 -- name: last_position
 SELECT coalesce(max(position), 0) AS position FROM events WHERE position IS NOT NULL;
 

@@ -104,6 +104,11 @@ def _statements(lock: str, lock_what_is_free: str) -> dict[str, Statement]:
     }
 
 
+CONDITIONS = {
+    name: statement(text) for name, text in load_queries("gql_epoint.store.postgres", "conditions.sql").items()
+}
+"""What can be required of the statement that writes."""
+
 READING = _statements("", "")
 """What a reader asks."""
 

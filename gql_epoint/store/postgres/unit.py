@@ -24,7 +24,7 @@ from gql_epoint.ledger.transaction import (
     TransactionOperation,
 )
 from gql_epoint.store.postgres.connecting import FAILURES, LostRaceError, outcome_is_known
-from gql_epoint.store.postgres.statements import Statement, Table, Writing, together
+from gql_epoint.store.postgres.statements import CONDITIONS, Statement, Table, Writing, together
 from gql_epoint.store.protocol import (
     AddressRecord,
     Backlog,
@@ -369,8 +369,8 @@ class PostgresUnit:
     # -----------------------------------------------------------------------------------------------------
 
     def require(self, condition: str, **values: Any) -> None:
-        """Have what is written next fail with a lost race unless a condition of queries.sql holds by then."""
-        query = self._statements[condition]
+        """Have what is written next fail as a lost race unless a condition of conditions.sql holds by then."""
+        query = CONDITIONS[condition]
         self._conditions.append((query.sql, query.arguments(values)))
 
     async def finish(self) -> None:

@@ -1,0 +1,1 @@
+-- Nothing changes here; the same version of the books on PostgreSQL has a function more.
