@@ -18,7 +18,7 @@ from gql_epoint.ledger.transaction import Disposition, Fact, GatewayReference, S
 from gql_epoint.simulator.server import running
 from gql_epoint.simulator.settings import SimulatorSettings
 from gql_epoint.store.postgres import PostgresLimits, PostgresStore
-from gql_epoint.store.protocol import Unit
+from gql_epoint.store.protocol import Reader, Unit
 from tests.cashier_kit import Clock, payment
 from tests.postgres import new_database
 from tests.store_contract import a_callback, a_transaction, an_event, an_idempotency
@@ -28,17 +28,16 @@ _numbers = itertools.count(1)
 
 
 class Watched(PostgresStore):
-    """A store with one writing connection, whose statements are listed."""
+    """A store with one connection that writes and one that reads, whose statements are listed."""
 
     def __init__(self, url: str, **options: Any) -> None:
-        super().__init__(url, sandbox=True, limits=PostgresLimits(writers=1), **options)
+        super().__init__(url, sandbox=True, limits=PostgresLimits(writers=1, readers=1), **options)
         self.statements: list[str] = []
 
     async def _pool(self, size: int, **server_settings: str) -> Any:
         pool = await super()._pool(size, **server_settings)
-        if not server_settings:
-            async with pool.acquire() as connection:
-                connection.add_query_logger(lambda query: self.statements.append(query.query))
+        async with pool.acquire() as connection:
+            connection.add_query_logger(lambda query: self.statements.append(query.query))
         return pool
 
 
@@ -85,6 +84,7 @@ async def test_payment_is_two_statements(database: str) -> None:
         assert transaction.status is Status.REQUIRES_ACTION
         assert len(store.statements) == 2, store.statements
         assert await shop.transaction(transaction.id) == transaction
+        assert len(store.statements) == 3, "and one to look at it"
 
 
 async def test_hope_costs_no_answer(database: str) -> None:
@@ -299,6 +299,24 @@ async def test_unit_that_asks_gets_the_clock_checked_too(store: Watched) -> None
     await store.write(look)
 
     assert [now.year == 1970 for now in seen] == [True, False]
+
+
+async def test_reader_that_asks_more_sees_one_state(store: Watched) -> None:
+    """It is asked again inside a database transaction, as soon as it has a second question."""
+    known = a_transaction()
+    await store.write(lambda unit: unit.insert_transaction(known))
+    runs = 0
+
+    async def look(reader: Reader) -> list[int | None]:
+        nonlocal runs
+        runs += 1
+        before = await reader.transaction(known.id)
+        await store.write(lambda unit: unit.save_transaction(msgspec.structs.replace(known, version=1 + runs)))
+        after = await reader.transaction(known.id)
+        return [row and row.version for row in (before, after)]
+
+    assert await store.read(look) == [2, 2]
+    assert runs == 2
 
 
 # -- races ------------------------------------------------------------------------------------------------------

@@ -30,7 +30,7 @@ from gql_epoint.store.postgres.connecting import (
     prepare,
 )
 from gql_epoint.store.postgres.following import CLOSE_S, Follower
-from gql_epoint.store.postgres.hopeful import HopefulUnit
+from gql_epoint.store.postgres.hopeful import HopefulUnit, OneQuestion
 from gql_epoint.store.postgres.migrating import look, migrate
 from gql_epoint.store.postgres.statements import READING, WORKING
 from gql_epoint.store.postgres.unit import PostgresUnit
@@ -137,7 +137,7 @@ class PostgresStore:
         """See Store."""
         if not self._accepting:
             raise StoreUnavailableError("the database is closed")
-        return await self._persist(lambda _: self._read(work))
+        return await self._persist(lambda again: self._read(work, again=again))
 
     # -----------------------------------------------------------------------------------------------------
 
@@ -186,10 +186,12 @@ class PostgresStore:
             self._follower.ring()
         return result
 
-    async def _read(self, work: Callable[[Reader], Awaitable[T]]) -> T:
+    async def _read(self, work: Callable[[Reader], Awaitable[T]], *, again: bool) -> T:
+        """Answer one question, or `again` any number from one state: nearly all work asks one."""
         async with self._free(self._readers) as connection:
             now = from_microseconds(self._time.microseconds()) + self._ahead()
-            reader = PostgresUnit(connection, now, READING, [])
+            kind = PostgresUnit if again else OneQuestion
+            reader = kind(connection, now, READING, [])
             try:
                 result = await work(reader)
                 await reader.finish()  # A reader that writes is a mistake, which the database refuses.

@@ -1,4 +1,4 @@
-"""A unit of work that takes the likely for granted, and asks PostgreSQL only whether it was right.
+"""Units of work that take the likely for granted, and ask PostgreSQL only whether they were right.
 
 Nearly every payment has a new key and an order that nobody pays, and nobody touches it before EPoint has answered.
 To ask for each of these things costs a round trip. A HopefulUnit takes them as they are expected, and what it
@@ -104,3 +104,14 @@ class HopefulUnit(PostgresUnit):
             payout = transaction.operation is TransactionOperation.PAYOUT
             self._unproved.discard(("payout" if payout else "payment", transaction.order_id))
         self._unproved.discard(("gateway id", transaction.gateway.transaction_id))
+
+
+class OneQuestion(PostgresUnit):
+    """A reader that hopes to be asked one thing, for a single statement sees one state by itself."""
+
+    _was_asked = False
+
+    async def _begin(self) -> None:
+        if self._was_asked:
+            raise LostRaceError
+        self._was_asked = True
