@@ -3,6 +3,9 @@
 A unit of work is one database transaction in READ COMMITTED. What it reads by name it locks, a transaction
 before its refunds; what it looks for and does not find is guarded by unique indexes and by locks on the name. A
 unit that loses a race runs again and sees what the winner did. The only clock is the database's.
+
+A round trip to the database costs more than anything that it does there. So a unit takes for granted what is likely
+(hopeful.py), and what it writes goes in one statement with the conditions that prove it right.
 """
 
 from __future__ import annotations
@@ -174,8 +177,7 @@ class PostgresStore:
             except BaseException as exc:
                 if unit.has_begun:
                     await _roll_back(connection)
-                if isinstance(unit, HopefulUnit) and not isinstance(exc, (*FAILURES, StoreUnavailableError)):
-                    # It may have raised because of what it took for granted.
+                if isinstance(unit, HopefulUnit) and _may_be_wrong(exc):
                     raise LostRaceError from exc
                 raise
             if unit.has_begun:
@@ -251,6 +253,11 @@ class PostgresStore:
                     await pool.close()
             except (*FAILURES, TimeoutError):
                 pool.terminate()
+
+
+def _may_be_wrong(exc: BaseException) -> bool:
+    """Whether a hopeful unit may have raised this because of what it took for granted."""
+    return isinstance(exc, Exception) and not isinstance(exc, (*FAILURES, StoreUnavailableError))
 
 
 async def _commit(connection: Any) -> None:
