@@ -147,10 +147,15 @@ async def order_is_taken(unit: Reader, transaction: Transaction) -> bool:
     return await unit.order_holder(transaction.order_id, payout=payout) is not None
 
 
+async def _is_anothers(unit: Unit, transaction: Transaction, what: Said) -> bool:
+    """Whether EPoint's words name an id of theirs that another transaction has."""
+    owner = await unit.transaction_by_gateway_id(what.transaction) if what.transaction else None
+    return owner is not None and owner.id != transaction.id
+
+
 async def tell(unit: Unit, transaction: Transaction, heard: Heard, what: Said, by: Provenance) -> Change:
     """Apply what EPoint said to a transaction and to the card that it saves, and write both down."""
-    owner = await unit.transaction_by_gateway_id(what.transaction) if what.transaction else None
-    if owner is not None and owner.id != transaction.id and transaction.gateway.transaction_id is None:
+    if transaction.gateway.transaction_id is None and await _is_anothers(unit, transaction, what):
         change = apply_stolen_reference(transaction, by)
     else:
         follow = apply_to_hold if transaction.is_hold else apply
