@@ -727,7 +727,7 @@ async def cut_off(
         raise
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(480)
 async def test_power_cut_at_every_point_doubles_nothing_and_loses_nothing(tmp_path: Path) -> None:
     """On both stores, all runs at once as far as this machine goes."""
     runs = [(*row, kind) for row in TABLE for kind in ("sqlite", "postgres")]
