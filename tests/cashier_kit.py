@@ -41,7 +41,6 @@ from gql_epoint.store.protocol import Page
 MERCHANT = Merchant(public_key=SANDBOX_MERCHANTS[0].public_key, private_key=SANDBOX_MERCHANTS[0].private_key)
 APPROVED = "4111111111111111"
 DECLINED = "4111111111111116"
-THREE_D_SECURE = "4111111111113220"
 
 _numbers = itertools.count(1)
 
