@@ -65,7 +65,6 @@ POINTS = {
     "transfer.applied": "what it proves is committed",
     "transfer.refreshed": "EPoint has answered a caller's question, which is known here only",
     "transfer.hinted": "an unsigned webhook made the question due, EPoint has no answer yet",
-    "transfer.resolving": "a person's decision is written and not committed",
     "invoice.recording": "an invoice's order is written and not committed",
     "invoice.recorded": "the order is committed, EPoint has heard nothing",
     "invoice.calling": "EPoint is about to be called",

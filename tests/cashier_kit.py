@@ -36,12 +36,11 @@ from gql_epoint.live import Live
 from gql_epoint.simulator.server import RunningSimulator, running
 from gql_epoint.simulator.settings import SANDBOX_MERCHANTS, OrderPlan, SimulatorSettings
 from gql_epoint.store import open_store
-from gql_epoint.store.protocol import Page
+from gql_epoint.store.protocol import Page, Reader
 
 MERCHANT = Merchant(public_key=SANDBOX_MERCHANTS[0].public_key, private_key=SANDBOX_MERCHANTS[0].private_key)
 APPROVED = "4111111111111111"
 DECLINED = "4111111111111116"
-THREE_D_SECURE = "4111111111113220"
 
 _numbers = itertools.count(1)
 
@@ -165,6 +164,15 @@ class Shop:
         events = await self.cashier.books.read(lambda reader: reader.stream_events(stream_id, Page(limit=1000)))
         assert [event.sequence for event in events] == list(range(1, len(events) + 1))
         return list(events)
+
+    async def lag(self) -> float:
+        """For how many seconds the oldest work of the sweep has waited; 0 if none waits."""
+
+        async def look(reader: Reader) -> float:
+            backlog = await reader.backlog()
+            return max(backlog.ask_lag_s(reader.now), backlog.settle_lag_s(reader.now))
+
+        return await self.cashier.books.read(look)
 
     async def later(self, **ahead: float) -> None:
         """Put the clock forward and let the reconciler do what is due then."""

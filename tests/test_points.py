@@ -521,6 +521,7 @@ async def transfer_resolved(run: Run) -> None:
     await run.dies(run.ask(RESOLVE_TRANSFER, input=decision))
     answer = await run.insist(RESOLVE_TRANSFER, input=decision)
 
+    assert answer["replayed"] is (run.point == "resolution.recorded")
     assert (answer["object"]["status"], answer["object"]["version"]) == ("FAILED", 3)
 
 
@@ -659,7 +660,8 @@ TABLE: list[tuple[str, Callable[[Run], Awaitable[None]]]] = [
     ("transfer.applied", transfer_followed),
     ("transfer.hinted", transfer_followed),
     ("transfer.refreshed", transfer_refreshed),
-    ("transfer.resolving", transfer_resolved),
+    ("resolution.recording", transfer_resolved),
+    ("resolution.recorded", transfer_resolved),
     ("invoice.recording", invoicing),
     ("invoice.recorded", invoicing),
     ("invoice.calling", invoicing),

@@ -196,14 +196,14 @@ async def test_batch_is_bounded_and_cards_do_not_wait_behind_payments(shop: Shop
 
 async def test_lag_shows_a_sweep_that_does_not_come_round(shop: Shop) -> None:
     """Work that is due and not done is measured; a sweep brings it back to nothing."""
-    assert await shop.cashier.reconciler.lag() == 0.0
+    assert await shop.lag() == 0.0
     await shop.pay()
     shop.clock.ahead += timedelta(seconds=65)
-    waiting = await shop.cashier.reconciler.lag()
+    waiting = await shop.lag()
     await shop.later(seconds=0)
 
     assert 59.0 < waiting < 75.0
-    assert await shop.cashier.reconciler.lag() == 0.0
+    assert await shop.lag() == 0.0
 
 
 def test_jitter_never_asks_early_and_adds_a_tenth_at_most() -> None:

@@ -49,9 +49,6 @@ from tests.store_contract import (
 
 PATIENCE_S = 10.0
 
-# Nothing but a wake-up can be quick here.
-SLOW_SWEEP = PostgresLimits(sweep_s=60.0)
-
 
 @pytest.fixture
 async def database() -> AsyncIterator[str]:

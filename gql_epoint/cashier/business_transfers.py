@@ -14,8 +14,9 @@ import msgspec
 
 from gql_epoint import correlation
 from gql_epoint.cashier.commands import Call, Result
-from gql_epoint.cashier.desk import Books, by_api, by_gateway, gateway_is_away, gateway_said_no
+from gql_epoint.cashier.desk import Books, by_api, by_gateway, by_operator, gateway_is_away, gateway_said_no
 from gql_epoint.cashier.idempotency import earlier_object, is_overdue, use_key
+from gql_epoint.cashier.resolutions import Subject, decide
 from gql_epoint.cashier.transfer_news import (
     hear,
     hear_status,
@@ -36,7 +37,7 @@ from gql_epoint.ledger.business_transfer import (
     hinted,
     transfer_event,
 )
-from gql_epoint.ledger.transaction import EventSource, Failure, Provenance
+from gql_epoint.ledger.transaction import Failure
 from gql_epoint.ledger.words import RESOLVED_AS_FAILED, TEMPORARY_FAILURE, failure_from, is_misconfigured, said
 from gql_epoint.points import reached
 from gql_epoint.store.protocol import Reader, Unit
@@ -49,6 +50,10 @@ ATTEMPTS_MAX = 100
 # The words that EPoint may say to an order that it takes. None of them says that money has moved.
 _ACCEPTING = frozenset({"success", "pending", "processing"})
 _REFUSING = frozenset({"error", "failed"})
+
+_TRANSFER = Subject[BusinessTransfer](
+    "transfer", "businessTransferId", lambda unit, name: unit.business_transfer(name)
+)
 
 
 class BusinessTransferBy(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,26 +117,16 @@ class BusinessTransferDesk:
         check_call(call)
         check_note(note)
 
-        async def work(unit: Unit) -> Result[BusinessTransfer]:
-            earlier = await earlier_object(unit, call)
-            found = await unit.business_transfer(earlier or transfer_id)
-            if found is None:
-                path = ("input", "businessTransferId")
-                raise RefusedError(ErrorCode.NOT_FOUND, "There is no such transfer.", path)
-            if earlier is not None:
-                return Result(value=found, replayed=True)
+        async def settle(unit: Unit, found: BusinessTransfer) -> BusinessTransfer:
             if found.status is not TransferStatus.INDETERMINATE:
                 raise invalid(
                     f"names one that is {found.status}; only INDETERMINATE needs a decision", "businessTransferId"
                 )
-            by = Provenance(now=unit.now, source=EventSource.OPERATOR, actor=call.actor, note=note)
             news = TransferNews.VERDICT_SUCCEEDED if succeeded else TransferNews.VERDICT_FAILED
-            settled = await hear(unit, found, news, by, None if succeeded else RESOLVED_AS_FAILED)
-            await use_key(unit, call, found.id)
-            reached("transfer.resolving")
-            return Result(value=settled)
+            failure = None if succeeded else RESOLVED_AS_FAILED
+            return await hear(unit, found, news, by_operator(unit, call.actor, note), failure)
 
-        return await self._books.write(work)
+        return await decide(self._books, call, _TRANSFER, transfer_id, settle)
 
     async def hint(self, token: str) -> bool:
         """Take an unsigned webhook as a reason to ask soon. Return False if nothing has this random part."""

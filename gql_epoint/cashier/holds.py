@@ -24,6 +24,7 @@ from gql_epoint.cashier.desk import (
 from gql_epoint.cashier.hold_answers import settle_hold_request, settle_lost_hold_request
 from gql_epoint.cashier.idempotency import earlier_object, is_overdue, use_key
 from gql_epoint.cashier.lookup import find_transaction
+from gql_epoint.cashier.resolutions import TRANSACTION, decide
 from gql_epoint.cashier.validation import check_call, check_note, checked_amount, checked_capture, invalid
 from gql_epoint.epoint.operations import CAPTURE, REFUND
 from gql_epoint.epoint.requests import CaptureRequest, RefundRequest
@@ -84,13 +85,7 @@ class HoldDesk:
         check_call(call)
         check_note(note)
 
-        async def work(unit: Unit) -> Result[Transaction]:
-            object_id = await earlier_object(unit, call)
-            found = await unit.transaction(object_id or transaction_id)
-            if found is None:
-                raise RefusedError(ErrorCode.NOT_FOUND, "There is no such transaction.", ("input", "transactionId"))
-            if object_id is not None:
-                return Result(value=found, replayed=True)
+        async def settle(unit: Unit, found: Transaction) -> Transaction:
             amount = _found_amount(found, finding, captured)
             change = apply_hold_resolution(
                 found,
@@ -100,13 +95,9 @@ class HoldDesk:
                 order_taken=await order_is_taken(unit, found),
             )
             await record(unit, change)
-            await use_key(unit, call, found.id)
-            reached("resolution.recording")
-            return Result(value=change.transaction)
+            return change.transaction
 
-        result = await self._books.write(work)
-        reached("resolution.recorded")
-        return result
+        return await decide(self._books, call, TRANSACTION, transaction_id, settle)
 
     async def _start(
         self, call: Call, by: TransactionBy, kind: HoldRequestKind, order: CaptureOrder | None

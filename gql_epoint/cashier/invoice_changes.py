@@ -23,6 +23,7 @@ from gql_epoint.cashier.invoice_orders import (
     with_terms,
 )
 from gql_epoint.cashier.invoices import invoice_refused, known_invoice, save_change, settle_lost_invoice
+from gql_epoint.cashier.resolutions import Subject, decide
 from gql_epoint.cashier.transfer_orders import check_email, checked_amount
 from gql_epoint.cashier.validation import AMOUNT_MAX, check_call, check_note, invalid
 from gql_epoint.epoint.invoices import (
@@ -50,6 +51,8 @@ from gql_epoint.ledger.invoice import (
 from gql_epoint.ledger.words import said
 from gql_epoint.points import reached
 from gql_epoint.store.protocol import Unit
+
+_INVOICE = Subject[Invoice]("invoice", "invoiceId", lambda unit, name: unit.invoice(name))
 
 
 class InvoiceChanges:
@@ -136,23 +139,12 @@ class InvoiceChanges:
             raise RefusedError(ErrorCode.CURRENCY_NOT_SUPPORTED, message, ("input", "amount", "currency"))
         amount = checked_amount(amount, AMOUNT_MAX, "amount", "amount")
 
-        async def work(unit: Unit) -> Result[Invoice]:
-            earlier = await earlier_object(unit, call)
-            found = await unit.invoice(earlier or invoice_id)
-            if found is None:
-                raise RefusedError(ErrorCode.NOT_FOUND, "There is no such invoice.", ("input", "invoiceId"))
-            if earlier is not None:
-                return Result(value=found, replayed=True)
+        async def settle(unit: Unit, found: Invoice) -> Invoice:
             if not found.disputed:
                 raise invalid("names one that is not in doubt and needs no decision", "invoiceId")
-            settled = await save_change(unit, resolve_invoice(found, amount, by_operator(unit, call.actor, note)))
-            await use_key(unit, call, found.id)
-            reached("resolution.recording")
-            return Result(value=settled)
+            return await save_change(unit, resolve_invoice(found, amount, by_operator(unit, call.actor, note)))
 
-        result = await self._books.write(work)
-        reached("resolution.recorded")
-        return result
+        return await decide(self._books, call, _INVOICE, invoice_id, settle)
 
     async def _change(self, call: Call, invoice_id: str, way: _Way) -> Result[Invoice]:
         """Do something with an invoice that waits: record the intention, tell EPoint once, record what it said."""

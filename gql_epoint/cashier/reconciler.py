@@ -32,7 +32,7 @@ from gql_epoint.ledger.transaction import SavedCard, Transaction
 from gql_epoint.ledger.transitions import apply_silence
 from gql_epoint.ledger.words import Heard, said
 from gql_epoint.points import reached
-from gql_epoint.store.protocol import Reader, Unit
+from gql_epoint.store.protocol import Unit
 
 T = TypeVar("T")
 
@@ -65,15 +65,6 @@ class Reconciler:
             group.create_task(self._forever(self.settle_overdue, asyncio.Event()))
             group.create_task(self._forever(self.ask_due, self._books.something_to_ask))
             group.create_task(self._forever(self._tidier.tidy, asyncio.Event(), INTERVAL_S))
-
-    async def lag(self) -> float:
-        """Return for how many seconds the oldest work of the sweep has waited; 0 if none waits."""
-
-        async def look(reader: Reader) -> float:
-            backlog = await reader.backlog()
-            return max(backlog.ask_lag_s(reader.now), backlog.settle_lag_s(reader.now))
-
-        return await self._books.read(look)
 
     async def _forever(
         self, sweep: Callable[[], Awaitable[None]], nudge: asyncio.Event, interval_s: float | None = None

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from typing import Generic, NamedTuple, TypeVar
+
 from gql_epoint.cashier.commands import Call, Result
 from gql_epoint.cashier.desk import Books, by_operator, order_is_taken, record
 from gql_epoint.cashier.idempotency import earlier_object, use_key
@@ -13,6 +16,42 @@ from gql_epoint.ledger.transitions import apply_resolution
 from gql_epoint.ledger.words import RESOLVED_AS_FAILED
 from gql_epoint.points import reached
 from gql_epoint.store.protocol import Unit
+
+T = TypeVar("T")
+
+
+class Subject(NamedTuple, Generic[T]):
+    """What a decision can be about: its name, the input's field with its id, and how it is found."""
+
+    noun: str
+    field: str
+    find: Callable[[Unit, str], Awaitable[T | None]]
+
+
+TRANSACTION = Subject[Transaction]("transaction", "transactionId", lambda unit, name: unit.transaction(name))
+_REFUND = Subject[Refund]("refund", "refundId", lambda unit, name: unit.refund(name))
+
+
+async def decide(
+    books: Books, call: Call, subject: Subject[T], object_id: str, settle: Callable[[Unit, T], Awaitable[T]]
+) -> Result[T]:
+    """Write down a decision, once for each key; `settle` returns what it made of its subject, or refuses."""
+
+    async def work(unit: Unit) -> Result[T]:
+        earlier = await earlier_object(unit, call)
+        found = await subject.find(unit, earlier or object_id)
+        if found is None:
+            raise RefusedError(ErrorCode.NOT_FOUND, f"There is no such {subject.noun}.", ("input", subject.field))
+        if earlier is not None:
+            return Result(value=found, replayed=True)
+        settled = await settle(unit, found)
+        await use_key(unit, call, object_id)
+        reached("resolution.recording")
+        return Result(value=settled)
+
+    result = await books.write(work)
+    reached("resolution.recorded")
+    return result
 
 
 class ResolutionDesk:
@@ -26,13 +65,7 @@ class ResolutionDesk:
         check_call(call)
         check_note(note)
 
-        async def work(unit: Unit) -> Result[Transaction]:
-            earlier = await earlier_object(unit, call)
-            found = await unit.transaction(earlier or transaction_id)
-            if found is None:
-                raise RefusedError(ErrorCode.NOT_FOUND, "There is no such transaction.", ("input", "transactionId"))
-            if earlier is not None:
-                return Result(value=found, replayed=True)
+        async def settle(unit: Unit, found: Transaction) -> Transaction:
             if found.is_hold:
                 raise invalid("names a pre-authorisation; settle it with resolveHold", "transactionId")
             if found.status not in (Status.INDETERMINATE, Status.REQUIRES_REVIEW):
@@ -47,35 +80,20 @@ class ResolutionDesk:
                 order_taken=await order_is_taken(unit, found),
             )
             await record(unit, change)
-            await use_key(unit, call, found.id)
-            reached("resolution.recording")
-            return Result(value=change.transaction)
+            return change.transaction
 
-        result = await self._books.write(work)
-        reached("resolution.recorded")
-        return result
+        return await decide(self._books, call, TRANSACTION, transaction_id, settle)
 
     async def refund(self, call: Call, refund_id: str, succeeded: bool, note: str) -> Result[Refund]:
         """Settle a refund that is INDETERMINATE."""
         check_call(call)
         check_note(note)
 
-        async def work(unit: Unit) -> Result[Refund]:
-            earlier = await earlier_object(unit, call)
-            found = await unit.refund(earlier or refund_id)
-            if found is None:
-                raise RefusedError(ErrorCode.NOT_FOUND, "There is no such refund.", ("input", "refundId"))
-            if earlier is not None:
-                return Result(value=found, replayed=True)
+        async def settle(unit: Unit, found: Refund) -> Refund:
             if found.status is not RefundStatus.INDETERMINATE:
                 raise invalid(f"names one that is {found.status}; only INDETERMINATE needs a decision", "refundId")
             status = RefundStatus.SUCCESS if succeeded else RefundStatus.FAILED
             failure = None if succeeded else RESOLVED_AS_FAILED
-            settled = await settle_refund(unit, found.id, status, failure, by_operator(unit, call.actor, note))
-            await use_key(unit, call, found.id)
-            reached("resolution.recording")
-            return Result(value=settled)
+            return await settle_refund(unit, found.id, status, failure, by_operator(unit, call.actor, note))
 
-        result = await self._books.write(work)
-        reached("resolution.recorded")
-        return result
+        return await decide(self._books, call, _REFUND, refund_id, settle)

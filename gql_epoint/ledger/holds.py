@@ -23,6 +23,7 @@ from enum import StrEnum
 
 import msgspec
 
+from gql_epoint.ledger.evidence import differs, with_details
 from gql_epoint.ledger.schedule import AGAINST_PAID, is_let_go
 from gql_epoint.ledger.transaction import (
     Event,
@@ -38,7 +39,7 @@ from gql_epoint.ledger.transaction import (
     Transaction,
     event_of,
 )
-from gql_epoint.ledger.transitions import Change, apply, differs, followed_by, settle, with_details
+from gql_epoint.ledger.transitions import Change, apply, followed_by, settle
 from gql_epoint.ledger.words import RESOLVED_AS_FAILED, Heard, Proves, Said, proves
 
 # What EPoint says of everything; `new` may be an old answer, read before the customer had acted.

@@ -1,4 +1,9 @@
-"""The GraphQL contract: types, inputs, errors, access and limits. Resolvers call the cashier and return."""
+"""The GraphQL contract: types, inputs, errors, access and limits. Resolvers call the cashier and return.
+
+roots.py puts Query, Mutation and Subscription together. What a subject adds to them (holds, invoices, checkouts and
+so on) is in a file of its name, its types and inputs beside it where they are many. What a caller may select is in
+access.py, what a document may cost in limits.py and weighing.py. `sandbox*` exists in sandbox mode alone.
+"""
 
 from __future__ import annotations
 

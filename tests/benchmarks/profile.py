@@ -41,7 +41,7 @@ LAYERS = {
     "gql_epoint/cashier/": "cashier",
     "gql_epoint/ledger/": "ledger",
     "gql_epoint/epoint/": "EPoint's wire",
-    "gql_epoint/gateway.py": "gateway",
+    "gql_epoint/gateway/": "gateway",
     "gql_epoint/store/": "store",
     "gql_epoint/": "web, ours",
     "site-packages/graphql/": "graphql-core",

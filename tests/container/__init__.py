@@ -1,0 +1,1 @@
+"""What the Containerfile says, done without an engine."""
