@@ -6,8 +6,13 @@ from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 import pytest_asyncio
+from hypothesis import settings
 
 from tests.service import Client, Service, start_service
+
+# How long one example takes says how busy the machine is, and nothing about the code. Figures come from benchmarks.
+settings.register_profile("without deadline", deadline=None)
+settings.load_profile("without deadline")
 
 
 @pytest.fixture(scope="session")

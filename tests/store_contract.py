@@ -491,8 +491,12 @@ class StoreContract:
         refund = a_refund(lost.id, status=RefundStatus.INDETERMINATE, call_deadline=early)
         card = a_card(ask_at=early)
         transfer = a_transfer(status=TransferStatus.INDETERMINATE, ask_at=late, call_deadline=late)
+        contradicted = a_transfer(order_id="T", status=TransferStatus.INDETERMINATE, disputed=True)
+        unmade = an_invoice(order_id="I", status=InvoiceStatus.INDETERMINATE)
+        otherwise_paid = [an_invoice(order_id=f"I-{n}", disputed=True) for n in range(3)]
         unmatched = a_callback(disposition=Disposition.UNMATCHED)
-        await insert(store, lost, disputed, a_transaction(), refund, card, unmatched, transfer)
+        await insert(store, lost, disputed, a_transaction(), refund, card, unmatched, transfer, contradicted)
+        await insert(store, unmade, *otherwise_paid, an_invoice(order_id="I-9"), a_transfer(order_id="T-9"))
 
         counted = Backlog(
             indeterminate_transactions=1,
@@ -501,7 +505,10 @@ class StoreContract:
             unmatched_callbacks=1,
             oldest_ask_at=early,
             oldest_deadline=early,
-            indeterminate_transfers=1,
+            indeterminate_transfers=2,
+            transfers_in_review=1,
+            indeterminate_invoices=1,
+            invoices_in_review=3,
         )
         assert await store.read(lambda reader: reader.backlog()) == counted
         assert nothing == Backlog(

@@ -303,7 +303,7 @@ NEWS = st.lists(
 
 
 @given(news=NEWS, order=st.randoms(use_true_random=False), card_number=st.sampled_from((APPROVED, DECLINED)))
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_any_order_and_repetition_ends_the_same(
     long_shop: Shop, news: list[str], order: Any, card_number: str
 ) -> None:
@@ -349,7 +349,7 @@ FIELDS = st.dictionaries(
 
 
 @given(fields=FIELDS, of_ours=st.booleans())
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_no_signed_nonsense_raises(long_shop: Shop, fields: dict[str, Any], of_ours: bool) -> None:
     """Whatever JSON EPoint signs, about one of our orders or not, is recorded or refused, and never breaks."""
     transaction = await long_shop.pay()
@@ -362,7 +362,7 @@ async def test_no_signed_nonsense_raises(long_shop: Shop, fields: dict[str, Any]
 
 
 @given(raw=st.binary(max_size=200), content_type=st.text(max_size=40))
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_no_bytes_raise(long_shop: Shop, raw: bytes, content_type: str) -> None:
     """Whatever is sent to the webhook is refused cleanly."""
     with pytest.raises((SignatureError, UnreadableError)):

@@ -639,7 +639,7 @@ def _tell(news: list[str], answer: dict[str, Any]) -> HoldStory:
     answer=st.sampled_from(sorted(ANSWERS)),
     data=st.data(),
 )
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_any_order_and_repetition_of_callbacks_ends_alike(
     news: list[str], answer: str, data: st.DataObject
 ) -> None:
@@ -658,7 +658,7 @@ def test_any_order_and_repetition_of_callbacks_ends_alike(
     outcome=st.sampled_from([DONE, REFUSED]),
     kind=st.sampled_from(list(HoldRequestKind)),
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_answer_and_repeated_success_end_alike_in_any_order(
     steps: list[str], outcome: HoldRequestStatus, kind: HoldRequestKind
 ) -> None:
@@ -766,7 +766,7 @@ class AnyHold(RuleBasedStateMachine):
 
 
 TestAnyHold = AnyHold.TestCase
-TestAnyHold.settings = settings(max_examples=200, stateful_step_count=25, deadline=None)
+TestAnyHold.settings = settings(max_examples=200, stateful_step_count=25)
 
 
 def test_silence_alone_never_takes_a_hold_for_anything_else() -> None:

@@ -159,7 +159,7 @@ async def test_lost_answer_is_found_in_the_list(shop: Shop, reply: str) -> None:
 
 
 async def test_what_is_not_in_the_list_stays_open(shop: Shop) -> None:
-    """Nobody documents how much of the list EPoint shows: the merchant decides whether to make another."""
+    """Nobody documents how much of the list EPoint shows: the merchant makes another with a new key, or none."""
     plan(shop, "create_invoice", "reset_before", 1)
     await create(shop, key="the-one-and-only")
     for days in (0, 1, 30, 70):
@@ -168,7 +168,8 @@ async def test_what_is_not_in_the_list_stays_open(shop: Shop) -> None:
     again = await create(shop, key="the-one-and-only")
 
     assert (again.replayed, (await known(shop)).ask_at, theirs(shop)) == (True, None, [])
-    assert (await create(shop)).value.status is InvoiceStatus.WAITING_FOR_PAYMENT
+    another = (await create(shop)).value
+    assert (another.status, another.order_id) == (InvoiceStatus.WAITING_FOR_PAYMENT, again.value.order_id)
 
 
 async def test_answer_that_never_came_is_lost_at_its_deadline(shop: Shop) -> None:

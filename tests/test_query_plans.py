@@ -174,8 +174,11 @@ PARTIAL = {
     "business_transfers_to_ask",
     "business_transfers_unanswered",
     "business_transfers_indeterminate",
+    "business_transfers_in_review",
     "invoices_to_ask",
     "invoices_unanswered",
+    "invoices_indeterminate",
+    "invoices_in_review",
     "transactions_unanswered_hold_request",
 }
 

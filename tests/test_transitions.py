@@ -993,7 +993,7 @@ def _outcome(story: Story) -> tuple[Any, ...]:
     operation=st.sampled_from([TransactionOperation.PAY, CHARGE]),
     data=st.data(),
 )
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 def test_any_order_and_repetition_of_callbacks_ends_alike(
     news: list[str], answer: str, operation: TransactionOperation, data: st.DataObject
 ) -> None:
@@ -1121,4 +1121,4 @@ class AnythingGoes(RuleBasedStateMachine):
 
 
 TestAnythingGoes = AnythingGoes.TestCase
-TestAnythingGoes.settings = settings(max_examples=200, stateful_step_count=25, deadline=None)
+TestAnythingGoes.settings = settings(max_examples=200, stateful_step_count=25)

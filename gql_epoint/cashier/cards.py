@@ -155,6 +155,7 @@ class CardDesk:
         correlation.is_about(card.transaction_id, card.id)
         request = save_card_request(order, self._books.defaults)
         try:
+            reached("card.calling")
             reply = await self._books.gateway.call(SAVE_CARD, request, timeout_s=self._books.call_limit_s)
         except GatewayError as exc:
             after = await self._books.write_answer(
@@ -219,4 +220,6 @@ async def _opened(unit: Unit, saved_card_id: str, reply: RedirectReply) -> Saved
     assert card is not None
     card = open_card(card, reply.card_id, reply.redirect_url, unit.now)
     await unit.save_saved_card(card)
-    return await apply_unmatched_card(unit, card)
+    after = await apply_unmatched_card(unit, card)
+    reached("card.answering")
+    return after

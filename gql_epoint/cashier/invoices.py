@@ -1,7 +1,9 @@
 """Invoices: make one once, change and send it, and ask EPoint whether it is paid, for EPoint does not tell.
 
-The answer to a creation may be lost. Then the invoice is INDETERMINATE, EPoint's list is looked through for the
-reference that only this invoice has, and no other one is made meanwhile.
+The answer to a creation may be lost. Then the invoice is INDETERMINATE, and EPoint's list is looked through for the
+reference that only this invoice has. The same key makes no other one, whatever becomes of it. Another key does, for
+the same order too, which may have many invoices: that is the merchant's decision. To refuse it would lock the order
+for good, as EPoint's list proves nothing by what it lacks; and of what was lost, no customer was sent anything.
 """
 
 from __future__ import annotations

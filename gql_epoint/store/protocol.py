@@ -88,6 +88,9 @@ class Backlog(msgspec.Struct, frozen=True, kw_only=True):
     oldest_ask_at: datetime | None
     oldest_deadline: datetime | None
     indeterminate_transfers: int = 0
+    transfers_in_review: int = 0
+    indeterminate_invoices: int = 0
+    invoices_in_review: int = 0
 
     def ask_lag_s(self, now: datetime) -> float:
         """For how long the oldest question to EPoint is overdue, in seconds; 0 if none is."""

@@ -152,6 +152,9 @@ def to_backlog(row: Mapping[str, Any]) -> Backlog:
             )
         ),
         indeterminate_transfers=row["indeterminate_transfers"],
+        transfers_in_review=row["transfers_in_review"],
+        indeterminate_invoices=row["indeterminate_invoices"],
+        invoices_in_review=row["invoices_in_review"],
     )
 
 

@@ -157,7 +157,19 @@ class _BooksFigures:
             "transfers": gauge(
                 "gql_epoint_indeterminate_transfers", "Transfers to businesses of which that is not known."
             ),
+            "invoices": gauge(
+                "gql_epoint_indeterminate_invoices",
+                "Invoices of which it is not known whether EPoint made them; no customer was sent one.",
+            ),
             "review": gauge("gql_epoint_review_transactions", "Transactions that a person must decide."),
+            "transfer_review": gauge(
+                "gql_epoint_review_transfers",
+                "Transfers to businesses that a person must decide; they are among the indeterminate ones as well.",
+            ),
+            "invoice_review": gauge(
+                "gql_epoint_review_invoices",
+                "Invoices of which EPoint reports a payment of another amount: a person must decide.",
+            ),
             "unmatched": gauge("gql_epoint_unmatched_callbacks", "Signed callbacks that fit nothing here."),
             "ask_lag": gauge(
                 "gql_epoint_reconcile_lag_seconds",
@@ -180,7 +192,10 @@ class _BooksFigures:
             ("indeterminate", backlog.indeterminate_transactions),
             ("refunds", backlog.indeterminate_refunds),
             ("transfers", backlog.indeterminate_transfers),
+            ("invoices", backlog.indeterminate_invoices),
             ("review", backlog.transactions_in_review),
+            ("transfer_review", backlog.transfers_in_review),
+            ("invoice_review", backlog.invoices_in_review),
             ("unmatched", backlog.unmatched_callbacks),
             ("ask_lag", backlog.ask_lag_s(now)),
             ("settle_lag", backlog.settle_lag_s(now)),
