@@ -82,7 +82,7 @@ bench-writes: $(VENV)/.bench ## Measure durable transitions at the cashier; ARGS
 bench-subscriptions: $(VENV)/.bench ## Measure what subscribers cost and how soon all hear; ARGS="--counts 2000 --transports SSE" chooses
 	$(BIN)/python -m tests.benchmarks.subscriptions $(ARGS)
 
-bench-growth: $(VENV)/.bench ## Measure the same work on 10 thousand and on 1 million transactions; needs 3 GB of disk
+bench-growth: $(VENV)/.bench ## Measure the same work on 10 thousand and on 1 million transactions; 3 GB of disk; ARGS="--postgres" on PostgreSQL
 	$(BIN)/python -m tests.benchmarks.growth $(ARGS)
 
 bench-lists: $(VENV)/.bench ## Measure what compiled execution saves on lists of transactions; ARGS=25 takes so many rounds

@@ -60,18 +60,23 @@ class Server:
         self._process.stdout.close()
 
     def cpu_s(self) -> float:
-        """Return the processor time that all threads have used, in the program and in the system for it."""
-        # The scheduler's own sum is in nanoseconds; the ticks of `stat` are too coarse for short turns.
-        try:
-            threads = Path(f"/proc/{self.pid}/task").iterdir()
-            return sum(int((thread / "schedstat").read_text().split()[0]) for thread in threads) / 1e9
-        except FileNotFoundError:
-            fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-            return (int(fields[11]) + int(fields[12])) / _TICKS_PER_S
+        """Return the processor time that all its threads have used."""
+        return cpu_s(self.pid)
 
     def rss_bytes(self) -> int:
         """Return the memory that it occupies now."""
         return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def cpu_s(pid: int) -> float:
+    """Return the processor time that all threads of a process have used, in the system on its behalf as well."""
+    # The scheduler's own sum is in nanoseconds; the ticks of `stat` are too coarse for short turns.
+    try:
+        threads = Path(f"/proc/{pid}/task").iterdir()
+        return sum(int((thread / "schedstat").read_text().split()[0]) for thread in threads) / 1e9
+    except FileNotFoundError:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / _TICKS_PER_S
 
 
 def python(module: str, *arguments: str) -> list[str]:

@@ -3,61 +3,111 @@
     python -m tests.benchmarks.writes [--callers 256] [--seconds 3] [--rounds 3] [--postgres]
 
 A payment is two transitions, each in a unit of work of its own that is committed before anything goes on: the
-intent is recorded, and EPoint's answer.
+intent is recorded, and EPoint's answer. On SQLite the same is measured in turns with a store that commits each unit
+by itself, as one would write it without a thought of others who wait.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import itertools
 import os
-import resource
 import secrets
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from statistics import median
 from typing import Any, cast
 
+import msgspec
 from uvicorn.loops.auto import auto_loop_factory
 
 from gql_epoint.cashier import Cashier
 from gql_epoint.cashier.commands import Call, PaymentOrder
 from gql_epoint.cashier.desk import Books, Defaults
-from gql_epoint.epoint.operations import REFUND
-from gql_epoint.epoint.replies import RedirectReply, RefundReply
+from gql_epoint.epoint.operations import GET_STATUS, REFUND
+from gql_epoint.epoint.replies import RedirectReply, RefundReply, StatusReply
 from gql_epoint.epoint.wire import Operation
 from gql_epoint.gateway import Gateway
 from gql_epoint.ledger.transaction import Transaction, TransactionOperation
 from gql_epoint.live import Live
 from gql_epoint.store import open_store
+from gql_epoint.store.protocol import Store, Unit, Wakeup
+from gql_epoint.store.sqlite import SqliteStore, _drive
+from gql_epoint.store.sqlite.unit import SqliteUnit
 from tests.benchmarks.contenders import find_postgres
 
 RUN = secrets.token_hex(6)
 PRIVATE_KEY = "d3hjsl8sd8kfh"
+TOGETHER = ", committed together"
+ONE_BY_ONE = ", one by one"
 
 numbers = itertools.count(1)
 
 
 class _AtOnce:
-    """A gateway that opens every payment and takes no time."""
+    """A gateway that opens every payment, knows of each that it was paid, and takes no time."""
 
-    async def call(self, operation: Operation[Any, Any], *_: Any, **__: Any) -> Any:
+    async def call(self, operation: Operation[Any, Any], request: Any, **_: Any) -> Any:
         if operation is REFUND:
             return RefundReply(status="success")
+        if operation is GET_STATUS:
+            return StatusReply(status="success", transaction=request.transaction, amount=Decimal("25.50"))
         number = next(numbers)
         return RedirectReply(
             status="success", transaction=f"te{RUN}{number}", redirect_url=f"https://epoint.az/pay/{number}"
         )
 
 
-def new_cashier(database_url: str) -> tuple[Any, Cashier]:
+class OneByOne(SqliteStore):
+    """The same store, with a database transaction for each unit of work, on a thread beside the event loop."""
+
+    async def open(self) -> None:
+        await super().open()
+        self._one = ThreadPoolExecutor(max_workers=1)
+        self._connection = self._connect()
+        self._connection.execute("PRAGMA synchronous = FULL")
+
+    async def close(self) -> None:
+        self._one.shutdown()
+        self._connection.close()
+        await super().close()
+
+    async def write(self, work: Callable[[Unit], Awaitable[Any]]) -> Any:
+        result, wakeups = await asyncio.get_running_loop().run_in_executor(self._one, self._commit, work)
+        for listener in self._listeners if wakeups else ():
+            listener(wakeups)
+        return result
+
+    def _commit(self, work: Callable[[Unit], Awaitable[Any]]) -> tuple[Any, list[Wakeup]]:
+        wakeups: list[Wakeup] = []
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            result = _drive(work(SqliteUnit(self._connection, self._clock(), wakeups)))
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
+        self._connection.execute("COMMIT")
+        return result, wakeups
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def new_cashier(database_url: str) -> tuple[Store, Cashier]:
     """Return a store that is not open yet, and a cashier over it."""
-    store = open_store(database_url, sandbox=True, clock=lambda: datetime.now(UTC))
+    store = open_store(database_url, sandbox=True, clock=_now)
+    return store, _cashier_over(store)
+
+
+def _cashier_over(store: Store) -> Cashier:
     books = Books(
         store=store,
         gateway=cast("Gateway", _AtOnce()),
@@ -67,7 +117,7 @@ def new_cashier(database_url: str) -> tuple[Any, Cashier]:
         defaults=Defaults(),
         random=os.urandom,
     )
-    return store, Cashier(books)
+    return Cashier(books)
 
 
 async def pay(cashier: Cashier) -> Transaction:
@@ -86,48 +136,79 @@ async def pay(cashier: Cashier) -> Transaction:
     return result.value
 
 
-async def _measure(cashier: Cashier, callers: int, seconds: float) -> tuple[float, float, list[float]]:
-    """Return transitions per second, processor microseconds of each, and the latencies of payments."""
-    latencies_s: list[float] = []
+class Turn(msgspec.Struct, frozen=True):
+    """What came of some callers in some seconds."""
+
+    per_s: float
+    cpu_us: float
+    payments_ms: list[float]
+
+    @property
+    def p50_ms(self) -> float:
+        return median(self.payments_ms)
+
+    @property
+    def p99_ms(self) -> float:
+        return sorted(self.payments_ms)[len(self.payments_ms) * 99 // 100]
+
+
+async def _measure(cashier: Cashier, callers: int, seconds: float) -> Turn:
+    payments_ms: list[float] = []
     until_s = time.perf_counter() + seconds
 
     async def caller() -> None:
         while (started_s := time.perf_counter()) < until_s:
             await pay(cashier)
-            latencies_s.append(time.perf_counter() - started_s)
+            payments_ms.append((time.perf_counter() - started_s) * 1000)
 
-    started_s, cpu_s = time.perf_counter(), _cpu_s()
+    started_s, cpu_s = time.perf_counter(), time.process_time()
     await asyncio.gather(*(caller() for _ in range(callers)))
-    transitions = 2 * len(latencies_s)
-    return transitions / (time.perf_counter() - started_s), (_cpu_s() - cpu_s) / transitions * 1e6, latencies_s
+    transitions = 2 * len(payments_ms)
+    cpu_us = (time.process_time() - cpu_s) / transitions * 1e6
+    return Turn(transitions / (time.perf_counter() - started_s), cpu_us, payments_ms)
 
 
-def _cpu_s() -> float:
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_utime + usage.ru_stime
-
-
-async def _main(options: argparse.Namespace, database_url: str) -> None:
-    store, cashier = new_cashier(database_url)
-    await store.open()
-    try:
-        await _measure(cashier, options.callers, 0.5)
+async def _main(options: argparse.Namespace, stores: dict[str, Store]) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        cashiers = {}
+        for name, store in stores.items():
+            await store.open()
+            stack.push_async_callback(store.close)
+            cashiers[name] = _cashier_over(store)
+            await _measure(cashiers[name], options.callers, 0.5)
         for callers in dict.fromkeys((1, 32, options.callers)):
-            turns = [await _measure(cashier, callers, options.seconds) for _ in range(options.rounds)]
-            rates = [rate for rate, _, _ in turns]
-            every_ms = sorted(1000 * latency_s for _, _, latencies in turns for latency_s in latencies)
-            _tell(callers, rates, median(cpu for _, cpu, _ in turns), every_ms)
-    finally:
-        await store.close()
+            rounds = [
+                {name: await _measure(cashier, callers, options.seconds) for name, cashier in cashiers.items()}
+                for _ in range(options.rounds)
+            ]
+            for name in stores:
+                _tell(f"{callers} callers{name}", [turns[name] for turns in rounds])
+            if ONE_BY_ONE in stores:
+                _compare([(turns[TOGETHER], turns[ONE_BY_ONE]) for turns in rounds])
 
 
-def _tell(callers: int, rates: Sequence[float], cpu_us: float, every_ms: Sequence[float]) -> None:
+def _tell(name: str, turns: Sequence[Turn]) -> None:
+    rates = [turn.per_s for turn in turns]
     cells = (
-        f"{callers:4} callers: {median(rates):8,.0f} transitions/s ({min(rates):,.0f}–{max(rates):,.0f})",
-        f"{cpu_us:4.0f} µs of processor time each",
-        f"a payment p50 {every_ms[len(every_ms) // 2]:.2f} ms, p99 {every_ms[len(every_ms) * 99 // 100]:.2f} ms",
+        f"{name}: {median(rates):,.0f} transitions/s ({min(rates):,.0f}–{max(rates):,.0f})",
+        f"{median(turn.cpu_us for turn in turns):.0f} µs of processor time each",
+        f"a payment p50 {median(turn.p50_ms for turn in turns):.2f} ms, "
+        f"p99 {median(turn.p99_ms for turn in turns):.2f} ms",
     )
     print(", ".join(cells), flush=True)  # noqa: T201
+
+
+def _compare(turns: Sequence[tuple[Turn, Turn]]) -> None:
+    cells = (
+        f"transitions/s {_spread([grouped.per_s / alone.per_s for grouped, alone in turns])}",
+        f"p50 {_spread([grouped.p50_ms / alone.p50_ms for grouped, alone in turns])}",
+        f"p99 {_spread([grouped.p99_ms / alone.p99_ms for grouped, alone in turns])}",
+    )
+    print(f"    by together / one by one: {', '.join(cells)}\n", flush=True)  # noqa: T201
+
+
+def _spread(ratios: Sequence[float]) -> str:
+    return f"{median(ratios):.2f} ({min(ratios):.2f}–{max(ratios):.2f})"
 
 
 def main() -> None:
@@ -144,12 +225,14 @@ def main() -> None:
             assert server is not None, "PostgreSQL is not installed: pip install 'gql-epoint[cluster]'"
             server.start()
             try:
-                runner.run(_main(options, server.url))
+                runner.run(_main(options, {"": open_store(server.url, sandbox=True, clock=_now)}))
             finally:
                 server.delete()
         else:
             with tempfile.TemporaryDirectory(prefix="gql-epoint-bench-") as folder:
-                runner.run(_main(options, f"sqlite:///{Path(folder) / 'writes.db'}"))
+                together = SqliteStore(Path(folder) / "together.db", sandbox=True, clock=_now)
+                one_by_one = OneByOne(Path(folder) / "one-by-one.db", sandbox=True, clock=_now)
+                runner.run(_main(options, {TOGETHER: together, ONE_BY_ONE: one_by_one}))
 
 
 if __name__ == "__main__":
