@@ -1,4 +1,4 @@
-"""A connection to PostgreSQL that breaks while an intent is committed: it is kept, and nobody here knows."""
+"""A connection to PostgreSQL that breaks in the COMMIT of an intent: it is kept, and nobody here knows."""
 
 from __future__ import annotations
 
@@ -18,14 +18,16 @@ from tests.postgres import new_database
 
 PAY, CHARGE = TransactionOperation.PAY, TransactionOperation.PAY_WITH_SAVED_CARD
 DEADLINE_S = 3.0
+MARKER = "only what is written has this"
+IDLE = b"Z\x00\x00\x00\x05I"  # ReadyForQuery, and no transaction is open any more
 
 
 class Wire:
-    """A proxy before PostgreSQL. It passes on what holds `cut_after`, once, keeps the answer and hangs up."""
+    """A proxy before PostgreSQL. It hangs up instead of telling that what has `marker` in it was committed."""
 
     def __init__(self, database_url: str) -> None:
         self._target = urlsplit(database_url)
-        self.cut_after: bytes | None = None
+        self.marker = b""
         self.cut = 0
         self.url = ""
 
@@ -43,19 +45,18 @@ class Wire:
 
     async def _serve(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
         server, to_server = await asyncio.open_connection(self._target.hostname, self._target.port)
-        dying = asyncio.Event()
+        marked = False
 
         async def forwards() -> None:
+            nonlocal marked
             while data := await client.read(65536):
-                if self.cut_after is not None and self.cut_after in data:
-                    self.cut_after = None
-                    dying.set()
+                marked = marked or (bool(self.marker) and self.marker in data)
                 to_server.write(data)
 
         async def backwards() -> None:
             while data := await server.read(65536):
-                if dying.is_set():  # It comes after the commit, so all was kept.
-                    self.cut += 1
+                if marked and data.endswith(IDLE):
+                    self.cut, self.marker = self.cut + 1, b""
                     return
                 to_client.write(data)
 
@@ -80,9 +81,8 @@ async def test_intent_that_was_kept_unknown_to_its_caller_is_never_sent(
         limits = {"call_limit_s": DEADLINE_S / 2, "deadline_s": DEADLINE_S}
         async with open_shop(tmp_path, database_url=wire.url, **limits) as shop:
             card = await shop.saved_card() if operation is CHARGE else None
-            call, order = payment(operation=operation, card=card and CardBy(id=card.id))
-            # A charge looks for its card first; a payment is one statement, which is committed as it is sent.
-            wire.cut_after = b"COMMIT" if operation is CHARGE else call.key.encode()
+            call, order = payment(operation=operation, card=card and CardBy(id=card.id), description=MARKER)
+            wire.marker = MARKER.encode()
             with pytest.raises(StoreUnavailableError, match="may have been kept"):
                 await shop.cashier.payments.start(call, order)
             assert wire.cut == 1

@@ -18,6 +18,7 @@ import pytest
 from gql_epoint.cashier import Cashier
 from gql_epoint.cashier.commands import CardBy, TransactionBy
 from gql_epoint.cashier.desk import Books, Defaults
+from gql_epoint.cashier.patience import Patience
 from gql_epoint.epoint.wire import Operation, ReplyT, RequestT
 from gql_epoint.errors import ErrorCode, InProgressError, StoreUnavailableError
 from gql_epoint.gateway import Gateway
@@ -192,6 +193,31 @@ async def test_answer_that_cannot_be_recorded_at_first_is_recorded_later(tmp_pat
         assert waited
         assert paid.status is Status.SUCCESS
         assert [event.current for event in await shop.history(paid.id)] == ["NEW", "SUCCESS"]
+
+
+async def test_answer_that_is_recorded_after_its_deadline_still_settles_a_partial_refund(tmp_path: Path) -> None:
+    """A database may be away for longer: the refund is taken for lost, and then its answer is written after all."""
+    async with shop_on_a_small_disk(tmp_path) as (shop, store):
+        paid = await shop.paid()
+        real, again = shop.cashier.books.gateway, asyncio.Event()
+        shop.cashier.books.patience = Patience(sleep=lambda _: again.wait())
+        shop.cashier.books.gateway = FillsTheDisk(real, store)
+        refunding = asyncio.ensure_future(shop.refund(paid, "4.00"))
+        while not shop.requests("refund"):
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.3)
+        await store.leave_pages(None)
+        shop.cashier.books.gateway = real
+        shop.clock.ahead += timedelta(seconds=60)
+        await shop.cashier.reconciler.settle_overdue()
+        (lost,) = await shop.cashier.books.read(lambda reader: reader.unsettled_refunds(paid.id))
+        again.set()
+        refund = await refunding
+
+        assert (lost.id, lost.status) == (refund.id, RefundStatus.INDETERMINATE)
+        assert refund.status is RefundStatus.SUCCESS
+        after = await shop.transaction(paid.id)
+        assert (after.refunded_amount, after.refund_pending_amount) == (Decimal("4.00"), Decimal(0))
 
 
 async def test_full_disk_refuses_before_epoint_is_called_and_callbacks_wait(tmp_path: Path) -> None:

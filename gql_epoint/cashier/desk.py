@@ -10,8 +10,9 @@ from typing import Any, TypeVar
 import msgspec
 
 from gql_epoint.cashier.attempts import AttemptLimits, note_decline
+from gql_epoint.cashier.patience import Patience
 from gql_epoint.cashier.validation import ReturnPages
-from gql_epoint.errors import ErrorCode, GatewayError, RefusedError, StoreUnavailableError
+from gql_epoint.errors import ErrorCode, GatewayError, RefusedError
 from gql_epoint.gateway import Gateway
 from gql_epoint.ledger import ids
 from gql_epoint.ledger.cards import CardNews, apply_card, open_card
@@ -32,7 +33,6 @@ from gql_epoint.store.protocol import Reader, Store, Unit
 
 T = TypeVar("T")
 
-_RETRY_S = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0)
 _SAVES_CARD = frozenset({TransactionOperation.PAY_AND_SAVE_CARD, TransactionOperation.SPLIT_PAY_AND_SAVE_CARD})
 
 
@@ -75,6 +75,7 @@ class Books:
         attempt_limits: AttemptLimits | None = None,
         on_held_up: Callable[[], None] = lambda: None,
         public_url: str | None = None,
+        patience: Patience | None = None,
     ) -> None:
         assert call_limit_s < deadline_s
         self.store = store
@@ -94,6 +95,7 @@ class Books:
         self.public_url = public_url
         self.something_to_ask = asyncio.Event()
         self.owned = Owned()
+        self.patience = patience or Patience()
         store.on_commit(live.wake)
 
     async def read(self, work: Callable[[Reader], Awaitable[T]]) -> T:
@@ -105,13 +107,11 @@ class Books:
         return await self.store.write(work, hopeful=hopeful)
 
     async def write_answer(self, work: Callable[[Unit], Awaitable[T]], *, hopeful: bool = False) -> T:
-        """Write down what EPoint answered. It is known only here, so a database that is away is asked again."""
-        for delay_s in _RETRY_S:
-            try:
-                return await self.store.write(work, hopeful=hopeful)
-            except StoreUnavailableError:
-                await asyncio.sleep(delay_s)
-        return await self.store.write(work, hopeful=hopeful)
+        """Write down what EPoint answered. It is known only here, so a database that is away is asked again.
+
+        It goes on when the caller's deadline has passed, as what is owned does; see Patience for how long.
+        """
+        return await self.patience.insist(lambda: self.store.write(work, hopeful=hopeful))
 
     def own(self, work: Coroutine[Any, Any, T]) -> Coroutine[Any, Any, T]:
         """Run `work` to its end even if the caller goes away: a client's hang-up must not lose an answer.
@@ -122,7 +122,8 @@ class Books:
         return self.owned.run(work)
 
     async def drain(self) -> None:
-        """Wait for the calls that are under way."""
+        """Wait for the calls that are under way, and for a database that is away no longer than it may take."""
+        self.patience.stop()
         await self.owned.drain()
 
     def new_id(self, prefix: str, unit: Reader) -> str:
