@@ -65,6 +65,14 @@ async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
         await asyncio.wait({serving})
 
 
+async def test_the_collector_looks_at_little_at_once(shop: Shop) -> None:
+    """Everybody waits meanwhile: 20 ms for 30,000 objects, where 200,000 took more than 100."""
+    await shop.pay()
+    youngest, younger, _ = gc.get_threshold()
+
+    assert youngest * (younger + 1) <= 30_000
+
+
 async def left_by(work: Callable[[], Awaitable[object]]) -> Counter[str]:
     """Return what of ours only the garbage collector can find after some rounds, by type."""
     await work()  # What is made once refers to what it likes.

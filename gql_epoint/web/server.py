@@ -135,11 +135,12 @@ class _Server(uvicorn.Server):
 def _leave_alone_what_stays() -> None:
     """Let the garbage collector look at what requests leave, and not at the schema and the modules every time.
 
-    A request makes hundreds of objects and next to no cycles, so it may also look more seldom.
+    A request makes hundreds of objects and no cycles, so it may also look more seldom. But everybody waits while it
+    looks: never at much at once, except at everything, which is seldom.
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(10_000, 20, 20)
+    gc.set_threshold(10_000, 2, 150)
 
 
 @contextlib.contextmanager
