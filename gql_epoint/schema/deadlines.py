@@ -12,6 +12,7 @@ from collections.abc import Awaitable
 from typing import Any, cast
 
 from graphql import ExecutionResult, GraphQLError, OperationType
+from graphql.type.definition import GraphQLResolveInfoHelpers
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
 _TIME_IS_UP = "An event took too long to answer, and the subscription ends. Subscribe again after the last event."
@@ -25,6 +26,15 @@ def executor_with(
 
     class Executor(base):  # type: ignore[misc, valid-type]
         """Executes operations, and each event of a subscription in time."""
+
+        @property
+        def async_helpers(self) -> GraphQLResolveInfoHelpers:
+            """Made for whoever asks: an executor that kept them would be left to the garbage collector."""
+            return GraphQLResolveInfoHelpers(gather=self.gather_async_work, track=self.track_async_work)
+
+        @async_helpers.setter
+        def async_helpers(self, _made_for_all: GraphQLResolveInfoHelpers) -> None:
+            """Keep nothing that refers back."""
 
         def execute_operation(self, serially: bool | None = None) -> Any:
             result = super().execute_operation(serially)

@@ -8,9 +8,11 @@ import gc
 import signal
 import socket
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from gql_epoint.settings import Settings
@@ -51,6 +53,15 @@ def address_of(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
+class _HttpProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
+    """uvicorn's, which after a handshake would be left to the garbage collector, with what it had read."""
+
+    def handle_websocket_upgrade(self, *event: Any) -> None:
+        super().handle_websocket_upgrade(*event)
+        # httptools has it refer to its parser, and the parser to it; nothing more is parsed.
+        self.parser = None
+
+
 class _WebSocketProtocol(WebSocketsSansIOProtocol):
     """uvicorn's `websockets-sansio`, which would keep the 4 kB of a handshake as long as its connection."""
 
@@ -86,7 +97,7 @@ class _Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                http="auto",
+                http=_HttpProtocol,
                 ws=_WebSocketProtocol,
                 ws_max_size=settings.body_bytes_max,
                 ws_max_queue=32,
@@ -124,11 +135,12 @@ class _Server(uvicorn.Server):
 def _leave_alone_what_stays() -> None:
     """Let the garbage collector look at what requests leave, and not at the schema and the modules every time.
 
-    A request makes hundreds of objects and next to no cycles, so it may also look more seldom.
+    A request makes hundreds of objects and no cycles, so it may also look more seldom. But everybody waits while it
+    looks: never at much at once, except at everything, which is seldom.
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(10_000, 20, 20)
+    gc.set_threshold(10_000, 2, 150)
 
 
 @contextlib.contextmanager
