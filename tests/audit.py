@@ -10,12 +10,11 @@ from typing import Any
 import msgspec
 
 from gql_epoint.ledger.business_transfer import BusinessTransfer, TransferStatus
+from gql_epoint.ledger.events import Event, EventSource
 from gql_epoint.ledger.invoice import Invoice, InvoiceStatus
 from gql_epoint.ledger.transaction import (
     CallbackRecord,
     Disposition,
-    Event,
-    EventSource,
     HoldRequestKind,
     HoldRequestStatus,
     Refund,

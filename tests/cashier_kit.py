@@ -31,7 +31,8 @@ from gql_epoint.cashier.desk import Books, Defaults
 from gql_epoint.epoint import PAY, PayRequest, seal
 from gql_epoint.gateway import Gateway, Merchant
 from gql_epoint.ledger.checkout import CheckoutPurpose, CheckoutState, PaymentMethodType
-from gql_epoint.ledger.transaction import Event, Refund, SavedCard, Transaction, TransactionOperation
+from gql_epoint.ledger.events import Event
+from gql_epoint.ledger.transaction import Refund, SavedCard, Transaction, TransactionOperation
 from gql_epoint.live import Live
 from gql_epoint.simulator.server import RunningSimulator, running
 from gql_epoint.simulator.settings import SANDBOX_MERCHANTS, OrderPlan, SimulatorSettings

@@ -27,13 +27,11 @@ from gql_epoint.ledger.checkout import (
     ClientToken,
     PaymentMethodType,
 )
+from gql_epoint.ledger.events import Event, EventKind, EventSource
 from gql_epoint.ledger.invoice import Invoice, InvoiceStatus
 from gql_epoint.ledger.transaction import (
     CallbackRecord,
     Disposition,
-    Event,
-    EventKind,
-    EventSource,
     Fact,
     Failure,
     GatewayReference,

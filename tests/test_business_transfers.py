@@ -28,7 +28,8 @@ from gql_epoint.ledger.business_transfer import (
     status_failure,
     status_news,
 )
-from gql_epoint.ledger.transaction import EventSource, Failure, FailureCategory, Provenance
+from gql_epoint.ledger.events import EventSource, Provenance
+from gql_epoint.ledger.transaction import Failure, FailureCategory
 from gql_epoint.ledger.words import RESOLVED_AS_FAILED
 from gql_epoint.simulator.server import RunningSimulator, running
 from gql_epoint.simulator.settings import SimulatorSettings, Switches

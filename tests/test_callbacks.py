@@ -18,10 +18,10 @@ from gql_epoint.cashier.callbacks import apply_unmatched_card
 from gql_epoint.cashier.commands import CardBy, SaveCardOrder, TokenCharge, TransactionBy
 from gql_epoint.epoint import GOOGLE_PAY, Callback
 from gql_epoint.errors import RefusedError, SignatureError, UnreadableError
+from gql_epoint.ledger.events import EventSource
 from gql_epoint.ledger.transaction import (
     CallbackRecord,
     Disposition,
-    EventSource,
     SavedCardStatus,
     Status,
     Transaction,

@@ -21,8 +21,9 @@ from gql_epoint.ledger.cards import (
     open_card,
     waited_too_long,
 )
+from gql_epoint.ledger.events import EventSource, Provenance
 from gql_epoint.ledger.schedule import ASK_DELAYS_S
-from gql_epoint.ledger.transaction import EventSource, Provenance, SavedCard, SavedCardStatus
+from gql_epoint.ledger.transaction import SavedCard, SavedCardStatus
 from gql_epoint.ledger.words import Said
 
 START = datetime(2026, 1, 1, 12, tzinfo=UTC)

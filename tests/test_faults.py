@@ -22,15 +22,8 @@ from gql_epoint.cashier.patience import Patience
 from gql_epoint.epoint.wire import Operation, ReplyT, RequestT
 from gql_epoint.errors import ErrorCode, InProgressError, StoreUnavailableError
 from gql_epoint.gateway import Gateway
-from gql_epoint.ledger.transaction import (
-    Disposition,
-    Event,
-    EventKind,
-    EventSource,
-    RefundStatus,
-    Status,
-    TransactionOperation,
-)
+from gql_epoint.ledger.events import Event, EventKind, EventSource
+from gql_epoint.ledger.transaction import Disposition, RefundStatus, Status, TransactionOperation
 from gql_epoint.live import Live
 from gql_epoint.simulator.server import running
 from gql_epoint.simulator.settings import SimulatorSettings

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from gql_epoint.epoint import FailureCategory
+from gql_epoint.ledger.events import EventKind, EventSource
 from gql_epoint.ledger.holds import (
     HoldFinding,
     apply_hold_answer,
@@ -24,8 +25,6 @@ from gql_epoint.ledger.holds import (
 )
 from gql_epoint.ledger.schedule import ASK_DELAYS_S, HOLD_DELAY_S, HOLD_WATCH_LIMIT, is_contradictory
 from gql_epoint.ledger.transaction import (
-    EventKind,
-    EventSource,
     Fact,
     Failure,
     HoldRequest,

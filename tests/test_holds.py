@@ -16,9 +16,9 @@ from gql_epoint.cashier.desk import by_gateway
 from gql_epoint.cashier.hold_answers import settle_hold_request
 from gql_epoint.errors import ErrorCode, InProgressError, KeyReusedError, OrderConflictError, RefusedError
 from gql_epoint.gateway import Gateway
+from gql_epoint.ledger.events import EventSource
 from gql_epoint.ledger.holds import HoldFinding
 from gql_epoint.ledger.transaction import (
-    EventSource,
     HoldRequestKind,
     HoldRequestStatus,
     RefundStatus,

@@ -24,6 +24,7 @@ from gql_epoint.cashier.invoices import InvoiceBy
 from gql_epoint.epoint.invoices import GatewayInvoice, read_invoices
 from gql_epoint.errors import ErrorCode, InProgressError, KeyReusedError, RefusedError
 from gql_epoint.gateway import Gateway
+from gql_epoint.ledger.events import EventSource, Provenance
 from gql_epoint.ledger.invoice import (
     ASKING_LIMIT,
     Invoice,
@@ -33,7 +34,6 @@ from gql_epoint.ledger.invoice import (
     apply_invoice,
     invoice_news,
 )
-from gql_epoint.ledger.transaction import EventSource, Provenance
 from gql_epoint.ledger.words import TEMPORARY_FAILURE
 from gql_epoint.simulator.bank import message_of
 from gql_epoint.simulator.books import Invoice as Theirs

@@ -19,7 +19,8 @@ from gql_epoint.errors import (
     OrderConflictError,
     RefusedError,
 )
-from gql_epoint.ledger.transaction import EventSource, SavedCardStatus, Status, TransactionOperation
+from gql_epoint.ledger.events import EventSource
+from gql_epoint.ledger.transaction import SavedCardStatus, Status, TransactionOperation
 from tests.cashier_kit import APPROVED, DECLINED, Shop, a_call, open_shop, payment, success_of
 
 Operation = TransactionOperation

@@ -15,14 +15,9 @@ from gql_epoint.cashier.reconciler import BATCH
 from gql_epoint.epoint.wire import Operation, ReplyT, RequestT
 from gql_epoint.errors import ErrorCode, RefusedError
 from gql_epoint.gateway import Gateway
+from gql_epoint.ledger.events import EventSource
 from gql_epoint.ledger.schedule import JITTER_BYTES, spread
-from gql_epoint.ledger.transaction import (
-    EventSource,
-    SavedCardStatus,
-    Status,
-    Transaction,
-    TransactionOperation,
-)
+from gql_epoint.ledger.transaction import SavedCardStatus, Status, Transaction, TransactionOperation
 from gql_epoint.store.protocol import Wakeup
 from tests.cashier_kit import APPROVED, Shop, a_call, open_shop, payment, success_of
 

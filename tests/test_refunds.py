@@ -16,7 +16,8 @@ from gql_epoint.cashier.commands import CardBy, RefundOrder, TransactionBy
 from gql_epoint.cashier.desk import by_gateway
 from gql_epoint.cashier.refunds import settle_refund
 from gql_epoint.errors import ErrorCode, ExceedsRefundableError, KeyReusedError, OrderConflictError, RefusedError
-from gql_epoint.ledger.transaction import EventSource, RefundStatus, Status, Transaction, TransactionOperation
+from gql_epoint.ledger.events import EventSource
+from gql_epoint.ledger.transaction import RefundStatus, Status, Transaction, TransactionOperation
 from tests.cashier_kit import APPROVED, DECLINED, Shop, a_call, open_shop
 
 

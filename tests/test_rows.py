@@ -12,14 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gql_epoint.ledger.checkout import Checkout, ClientToken
-from gql_epoint.ledger.transaction import (
-    CallbackRecord,
-    Event,
-    Fact,
-    Refund,
-    SavedCard,
-    Transaction,
-)
+from gql_epoint.ledger.events import Event
+from gql_epoint.ledger.transaction import CallbackRecord, Fact, Refund, SavedCard, Transaction
 from gql_epoint.store.protocol import IdempotencyRecord
 from gql_epoint.store.queries import load_migrations
 from gql_epoint.store.rows import (

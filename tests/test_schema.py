@@ -26,7 +26,7 @@ from graphql import build_schema as read_schema
 
 from gql_epoint import errors
 from gql_epoint.epoint.bank_codes import FailureCategory
-from gql_epoint.ledger import checkout
+from gql_epoint.ledger import checkout, events
 from gql_epoint.ledger import transaction as ledger
 from gql_epoint.ledger.business_transfer import BusinessTransfer, TransferStatus
 from gql_epoint.ledger.holds import HoldFinding
@@ -213,7 +213,7 @@ def test_nothing_is_a_float() -> None:
         (enums.FailureCategory, FailureCategory),
         (enums.RefundStatus, ledger.RefundStatus),
         (enums.SavedCardStatus, ledger.SavedCardStatus),
-        (enums.EventSource, ledger.EventSource),
+        (enums.EventSource, events.EventSource),
         (enums.CallbackDisposition, ledger.Disposition),
         (enums.CheckoutPurpose, checkout.CheckoutPurpose),
         (enums.CheckoutStatus, checkout.CheckoutStatus),

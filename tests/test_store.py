@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 
 from gql_epoint.errors import ConfigurationError, StoreUnavailableError
-from gql_epoint.ledger.transaction import Event, Transaction
+from gql_epoint.ledger.events import Event
+from gql_epoint.ledger.transaction import Transaction
 from gql_epoint.store.protocol import Reader, Unit
 from gql_epoint.store.sqlite import BATCH_MAX, WAITING_MAX, SqliteStore
 from tests.store_contract import (

@@ -17,10 +17,10 @@ import pytest
 
 from gql_epoint.cli.local_postgres import PostgresServer
 from gql_epoint.errors import ConfigurationError, StoreUnavailableError
+from gql_epoint.ledger.events import Event
 from gql_epoint.ledger.transaction import (
     CallbackRecord,
     Disposition,
-    Event,
     GatewayReference,
     RefundStatus,
     SavedCard,

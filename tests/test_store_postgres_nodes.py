@@ -31,10 +31,10 @@ from gql_epoint.errors import (
 from gql_epoint.gateway import Gateway
 from gql_epoint.ledger.business_transfer import TransferStatus
 from gql_epoint.ledger.checkout import CheckoutState, CheckoutStatus
+from gql_epoint.ledger.events import Event
 from gql_epoint.ledger.invoice import begin_change
 from gql_epoint.ledger.transaction import (
     Disposition,
-    Event,
     HoldRequestKind,
     Refund,
     RefundStatus,

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from gql_epoint.ledger.events import EventSource
 from gql_epoint.ledger.schedule import ASK_DELAYS_S, HINT_GAP, JITTER_MAX, after_ask, ask_soon
-from gql_epoint.ledger.transaction import EventSource, Fact, Status, Transaction, TransactionOperation
+from gql_epoint.ledger.transaction import Fact, Status, Transaction, TransactionOperation
 from gql_epoint.ledger.transitions import apply_charging, apply_loss, apply_not_sent
 from gql_epoint.ledger.words import Heard
 from tests.test_transitions import DECLINED, GATEWAY_ID, PAID, WAITING, Story

@@ -17,7 +17,8 @@ from gql_epoint.cashier.commands import Call, Confirmation, Result, TokenCharge
 from gql_epoint.epoint import APPLE_PAY, GOOGLE_PAY, TokenChargeRequest
 from gql_epoint.errors import ErrorCode, InProgressError, KeyReusedError, OrderConflictError, RefusedError
 from gql_epoint.ledger.checkout import CheckoutStatus, PaymentMethodType
-from gql_epoint.ledger.transaction import EventSource, Status, Transaction, TransactionOperation
+from gql_epoint.ledger.events import EventSource
+from gql_epoint.ledger.transaction import Status, Transaction, TransactionOperation
 from tests.cashier_kit import Shop, a_call, open_shop, payment, success_of
 from tests.postgres import new_database
 

@@ -16,14 +16,11 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from gql_epoint.epoint import Callback
 from gql_epoint.epoint.bank_codes import FailureCategory
+from gql_epoint.ledger.events import Event, EventKind, EventSource, Provenance
 from gql_epoint.ledger.schedule import ASK_DELAYS_S, after_ask, is_contradictory
 from gql_epoint.ledger.transaction import (
-    Event,
-    EventKind,
-    EventSource,
     Fact,
     Failure,
-    Provenance,
     Refund,
     RefundStatus,
     Status,

@@ -16,16 +16,9 @@ from gql_epoint.cashier.desk import Books, tell
 from gql_epoint.epoint.callback import Callback, read_callback
 from gql_epoint.ledger import ids
 from gql_epoint.ledger.cards import CardChange, CardNews, apply_card
+from gql_epoint.ledger.events import EventSource, Provenance
 from gql_epoint.ledger.schedule import is_contradictory
-from gql_epoint.ledger.transaction import (
-    CallbackRecord,
-    Disposition,
-    EventSource,
-    Fact,
-    Provenance,
-    SavedCard,
-    Transaction,
-)
+from gql_epoint.ledger.transaction import CallbackRecord, Disposition, Fact, SavedCard, Transaction
 from gql_epoint.ledger.transitions import Change
 from gql_epoint.ledger.words import Heard, Said, said
 from gql_epoint.points import reached

@@ -24,7 +24,8 @@ from gql_epoint.epoint.requests import CardStatusRequest
 from gql_epoint.errors import ErrorCode, GatewayError, RefusedError
 from gql_epoint.ledger import ids
 from gql_epoint.ledger.cards import CARD_STATUS_WORDS, CardNews, apply_card, card_event, open_card
-from gql_epoint.ledger.transaction import Provenance, SavedCard, SavedCardStatus, TransactionOperation
+from gql_epoint.ledger.events import Provenance
+from gql_epoint.ledger.transaction import SavedCard, SavedCardStatus, TransactionOperation
 from gql_epoint.ledger.words import said
 from gql_epoint.points import reached
 from gql_epoint.store.protocol import Unit

@@ -16,15 +16,9 @@ from gql_epoint.errors import ErrorCode, GatewayError, RefusedError
 from gql_epoint.gateway import Gateway
 from gql_epoint.ledger import ids
 from gql_epoint.ledger.cards import CardNews, apply_card, open_card
+from gql_epoint.ledger.events import EventSource, Provenance
 from gql_epoint.ledger.holds import apply_to_hold
-from gql_epoint.ledger.transaction import (
-    EventSource,
-    Fact,
-    Provenance,
-    Status,
-    Transaction,
-    TransactionOperation,
-)
+from gql_epoint.ledger.transaction import Fact, Status, Transaction, TransactionOperation
 from gql_epoint.ledger.transitions import Change, apply, apply_stolen_reference
 from gql_epoint.ledger.words import Heard, Said, is_misconfigured
 from gql_epoint.live import Live

@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 
 from gql_epoint.cashier.desk import by_reconciler, order_is_taken, record
+from gql_epoint.ledger.events import Provenance
 from gql_epoint.ledger.holds import apply_hold_answer
-from gql_epoint.ledger.transaction import Failure, HoldRequestStatus, Provenance, Transaction
+from gql_epoint.ledger.transaction import Failure, HoldRequestStatus, Transaction
 from gql_epoint.store.protocol import Unit
 
 

@@ -44,6 +44,7 @@ from gql_epoint.epoint.invoices import (
 from gql_epoint.epoint.wire import Reply, Upload
 from gql_epoint.errors import ErrorCode, GatewayError, GatewayRefusedError, RefusedError
 from gql_epoint.ledger import ids
+from gql_epoint.ledger.events import Provenance
 from gql_epoint.ledger.invoice import (
     Invoice,
     InvoiceChange,
@@ -55,7 +56,7 @@ from gql_epoint.ledger.invoice import (
     invoice_news,
 )
 from gql_epoint.ledger.schedule import JITTER_BYTES, spread
-from gql_epoint.ledger.transaction import Failure, Provenance
+from gql_epoint.ledger.transaction import Failure
 from gql_epoint.ledger.words import TEMPORARY_FAILURE, failure_from, is_misconfigured, said
 from gql_epoint.points import reached
 from gql_epoint.store.protocol import Reader, Unit

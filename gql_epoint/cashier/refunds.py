@@ -27,15 +27,8 @@ from gql_epoint.epoint.replies import RefundReply
 from gql_epoint.epoint.requests import RefundRequest
 from gql_epoint.errors import ErrorCode, ExceedsRefundableError, GatewayError, RefusedError
 from gql_epoint.ledger import ids
-from gql_epoint.ledger.transaction import (
-    Failure,
-    Provenance,
-    Refund,
-    RefundStatus,
-    Status,
-    Transaction,
-    TransactionOperation,
-)
+from gql_epoint.ledger.events import Provenance
+from gql_epoint.ledger.transaction import Failure, Refund, RefundStatus, Status, Transaction, TransactionOperation
 from gql_epoint.ledger.transitions import apply_refund, reserve_refund
 from gql_epoint.ledger.words import TEMPORARY_FAILURE, failure_from, is_misconfigured, said
 from gql_epoint.points import reached

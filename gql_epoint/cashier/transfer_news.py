@@ -20,8 +20,9 @@ from gql_epoint.ledger.business_transfer import (
     status_news,
     waited_too_long,
 )
+from gql_epoint.ledger.events import Provenance
 from gql_epoint.ledger.schedule import JITTER_BYTES, spread
-from gql_epoint.ledger.transaction import Failure, Provenance
+from gql_epoint.ledger.transaction import Failure
 from gql_epoint.points import reached
 from gql_epoint.store.protocol import Unit
 

@@ -19,8 +19,9 @@ from gql_epoint.cashier.lookup import find_saved_card, find_transaction
 from gql_epoint.errors import ErrorCode, RefusedError
 from gql_epoint.ledger.business_transfer import BusinessTransfer
 from gql_epoint.ledger.checkout import CheckoutState
+from gql_epoint.ledger.events import Event
 from gql_epoint.ledger.invoice import Invoice
-from gql_epoint.ledger.transaction import Event, SavedCard, SavedCardStatus, Transaction
+from gql_epoint.ledger.transaction import SavedCard, SavedCardStatus, Transaction
 from gql_epoint.live import FEED, Listener
 from gql_epoint.store.protocol import Reader
 

@@ -16,8 +16,9 @@ import msgspec
 
 from gql_epoint.epoint.b2b import B2BStatusReply
 from gql_epoint.epoint.bank_codes import FailureCategory
+from gql_epoint.ledger.events import Event, EventKind, Provenance, event_of
 from gql_epoint.ledger.schedule import ASK_DELAYS_S, WAIT_LIMIT
-from gql_epoint.ledger.transaction import Event, EventKind, Failure, Provenance, event_of
+from gql_epoint.ledger.transaction import Failure
 from gql_epoint.ledger.words import RESOLVED_AS_FAILED
 
 # Banks take days over holidays; after this nothing will come any more by itself.

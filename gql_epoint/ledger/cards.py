@@ -13,8 +13,9 @@ from enum import Enum
 import msgspec
 
 from gql_epoint.epoint.replies import CardStatusReply
+from gql_epoint.ledger.events import Event, EventKind, Provenance, event_of
 from gql_epoint.ledger.schedule import ASK_DELAYS_S, WAIT_LIMIT
-from gql_epoint.ledger.transaction import Event, EventKind, Provenance, SavedCard, SavedCardStatus, event_of
+from gql_epoint.ledger.transaction import SavedCard, SavedCardStatus
 from gql_epoint.ledger.words import Said
 from gql_epoint.redaction import mask_card
 

@@ -10,15 +10,9 @@ from decimal import Decimal
 
 import msgspec
 
+from gql_epoint.ledger.events import Provenance
 from gql_epoint.ledger.schedule import AGAINST_PAID, APPROVED, WAIT_LIMIT, is_contradictory, waiting_since
-from gql_epoint.ledger.transaction import (
-    Fact,
-    HoldRequestKind,
-    HoldRequestStatus,
-    Provenance,
-    Status,
-    Transaction,
-)
+from gql_epoint.ledger.transaction import Fact, HoldRequestKind, HoldRequestStatus, Status, Transaction
 from gql_epoint.ledger.words import (
     ABANDONED,
     ANSWERS,

@@ -23,21 +23,18 @@ from enum import StrEnum
 
 import msgspec
 
+from gql_epoint.ledger.events import Event, EventKind, Provenance, event_of
 from gql_epoint.ledger.evidence import differs, with_details
 from gql_epoint.ledger.schedule import AGAINST_PAID, is_let_go
 from gql_epoint.ledger.transaction import (
-    Event,
-    EventKind,
     Fact,
     Failure,
     HoldRequest,
     HoldRequestKind,
     HoldRequestStatus,
-    Provenance,
     Refund,
     Status,
     Transaction,
-    event_of,
 )
 from gql_epoint.ledger.transitions import Change, apply, followed_by, settle
 from gql_epoint.ledger.words import RESOLVED_AS_FAILED, Heard, Proves, Said, proves

@@ -13,7 +13,8 @@ from enum import Enum, StrEnum
 import msgspec
 
 from gql_epoint.epoint.invoices import GatewayInvoice
-from gql_epoint.ledger.transaction import Event, EventKind, Failure, Provenance, event_of
+from gql_epoint.ledger.events import Event, EventKind, Provenance, event_of
+from gql_epoint.ledger.transaction import Failure
 
 # An invoice that EPoint may have made is looked for at once.
 LOST_DELAY_S = 5

@@ -25,6 +25,7 @@ from decimal import Decimal
 
 import msgspec
 
+from gql_epoint.ledger.events import Event, EventKind, Provenance, event_of
 from gql_epoint.ledger.evidence import differs, facts_of, is_of_another, with_details
 from gql_epoint.ledger.schedule import (
     AGAINST_PAID,
@@ -40,17 +41,13 @@ from gql_epoint.ledger.schedule import (
     waiting_since,
 )
 from gql_epoint.ledger.transaction import (
-    Event,
-    EventKind,
     Fact,
     Failure,
     HoldRequestStatus,
-    Provenance,
     Refund,
     RefundStatus,
     Status,
     Transaction,
-    event_of,
 )
 from gql_epoint.ledger.words import ABANDONED, ANSWERS, RESOLVED_AS_FAILED, TEMPORARY_FAILURE, Heard, Said
 

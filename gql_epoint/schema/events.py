@@ -9,7 +9,7 @@ from typing import Any
 import strawberry
 from strawberry.scalars import ID
 
-from gql_epoint.ledger import transaction as ledger
+from gql_epoint.ledger import events as ledger
 from gql_epoint.schema.business_transfer_types import (
     BusinessTransfer,
     BusinessTransferStatus,

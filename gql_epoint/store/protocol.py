@@ -17,11 +17,11 @@ import msgspec
 
 from gql_epoint.ledger.business_transfer import BusinessTransfer
 from gql_epoint.ledger.checkout import Checkout, CheckoutAttempt, ClientToken
+from gql_epoint.ledger.events import Event
 from gql_epoint.ledger.invoice import Invoice
 from gql_epoint.ledger.transaction import (
     CallbackRecord,
     Disposition,
-    Event,
     Refund,
     SavedCard,
     Status,
