@@ -34,18 +34,18 @@ class HopefulUnit(PostgresUnit):
         self, connection: Any, now: datetime, statements: Mapping[str, Statement], wakeups: list[Wakeup]
     ) -> None:
         super().__init__(connection, now, statements, wakeups)
-        self._unproved: set[tuple[str, str | None]] = set()
+        self._unproved: set[tuple[str | None, ...]] = set()
         self._known: dict[str, Transaction] = {}
 
     async def idempotency(self, owner: str, mutation: str, key: str) -> IdempotencyRecord | None:
         """Expect a key that is new; see idempotency_alone for why the place must be this unit's alone."""
-        self._unproved.add(("key", key))
+        self._unproved.add(("key", owner, mutation, key))
         self.require("is_alone_with_key", owner=owner, mutation=mutation, key=key)
         return None
 
     async def insert_idempotency(self, record: IdempotencyRecord) -> None:
         await super().insert_idempotency(record)
-        self._unproved.discard(("key", record.key))
+        self._unproved.discard(("key", record.owner, record.mutation, record.key))
 
     async def order_holder(self, order_id: str, *, payout: bool) -> Transaction | None:
         """Expect that nobody pays this order."""
