@@ -16,14 +16,16 @@ import pytest
 from gql_epoint.cashier.commands import Call, Confirmation, Result, TokenCharge
 from gql_epoint.epoint import APPLE_PAY, GOOGLE_PAY, TokenChargeRequest
 from gql_epoint.errors import ErrorCode, InProgressError, KeyReusedError, OrderConflictError, RefusedError
+from gql_epoint.gateway import Gateway
 from gql_epoint.ledger.checkout import CheckoutStatus, PaymentMethodType
 from gql_epoint.ledger.events import EventSource
 from gql_epoint.ledger.transaction import Status, Transaction, TransactionOperation
-from tests.cashier_kit import Shop, a_call, open_shop, payment, success_of
+from tests.cashier_kit import MERCHANT, Shop, a_call, open_shop, payment, success_of
 from tests.postgres import new_database
 
 SECRET = "dpan-5200000000000007"
 ORIGIN = "https://shop.example"
+NOWHERE = "http://127.0.0.1:1"  # nobody listens there
 
 
 @pytest.fixture
@@ -319,8 +321,8 @@ async def test_charge_that_does_not_reach_epoint_failed(tmp_path: Path) -> None:
     """Nothing was sent: the payment failed, and a new one may be made."""
     async with open_shop(tmp_path, call_limit_s=1.0, deadline_s=2.5) as shop:
         transaction = await opened(shop)
-        shop.cashier.books.gateway._base_url = "http://127.0.0.1:1"  # noqa: SLF001 - EPoint is gone
-        result = await charge(shop, transaction)
+        async with Gateway(MERCHANT, base_url=NOWHERE) as shop.cashier.books.gateway:
+            result = await charge(shop, transaction)
 
         assert result.value.status is Status.FAILED
         assert result.error is not None
@@ -396,9 +398,9 @@ async def test_session_is_for_allowed_origins_alone(shop: Shop, origin: str) -> 
 
 
 async def test_session_of_a_gateway_that_is_away(shop: Shop) -> None:
-    shop.cashier.books.gateway._base_url = "http://127.0.0.1:1"  # noqa: SLF001 - EPoint is gone
-    with pytest.raises(RefusedError) as refusal:
-        await shop.cashier.tokens.apple_session(ORIGIN)
+    async with Gateway(MERCHANT, base_url=NOWHERE) as shop.cashier.books.gateway:
+        with pytest.raises(RefusedError) as refusal:
+            await shop.cashier.tokens.apple_session(ORIGIN)
 
     assert refusal.value.code is ErrorCode.GATEWAY_UNAVAILABLE
 
