@@ -644,6 +644,7 @@ async def furnished(sandbox: World) -> dict[str, str]:
     await sandbox.status(paid)
     await sandbox.saved_card()
     await sandbox.paid(DECLINED, order_id="a-rather-long-order-id-that-some-shop-has-made-up-0000000001")
+    await sandbox.paid(path="pre-auth-request", order_id="HOTEL-2026-00003", description="A room")
     for number in range(3):
         await sandbox.call("request", {**PAY, "order_id": f"order-{number}", "amount": f"{number + 1}.50"})
     opened = await sandbox.call("request", {**PAY, "order_id": "order-open", "other_attr": {"cart": 7}})
@@ -651,6 +652,7 @@ async def furnished(sandbox: World) -> dict[str, str]:
     await sandbox.http.post("/api/1/request", data=body)
     await sandbox.http.post("/api/1/get-status", content=b"hello")
     await sandbox.control("PUT", "/settings", WAITING_BANK)
+    # From here on nobody takes callbacks: the webhook of a transfer, which looks otherwise, comes when it likes.
     hook = f"{sandbox.shop.url}/result"
     for order in ("TRANSFER-2026-00007", "a-rather-long-order-id-of-a-transfer-that-some-shop-has-made-up-00001"):
         await sandbox.call("b2b/payment", TRANSFER | {"order_id": order, "webhook_url": hook})
@@ -660,5 +662,4 @@ async def furnished(sandbox: World) -> dict[str, str]:
         made = await sandbox.call("invoices/create", INVOICE | named | {"merchant_order_id": f"INV-{state}"})
         await sandbox.call("invoices/send-email", {"id": made["id"], "email": "aydan@example.az"})
         await sandbox.control("POST", f"/invoices/{made['id']}/settle", {"state": state})
-    await sandbox.paid(path="pre-auth-request", order_id="HOTEL-2026-00003", description="A room")
     return {"open": str(opened["transaction"]), "paid": str(paid)}
