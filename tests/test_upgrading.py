@@ -16,10 +16,7 @@ import asyncpg
 import msgspec
 import pytest
 
-from gql_epoint.store.postgres import PostgresStore
-from gql_epoint.store.postgres.connecting import prepare
-from gql_epoint.store.postgres.statements import statement
-from gql_epoint.store.postgres.unit import (
+from gql_epoint.store.codecs import (
     CALLBACK,
     CHECKOUT,
     CLIENT_TOKEN,
@@ -29,6 +26,9 @@ from gql_epoint.store.postgres.unit import (
     SAVED_CARD,
     TRANSACTION,
 )
+from gql_epoint.store.postgres import PostgresStore
+from gql_epoint.store.postgres.connecting import prepare
+from gql_epoint.store.postgres.statements import statement
 from gql_epoint.store.protocol import Store
 from gql_epoint.store.queries import load_migrations
 from gql_epoint.store.rows import RowCodec

@@ -13,9 +13,10 @@ from datetime import datetime
 from typing import Any
 
 from gql_epoint.ledger.transaction import CallbackRecord, Transaction, TransactionOperation
+from gql_epoint.store.codecs import TRANSACTION
 from gql_epoint.store.postgres.connecting import LostRaceError
 from gql_epoint.store.postgres.statements import Statement, Writing
-from gql_epoint.store.postgres.unit import TRANSACTION, PostgresUnit
+from gql_epoint.store.postgres.unit import PostgresUnit
 from gql_epoint.store.protocol import IdempotencyRecord, Wakeup
 
 _AS_KNOWN = " AND ".join(f"{column} IS NOT DISTINCT FROM :was_{column}" for column in TRANSACTION.columns)

@@ -23,6 +23,19 @@ from gql_epoint.ledger.transaction import (
     Transaction,
     TransactionOperation,
 )
+from gql_epoint.store.codecs import (
+    ATTEMPT,
+    BUSINESS_TRANSFER,
+    CALLBACK,
+    CHECKOUT,
+    CLIENT_TOKEN,
+    EVENT,
+    IDEMPOTENCY,
+    INVOICE,
+    REFUND,
+    SAVED_CARD,
+    TRANSACTION,
+)
 from gql_epoint.store.postgres.connecting import FAILURES, LostRaceError, outcome_is_known
 from gql_epoint.store.postgres.statements import CONDITIONS, Statement, Table, Writing, together
 from gql_epoint.store.protocol import (
@@ -42,19 +55,7 @@ StructT = TypeVar("StructT", bound=msgspec.Struct)
 
 _KNOWN = len(load_migrations("gql_epoint.store.postgres"))
 
-TRANSACTION = RowCodec(Transaction)
-REFUND = RowCodec(Refund)
-SAVED_CARD = RowCodec(SavedCard)
-CALLBACK = RowCodec(CallbackRecord)
-EVENT = RowCodec(Event)
-IDEMPOTENCY = RowCodec(IdempotencyRecord)
-CHECKOUT = RowCodec(Checkout)
-CLIENT_TOKEN = RowCodec(ClientToken)
-ATTEMPT = RowCodec(CheckoutAttempt)
-BUSINESS_TRANSFER = RowCodec(BusinessTransfer)
-INVOICE = RowCodec(Invoice)
-
-TRANSACTIONS = Table("transactions", TRANSACTION)
+_TRANSACTIONS = Table("transactions", TRANSACTION)
 _REFUNDS = Table("refunds", REFUND)
 _SAVED_CARDS = Table("saved_cards", SAVED_CARD)
 _CALLBACKS = Table("callbacks", CALLBACK)
@@ -131,11 +132,11 @@ class PostgresUnit:
 
     async def insert_transaction(self, transaction: Transaction) -> None:
         self._written.add(transaction.id)
-        await self._write(TRANSACTIONS.insert, transaction)
+        await self._write(_TRANSACTIONS.insert, transaction)
 
     async def save_transaction(self, transaction: Transaction) -> None:
         self._written.add(transaction.id)
-        await self._write(TRANSACTIONS.save, transaction)
+        await self._write(_TRANSACTIONS.save, transaction)
 
     async def claim_transactions_to_ask(self, limit: int, lease: timedelta) -> Sequence[Transaction]:
         return await self._many(TRANSACTION, "claim_transactions_to_ask", **self._claim(limit, lease))

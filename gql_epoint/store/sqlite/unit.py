@@ -25,6 +25,19 @@ from gql_epoint.ledger.transaction import (
     Transaction,
     TransactionOperation,
 )
+from gql_epoint.store.codecs import (
+    BUSINESS_TRANSFER,
+    CALLBACK,
+    CHECKOUT,
+    CLIENT_TOKEN,
+    CODECS,
+    EVENT,
+    IDEMPOTENCY,
+    INVOICE,
+    REFUND,
+    SAVED_CARD,
+    TRANSACTION,
+)
 from gql_epoint.store.protocol import (
     AddressRecord,
     Backlog,
@@ -41,34 +54,9 @@ from gql_epoint.store.rows import RowCodec, to_address_record, to_backlog, to_mi
 StructT = TypeVar("StructT", bound=msgspec.Struct)
 
 _KNOWN = len(load_migrations("gql_epoint.store.sqlite"))
-TRANSACTION = RowCodec(Transaction)
-REFUND = RowCodec(Refund)
-SAVED_CARD = RowCodec(SavedCard)
-CALLBACK = RowCodec(CallbackRecord)
-EVENT = RowCodec(Event)
-IDEMPOTENCY = RowCodec(IdempotencyRecord)
-CHECKOUT = RowCodec(Checkout)
-CLIENT_TOKEN = RowCodec(ClientToken)
-ATTEMPT = RowCodec(CheckoutAttempt)
-BUSINESS_TRANSFER = RowCodec(BusinessTransfer)
-INVOICE = RowCodec(Invoice)
-
-_CODECS: dict[str, RowCodec[Any]] = {
-    "transactions": TRANSACTION,
-    "refunds": REFUND,
-    "saved_cards": SAVED_CARD,
-    "callbacks": CALLBACK,
-    "events": EVENT,
-    "idempotency": IDEMPOTENCY,
-    "checkouts": CHECKOUT,
-    "client_tokens": CLIENT_TOKEN,
-    "checkout_attempts": ATTEMPT,
-    "business_transfers": BUSINESS_TRANSFER,
-    "invoices": INVOICE,
-}
 _INSERTS = {
     table: f"INSERT INTO {table} ({', '.join(codec.columns)}) VALUES ({', '.join('?' * len(codec.columns))})"
-    for table, codec in _CODECS.items()
+    for table, codec in CODECS.items()
 }
 _POSITION = len(EVENT.columns) - 1
 assert EVENT.columns[_POSITION] == "position"
@@ -80,7 +68,7 @@ def _with_columns(query: str) -> str:
     """Name the columns of whole rows, in the order in which the codecs read them."""
 
     def named(match: re.Match[str]) -> str:
-        columns = ", ".join(_CODECS[match[1] or match[2]].columns)
+        columns = ", ".join(CODECS[match[1] or match[2]].columns)
         return f"SELECT {columns} FROM {match[1]}" if match[1] else f"{match[2]}{match[3]}RETURNING {columns}"
 
     return _WHOLE_ROWS.sub(named, query)
@@ -92,7 +80,7 @@ _INSERT_EVENT = f"{_INSERTS['events'].removesuffix('?)')}({_QUERIES['next_positi
 
 @cache
 def _update(table: str, changed: tuple[int, ...]) -> str:
-    columns = _CODECS[table].columns
+    columns = CODECS[table].columns
     return f"UPDATE {table} SET {', '.join(f'{columns[place]} = ?' for place in changed)} WHERE id = ?"
 
 
@@ -371,14 +359,14 @@ class SqliteUnit:
     # -----------------------------------------------------------------------------------------------------
 
     def _insert(self, table: str, value: msgspec.Struct) -> None:
-        codec = _CODECS[table]
+        codec = CODECS[table]
         values = codec.to_values(value)
         self._connection.execute(_INSERTS[table], values)
         self._note(codec, values)
 
     def _save(self, table: str, value: msgspec.Struct) -> None:
         """Write what this unit has changed of a row that it has read: an index left alone is a page less."""
-        codec = _CODECS[table]
+        codec = CODECS[table]
         values = codec.to_values(value)
         known = self._known.get((codec, values[0]))
         places = range(1, len(values))
