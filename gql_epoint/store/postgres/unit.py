@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
-from gql_epoint.errors import StoreUnavailableError
 from gql_epoint.ledger.business_transfer import BusinessTransfer
 from gql_epoint.ledger.checkout import Checkout, CheckoutAttempt, ClientToken
 from gql_epoint.ledger.events import Event
@@ -36,8 +34,9 @@ from gql_epoint.store.codecs import (
     SAVED_CARD,
     TRANSACTION,
 )
-from gql_epoint.store.postgres.connecting import FAILURES, LostRaceError, outcome_is_known
-from gql_epoint.store.postgres.statements import CONDITIONS, Statement, Table, Writing, together
+from gql_epoint.store.postgres.connecting import LostRaceError
+from gql_epoint.store.postgres.conversation import Conversation
+from gql_epoint.store.postgres.statements import Statement, Table
 from gql_epoint.store.protocol import (
     AddressRecord,
     Backlog,
@@ -49,9 +48,7 @@ from gql_epoint.store.protocol import (
     every,
 )
 from gql_epoint.store.queries import load_migrations
-from gql_epoint.store.rows import RowCodec, to_address_record, to_backlog, to_microseconds
-
-StructT = TypeVar("StructT", bound=msgspec.Struct)
+from gql_epoint.store.rows import to_address_record, to_backlog, to_microseconds
 
 _KNOWN = len(load_migrations("gql_epoint.store.postgres"))
 
@@ -68,25 +65,19 @@ _BUSINESS_TRANSFERS = Table("business_transfers", BUSINESS_TRANSFER)
 _INVOICES = Table("invoices", INVOICE)
 
 
-class PostgresUnit:
+class PostgresUnit(Conversation):
     """See Unit. `statements` are those of a reader or of a unit of work.
 
-    `wakeups` collects what the commit will have to tell. The database transaction begins with the first statement
-    that needs one: a unit that asks nothing is a single statement, which PostgreSQL commits by itself.
+    `wakeups` collects what the commit will have to tell.
     """
 
     def __init__(
         self, connection: Any, now: datetime, statements: Mapping[str, Statement], wakeups: list[Wakeup]
     ) -> None:
-        self.now = now
-        self.has_begun = False
-        self._connection = connection
-        self._statements = statements
+        super().__init__(connection, now, statements)
         self._wakeups = wakeups
         self._not_found: set[str] = set()
         self._written: set[str] = set()
-        self._waiting: dict[str, tuple[str, tuple[Any, ...]]] = {}  # by table
-        self._conditions: list[tuple[str, tuple[Any, ...]]] = []
 
     # -- transactions -------------------------------------------------------------------------------------
 
@@ -368,76 +359,6 @@ class PostgresUnit:
         return Migrations((await self._rows("migrations_done"))[0]["done"], _KNOWN)
 
     # -----------------------------------------------------------------------------------------------------
-
-    def require(self, condition: str, **values: Any) -> None:
-        """Have what is written next fail as a lost race unless a condition of conditions.sql holds by then."""
-        query = CONDITIONS[condition]
-        self._conditions.append((query.sql, query.arguments(values)))
-
-    async def finish(self) -> None:
-        """Send what is left to be written; where this unit has not begun, that commits it.
-
-        Raises StoreUnavailableError if nobody knows whether it did.
-        """
-        if self.has_begun:
-            await self._flush()
-            return
-        try:
-            await self._send()
-        except FAILURES as exc:
-            if outcome_is_known(exc):
-                raise
-            raise StoreUnavailableError("the connection broke during a commit, which may have been kept") from exc
-
-    async def _begin(self) -> None:
-        if not self.has_begun:
-            self.has_begun = True
-            await self._connection.execute("BEGIN")
-
-    async def _flush(self) -> None:
-        """Send what was written so far, which the unit is about to ask for, or to write once more."""
-        await self._begin()
-        await self._send()
-
-    async def _send(self) -> None:
-        waiting, self._waiting = self._waiting, {}
-        conditions, self._conditions = self._conditions, []
-        if not (waiting or conditions):
-            return
-        parts = tuple((f"{table}_part", sql) for table, (sql, _) in waiting.items())
-        sent = together(parts, tuple(sql for sql, _ in conditions))
-        values = (arguments for _, arguments in (*waiting.values(), *conditions))
-        await self._connection.execute(sent, *itertools.chain(*values))
-
-    async def _write(self, writing: Writing[StructT], *values: StructT) -> None:
-        """Write a row: together with those of other tables, before anything is read again.
-
-        Parts of one statement come in no order, so it has one for each table, where order could matter.
-        """
-        if writing.table in self._waiting:
-            await self._flush()
-        self._waiting[writing.table] = writing.sql, writing.arguments(*values)
-
-    async def _rows(self, name: str, **values: Any) -> Sequence[Mapping[str, Any]]:
-        if any(isinstance(value, str) and "\x00" in value for value in values.values()):
-            # PostgreSQL's text cannot hold NUL, so no row has such a name, and it refuses even the question.
-            return ()
-        await self._flush()
-        query = self._statements[name]
-        rows: Sequence[Mapping[str, Any]] = await self._connection.fetch(query.sql, *query.arguments(values))
-        return rows
-
-    async def _one(self, codec: RowCodec[StructT], name: str, **values: Any) -> StructT | None:
-        rows = await self._rows(name, **values)
-        return codec.from_row(rows[0]) if rows else None
-
-    async def _many(self, codec: RowCodec[StructT], name: str, **values: Any) -> list[StructT]:
-        return [codec.from_row(row) for row in await self._rows(name, **values)]
-
-    async def _page(self, codec: RowCodec[StructT], name: str, page: Page, **values: Any) -> list[StructT]:
-        if not page.backwards:
-            return await self._many(codec, name, limit=page.limit, **values)
-        return (await self._many(codec, f"{name}_backwards", limit=page.limit, **values))[::-1]
 
     def _claim(self, limit: int, lease: timedelta) -> dict[str, int]:
         now = to_microseconds(self.now)
