@@ -25,6 +25,9 @@ from gql_epoint.ledger.words import (
     proves,
 )
 
+_HAVE_PAGE = frozenset({Fact.OPENED, Fact.CHALLENGED})
+_PROVE_NOTHING = _HAVE_PAGE | {Fact.CALL_LOST, Fact.OPENING_LOST}
+
 
 def facts_of(transaction: Transaction, heard: Heard, what: Said, by: Provenance) -> tuple[set[Fact], bool]:
     """Return the facts that the words add, and whether get-status must be asked at once."""
@@ -68,7 +71,7 @@ def with_details(
 ) -> Transaction:
     """Keep EPoint's references; what is not said again stays as it was."""
     old = transaction.gateway
-    confirms = bool(facts - {Fact.OPENED, Fact.CHALLENGED, Fact.CALL_LOST, Fact.OPENING_LOST}) or (
+    confirms = bool(facts - _PROVE_NOTHING) or (
         heard is Heard.STATUS and proves(heard, what) is not Proves.NOTHING
     )
     gateway = msgspec.structs.replace(
@@ -91,7 +94,7 @@ def with_details(
         transaction,
         gateway=gateway,
         call_deadline=None if heard in ANSWERS else transaction.call_deadline,
-        redirect_url=what.redirect_url if facts & {Fact.OPENED, Fact.CHALLENGED} else transaction.redirect_url,
+        redirect_url=what.redirect_url if facts & _HAVE_PAGE else transaction.redirect_url,
         token_payment_id=(what.payment_id if Fact.OPENED in facts else None) or transaction.token_payment_id,
         card_mask=what.card_mask or transaction.card_mask,
         card_holder_name=what.card_name or transaction.card_holder_name,

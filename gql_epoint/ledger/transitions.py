@@ -2,7 +2,7 @@
 
 Theory. EPoint's news is unordered, repeated and sometimes contradictory: a callback can overtake the reply that
 opened the payment, arrive twice, or arrive next year. So a status is never a reaction to the last message. Each
-message adds facts to a set that only grows, and the status is a function of that set (`_status_of`). Any order
+message adds facts to a set that only grows, and the status is a function of that set (`_row_of`). Any order
 and any repetition of the same messages therefore ends in the same place.
 
 Two kinds of facts cannot stand together: that it was paid, and that it failed. Then the status stays what it
@@ -22,6 +22,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 
 import msgspec
 
@@ -239,21 +240,33 @@ def _apply_returned(
 
 
 def _status_of(transaction: Transaction, facts: frozenset[Fact]) -> Status:
-    """The table: which status follows from a set of facts. First match wins."""
-    paid, held = bool(facts & {Fact.PAID, Fact.CAPTURED}), Fact.HELD in facts
+    """Return the status that follows from the facts, and from what little else the table asks about."""
     request = transaction.hold_request
     lost = request is not None and request.status is HoldRequestStatus.INDETERMINATE
+    return _row_of(
+        facts,
+        transaction.status,
+        lost=lost,
+        given_up=lost and request is not None and request.given_up,
+        all_refunded=transaction.refunded_amount == transaction.paid_amount,
+    )
+
+
+@lru_cache(maxsize=1024)
+def _row_of(facts: frozenset[Fact], before: Status, *, lost: bool, given_up: bool, all_refunded: bool) -> Status:
+    """The table: which status follows from a set of facts. First match wins."""
+    paid, held = bool(facts & {Fact.PAID, Fact.CAPTURED}), Fact.HELD in facts
     rows = (
         (bool(facts & _NEEDS_PERSON), Status.REQUIRES_REVIEW),
         (Fact.CAPTURED in facts and Fact.RELEASED in facts, Status.REQUIRES_REVIEW),
         (bool(facts & APPROVED) and Fact.OPENING_LOST in facts, Status.REQUIRES_REVIEW),
         (is_let_go(facts), Status.VOIDED),
         (Fact.VERDICT_OTHER in facts and Fact.VERDICT_PAID not in facts, Status.REQUIRES_REVIEW),
-        (is_contradictory(facts), transaction.status),
+        (is_contradictory(facts), before),
         (paid and Fact.RETURNED in facts, Status.RETURNED),
-        (paid and transaction.refunded_amount == transaction.paid_amount, Status.RETURNED),
+        (paid and all_refunded, Status.RETURNED),
         (paid, Status.SUCCESS),
-        (held and lost and request is not None and request.given_up, Status.REQUIRES_REVIEW),
+        (held and given_up, Status.REQUIRES_REVIEW),
         (held and lost, Status.INDETERMINATE),
         (held, Status.AUTHORIZED),
         (bool(facts & {Fact.DECLINED, Fact.NOT_SENT, Fact.OPENING_LOST}), Status.FAILED),

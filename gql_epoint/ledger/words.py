@@ -10,7 +10,7 @@ Source: EPoint's API documents; the tables of the project's design, section 4.
 from __future__ import annotations
 
 from decimal import Decimal
-from enum import Enum
+from enum import StrEnum
 from functools import cache
 
 import msgspec
@@ -20,7 +20,7 @@ from gql_epoint.ledger.transaction import Failure
 from gql_epoint.redaction import mask_card, redact
 
 
-class Heard(Enum):
+class Heard(StrEnum):
     """Where a word was heard; the same word proves different things in different places."""
 
     OPENING = "opening"  # the reply to a redirect operation
@@ -69,7 +69,7 @@ def _heard_in(shape: type[msgspec.Struct]) -> tuple[str, ...]:
     return tuple(name for name in Said.__struct_fields__ if hasattr(shape, name))
 
 
-class Proves(Enum):
+class Proves(StrEnum):
     """What a word means for the money."""
 
     OPENED = "opened"

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
+from functools import lru_cache
 from operator import attrgetter
 from typing import Any, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -24,17 +25,23 @@ StructT = TypeVar("StructT", bound=msgspec.Struct)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
+# Few times and amounts are in use at once, and each is turned more than once: the rows of one unit have its time.
+_remembered = lru_cache(maxsize=1024)
 
+
+@_remembered
 def to_microseconds(value: datetime) -> int:
     """Return an aware time as microseconds since 1970, exactly."""
     return (value - _EPOCH) // _MICROSECOND
 
 
+@_remembered
 def from_microseconds(value: int) -> datetime:
     """Return microseconds since 1970 as an aware time in UTC."""
-    return _EPOCH + timedelta(microseconds=value)
+    return _EPOCH + value * _MICROSECOND
 
 
+@_remembered
 def to_minor_units(value: Decimal) -> int:
     """Return an amount in hundredths of its currency; all of EPoint's currencies have two places."""
     minor = value * 100
@@ -42,6 +49,7 @@ def to_minor_units(value: Decimal) -> int:
     return int(minor)
 
 
+@_remembered
 def from_minor_units(value: int) -> Decimal:
     """Return hundredths as an amount with two places."""
     return Decimal(value).scaleb(-2)
@@ -71,14 +79,22 @@ class RowCodec(Generic[StructT]):
         fields = [_Column(field, hint, prefix) for field, hint in get_type_hints(shape).items()]
         plain = [column for column in fields if column.nested is None]
         self._names = tuple(column.field for column in plain)
-        self._nested = [(column, column.nested) for column in fields if column.nested is not None]
+        self._nested: list[tuple[str, RowCodec[Any], slice, bool]] = []
+        end = len(plain)
+        for column in fields:
+            if column.nested is not None:
+                start, end = end, end + len(column.nested.columns)
+                # Where a struct may be missing, its first column says whether it is.
+                assert not (column.optional and column.nested.first_may_be_null)
+                self._nested.append((column.field, column.nested, slice(start, end), column.optional))
         self._encoders = [(place, column.encode) for place, column in enumerate(plain) if column.encode]
         self._decoders = [(place, column.decode) for place, column in enumerate(plain) if column.decode]
         self._plain_of = attrgetter(*self._names)
         self.columns: tuple[str, ...] = (
             *(column.name for column in plain),
-            *(name for _, nested in self._nested for name in nested.columns),
+            *(name for _, nested, _, _ in self._nested for name in nested.columns),
         )
+        self.first_may_be_null = plain[0].optional
         self.has_id = self.columns[0] == "id"
         self._absent = [None] * len(self.columns)
 
@@ -104,8 +120,8 @@ class RowCodec(Generic[StructT]):
         for place, encode in self._encoders:
             if values[place] is not None:
                 values[place] = encode(values[place])
-        for column, nested in self._nested:
-            values += nested.to_values(getattr(value, column.field))
+        for field, nested, _, _ in self._nested:
+            values += nested.to_values(getattr(value, field))
         return values
 
     def from_row(self, row: Mapping[str, Any]) -> StructT:
@@ -114,17 +130,14 @@ class RowCodec(Generic[StructT]):
 
     def from_values(self, values: Sequence[Any]) -> StructT:
         """Build the struct from the values of all columns in their order."""
-        place = len(self._names)
-        plain = list(values[:place])
-        for at, decode in self._decoders:
-            if plain[at] is not None:
-                plain[at] = decode(plain[at])
+        plain = list(values[: len(self._names)])
+        for place, decode in self._decoders:
+            if plain[place] is not None:
+                plain[place] = decode(plain[place])
         fields: dict[str, Any] = dict(zip(self._names, plain, strict=True))
-        for column, nested in self._nested:
-            part = tuple(values[place : place + len(nested.columns)])
-            absent = column.optional and part.count(None) == len(part)
-            fields[column.field] = None if absent else nested.from_values(part)
-            place += len(part)
+        for field, nested, places, optional in self._nested:
+            missing = optional and values[places.start] is None
+            fields[field] = None if missing else nested.from_values(values[places])
         return self.shape(**fields)
 
 

@@ -6,8 +6,9 @@ import re
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from functools import cache
-from operator import itemgetter
+from functools import lru_cache
+from itertools import compress
+from operator import itemgetter, ne
 from typing import Any, TypeVar
 
 import msgspec
@@ -53,14 +54,8 @@ from gql_epoint.store.rows import RowCodec, to_address_record, to_backlog, to_mi
 
 StructT = TypeVar("StructT", bound=msgspec.Struct)
 
+STATEMENTS = 128  # Python's module for SQLite keeps so many prepared
 _KNOWN = len(load_migrations("gql_epoint.store.sqlite"))
-_INSERTS = {
-    table: f"INSERT INTO {table} ({', '.join(codec.columns)}) VALUES ({', '.join('?' * len(codec.columns))})"
-    for table, codec in CODECS.items()
-}
-_POSITION = len(EVENT.columns) - 1
-assert EVENT.columns[_POSITION] == "position"
-
 _WHOLE_ROWS = re.compile(r"SELECT \* FROM (\w+)|(?<=UPDATE )(\w+)(.*)RETURNING \*", re.DOTALL)
 
 
@@ -75,13 +70,33 @@ def _with_columns(query: str) -> str:
 
 
 _QUERIES = {name: _with_columns(text) for name, text in load_queries("gql_epoint.store.sqlite").items()}
-_INSERT_EVENT = f"{_INSERTS['events'].removesuffix('?)')}({_QUERIES['next_position']}))"
+# What is asked about something new finds nothing as a rule, and the names of a whole row's columns are told by each
+# query: so these ask first for the id.
+_SEARCHES = {
+    name: re.sub(r"SELECT .+? FROM", "SELECT id FROM", _QUERIES[name])
+    for name in ("transaction_by_gateway_id", "transaction_by_gateway_order", "order_holder")
+}
+_POSITION = f"({_QUERIES['next_position']})"
+
+# Python's module for SQLite looks for long how a null might be adapted, so none is ever bound.
 
 
-@cache
-def _update(table: str, changed: tuple[int, ...]) -> str:
+@lru_cache(maxsize=STATEMENTS)
+def _insert(table: str, given: tuple[bool, ...]) -> str:
+    """Return the INSERT of a row in which some columns have a value; the others are null."""
+    values = dict.fromkeys(compress(CODECS[table].columns, given), "?")
+    if table == "events":
+        # There is one writer, so the order of insertion is the order of commits.
+        values["position"] = _POSITION
+    return f"INSERT INTO {table} ({', '.join(values)}) VALUES ({', '.join(values.values())})"
+
+
+@lru_cache(maxsize=STATEMENTS)
+def _update(table: str, changed: tuple[int, ...], given: tuple[int, ...]) -> str:
+    """Return the UPDATE of the columns that have changed, of which some have a value; the others become null."""
     columns = CODECS[table].columns
-    return f"UPDATE {table} SET {', '.join(f'{columns[place]} = ?' for place in changed)} WHERE id = ?"
+    changes = (f"{columns[place]} = {'?' if place in given else 'NULL'}" for place in changed)
+    return f"UPDATE {table} SET {', '.join(changes)} WHERE id = ?"
 
 
 class SqliteUnit:
@@ -113,7 +128,7 @@ class SqliteUnit:
         return self._one(TRANSACTION, "transaction_by_order", order_id=order_id)
 
     async def order_holder(self, order_id: str, *, payout: bool) -> Transaction | None:
-        return self._one(TRANSACTION, "order_holder", order_id=order_id, payout=payout)
+        return self._one(TRANSACTION, "order_holder", order_id=order_id, payout=int(payout))
 
     async def transactions(self, page: Page, only: TransactionFilter, *, by_update: bool) -> Sequence[Transaction]:
         if only.order_id is None and not by_update and not (only.status_in is None and only.operation_in is None):
@@ -232,10 +247,7 @@ class SqliteUnit:
         return self._many(EVENT, "feed", after=after, limit=limit)
 
     async def insert_event(self, event: Event) -> None:
-        # There is one writer, so the order of insertion is the order of commits.
-        values = EVENT.to_values(event)
-        del values[_POSITION]
-        self._connection.execute(_INSERT_EVENT, values)
+        self._insert("events", event)
         self._wakeups.append(Wakeup(event.stream_id, event.sequence))
 
     # -- idempotency --------------------------------------------------------------------------------------
@@ -332,8 +344,7 @@ class SqliteUnit:
         """There is one writer, so nobody else counts."""
 
     async def address_record(self, address: str, since: datetime) -> AddressRecord:
-        values = {"address": address, "since": to_microseconds(since)}
-        return to_address_record(self._connection.execute(_QUERIES["address_record"], values).fetchone())
+        return to_address_record(self._named("address_record", address=address, since=to_microseconds(since)))
 
     async def insert_attempt(self, attempt: CheckoutAttempt) -> None:
         self._insert("checkout_attempts", attempt)
@@ -350,7 +361,7 @@ class SqliteUnit:
     # -- for operators ------------------------------------------------------------------------------------
 
     async def backlog(self) -> Backlog:
-        return to_backlog(self._connection.execute(_QUERIES["backlog"]).fetchone())
+        return to_backlog(self._named("backlog"))
 
     async def migrations(self) -> Migrations:
         (done,) = self._connection.execute("PRAGMA user_version").fetchone()
@@ -361,7 +372,8 @@ class SqliteUnit:
     def _insert(self, table: str, value: msgspec.Struct) -> None:
         codec = CODECS[table]
         values = codec.to_values(value)
-        self._connection.execute(_INSERTS[table], values)
+        given = tuple([value is not None for value in values])
+        self._connection.execute(_insert(table, given), [*compress(values, given)])
         self._note(codec, values)
 
     def _save(self, table: str, value: msgspec.Struct) -> None:
@@ -369,18 +381,28 @@ class SqliteUnit:
         codec = CODECS[table]
         values = codec.to_values(value)
         known = self._known.get((codec, values[0]))
-        places = range(1, len(values))
-        changed = tuple(places if known is None else [at for at in places if values[at] != known[at]])
+        places = range(len(values))
+        changed = tuple(places[1:] if known is None else compress(places, map(ne, values, known)))
         if changed:
-            self._connection.execute(_update(table, changed), [*(values[place] for place in changed), values[0]])
+            given = tuple([place for place in changed if values[place] is not None])
+            bound = [values[place] for place in (*given, 0)]
+            self._connection.execute(_update(table, changed, given), bound)
             self._known[codec, values[0]] = values
 
     def _one(self, codec: RowCodec[StructT], name: str, **values: Any) -> StructT | None:
-        row = self._connection.execute(_QUERIES[name], values).fetchone()
+        execute = self._connection.execute
+        if name in _SEARCHES and execute(_SEARCHES[name], values).fetchone() is None:
+            return None
+        row = execute(_QUERIES[name], values).fetchone()
         if row is None:
             return None
         self._note(codec, row)
         return codec.from_values(row)
+
+    def _named(self, name: str, **values: Any) -> Mapping[str, Any]:
+        """Return the one row of figures, by their names."""
+        cursor = self._connection.execute(_QUERIES[name], values)
+        return dict(zip((column[0] for column in cursor.description), cursor.fetchone(), strict=True))
 
     def _many(self, codec: RowCodec[StructT], name: str, **values: Any) -> list[StructT]:
         rows = self._connection.execute(_QUERIES[name], values).fetchall()
