@@ -7,7 +7,6 @@ table: whoever can choose what to present still cannot choose its digest.
 from __future__ import annotations
 
 import hashlib
-import hmac
 import re
 import string
 import zlib
@@ -117,11 +116,8 @@ class KeyRing:
 
     def find(self, presented: str) -> SecretKey | None:
         """Return the key whose secret this is. Nothing is ever found for a blank one."""
-        digest = digest_of(presented)
-        key = self._by_digest.get(digest)
-        if not presented.strip() or key is None or not hmac.compare_digest(key.digest.encode(), digest.encode()):
-            return None
-        return key
+        # Hashes are compared, so the time that it takes tells nothing of a key.
+        return self._by_digest.get(digest_of(presented)) if presented.strip() else None
 
 
 _WORTHLESS = frozenset({digest_of(""), digest_of("\n"), DEVELOPMENT.digest, digest_of(f"{DEVELOPMENT_KEY}\n")})

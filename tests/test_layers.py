@@ -21,6 +21,7 @@ LAYERS = ["cli", "web", "schema", "cashier", "gateway", "simulator_control", "li
 LEAVES = {
     "compiled": {"compiled"},
     "correlation": set[str](),
+    "deadlines": set[str](),
     "errors": set[str](),
     "keys": set[str](),
     "owned": set[str](),

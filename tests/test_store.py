@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from gql_epoint.errors import ConfigurationError, StoreUnavailableError
@@ -535,3 +536,25 @@ async def test_commits_survive_a_power_cut(store: WatchedStore) -> None:
     values = [store.written_by.execute(f"PRAGMA {name}").fetchone()[0] for name in pragmas]
 
     assert values == ["wal", 2, 1]
+
+
+async def test_no_null_is_bound_where_rows_are_written(store: WatchedStore) -> None:
+    """Python's module asks each null how it wants to be adapted, which took longer than the rest of an INSERT."""
+    asked: list[None] = []
+    sqlite3.register_adapter(type(None), asked.append)
+    try:
+        row = a_transaction(description="Two tickets", call_deadline=utc_now())
+        await insert(store, row)
+
+        async def forget(unit: Unit) -> None:
+            known = await unit.transaction(row.id)
+            assert known is not None
+            await unit.save_transaction(msgspec.structs.replace(known, call_deadline=None, version=2))
+
+        await store.write(forget)
+        changed = await read(store, row)
+    finally:
+        del sqlite3.adapters[type(None), sqlite3.PrepareProtocol]
+
+    assert changed == msgspec.structs.replace(row, call_deadline=None, version=2)
+    assert asked == []

@@ -24,7 +24,6 @@ from gql_epoint.cashier.desk import (
 from gql_epoint.cashier.idempotency import earlier_object, is_overdue, use_key
 from gql_epoint.cashier.requests import payment_request
 from gql_epoint.cashier.validation import check_call, checked_payment, invalid
-from gql_epoint.epoint.wire import Reply
 from gql_epoint.errors import ErrorCode, GatewayError, OrderConflictError, RefusedError
 from gql_epoint.ledger import ids
 from gql_epoint.ledger.cards import CardNews, apply_card
@@ -35,7 +34,7 @@ from gql_epoint.ledger.transaction import (
     TransactionOperation,
 )
 from gql_epoint.ledger.transitions import Change, apply_loss, apply_not_sent, first_event
-from gql_epoint.ledger.words import Heard, is_misconfigured, said
+from gql_epoint.ledger.words import Heard, Said, is_misconfigured, said
 from gql_epoint.points import reached
 from gql_epoint.store.protocol import Reader, Unit
 
@@ -153,17 +152,18 @@ class PaymentDesk:
             after = await self._books.write_answer(lambda unit: settle(unit, transaction.id, call.actor))
             return Result(value=after, error=None if lost else gateway_is_away())
         reached("pay.answered")
+        what = said(reply)
         change = await self._books.write_answer(
-            lambda unit: _answered(unit, transaction, reply, call.actor), hopeful=True
+            lambda unit: _answered(unit, transaction, what, call.actor), hopeful=True
         )
         reached("pay.settled")
-        return Result(value=change.transaction, error=_error_beside(change, reply))
+        return Result(value=change.transaction, error=_error_beside(change, what))
 
 
-async def _answered(unit: Unit, known: Transaction, reply: Reply, actor: str) -> Change:
+async def _answered(unit: Unit, known: Transaction, what: Said, actor: str) -> Change:
     transaction = await unit.transaction_now(known)
     heard = Heard.OPENING if transaction.operation.redirects else Heard.CHARGE
-    change = await hear(unit, transaction, heard, said(reply), by_gateway(unit, actor))
+    change = await hear(unit, transaction, heard, what, by_gateway(unit, actor))
     reached("pay.answering")
     return change
 
@@ -233,9 +233,8 @@ async def _free_gateway_order(reader: Reader, order_id: str) -> str:
     raise invalid(f"names an order that has had {ATTEMPTS_MAX} attempts; use a new one", "orderId")
 
 
-def _error_beside(change: Change, reply: Reply) -> RefusedError | None:
+def _error_beside(change: Change, what: Said) -> RefusedError | None:
     """A decline is data; a refusal to even open the payment, or of our keys, is an error beside it."""
-    what = said(reply)
     refused = Fact.DECLINED in change.new_facts and change.transaction.operation.redirects
     grant = change.transaction.operation.wire.grant
     return gateway_said_no(what, "this payment", grant) if refused or is_misconfigured(what) else None

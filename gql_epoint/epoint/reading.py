@@ -63,7 +63,11 @@ def read_object(raw: dict[str, Any], shape: type[StructT]) -> StructT:
 
     Whatever it returns can be stored: text is valid UTF-8 without NUL, numbers and nesting are bounded.
     """
-    return shape(**{name: reader(raw if name == WHOLE else raw.get(name)) for name, reader in _readers(shape)})
+    readers = _readers(shape)
+    fields = {name: readers[name](value) for name, value in raw.items() if value is not None and name in readers}
+    if WHOLE in readers:
+        fields[WHOLE] = readers[WHOLE](raw)
+    return shape(**fields)
 
 
 def read_text(value: Any) -> str | None:
@@ -121,11 +125,12 @@ def _clean(text: str) -> str:
 
 
 @cache
-def _readers(shape: type[msgspec.Struct]) -> tuple[tuple[str, Callable[[Any], Any]], ...]:
+def _readers(shape: type[msgspec.Struct]) -> dict[str, Callable[[Any], Any]]:
     by_type: dict[Any, Callable[[Any], Any]] = {
         str | None: read_text,
         Decimal | None: read_amount,
         Any: read_anything,
     }
     by_name: dict[str, Callable[[Any], Any]] = {"message": read_message}
-    return tuple((name, by_name.get(name, by_type[hint])) for name, hint in get_type_hints(shape).items())
+    assert all(default is None for default in shape.__struct_defaults__), "what is missing is null"
+    return {name: by_name.get(name, by_type[hint]) for name, hint in get_type_hints(shape).items()}

@@ -92,6 +92,9 @@ def encode_payload(public_key: str, request: Request) -> bytes:
         value = getattr(request, name)
         if value is None:
             continue
+        if type(value) is str:
+            fields[name] = value
+            continue
         if isinstance(value, float):
             raise TypeError(f"{name} is a float; amounts are Decimal")
         fields[name] = _encode_amount(name, value) if isinstance(value, Decimal) else value

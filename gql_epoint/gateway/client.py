@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import re
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextvars import ContextVar
+from functools import cache
 from types import TracebackType
 from typing import Any, Self
 
 import aiohttp
 
+from gql_epoint.deadlines import Deadlines
 from gql_epoint.epoint.wire import Operation, ReplyT, RequestT, Upload
 from gql_epoint.errors import GatewayRefusedError, GatewayUnclearError
 from gql_epoint.gateway.answers import OversizedError, Pages, has_wanted_body, read_reply, translate
@@ -62,6 +63,7 @@ class Gateway:
         self._log = logging.getLogger(logger_name)
         self._observe = observe
         self._session: aiohttp.ClientSession | None = None
+        self._deadlines = cache(Deadlines)  # for each limit, of which there are few
 
     async def __aenter__(self) -> Self:
         self._session = self._new_session()
@@ -147,15 +149,14 @@ class Gateway:
         call: _Call,
     ) -> tuple[int, bytes]:
         _call_under_way.set(call)
-        async with (
-            asyncio.timeout(limit_s),
-            session.request(outgoing.method, outgoing.url, allow_redirects=False, **outgoing.how) as response,
-        ):
-            call.trace_id = response.headers.get("X-Request-ID")
-            # The body of another status is never used, so it is not waited for either.
-            wanted = has_wanted_body(operation, response.status)
-            body = await self._read_body(response) if wanted else b""
-            return response.status, body
+        with self._deadlines(limit_s).begin():
+            asking = session.request(outgoing.method, outgoing.url, allow_redirects=False, **outgoing.how)
+            async with asking as response:
+                call.trace_id = response.headers.get("X-Request-ID")
+                # The body of another status is never used, so it is not waited for either.
+                wanted = has_wanted_body(operation, response.status)
+                body = await self._read_body(response) if wanted else b""
+                return response.status, body
 
     async def _read_body(self, response: aiohttp.ClientResponse) -> bytes:
         body = bytearray()
@@ -198,7 +199,7 @@ class Gateway:
         )
         return aiohttp.ClientSession(
             connector=connector,
-            # `total` is an asyncio.timeout of our own, and a threshold without end keeps `connect` from being
+            # `total` is a deadline of our own, and a threshold without end keeps `connect` from being
             # rounded up to whole seconds: both have to end before the caller's deadline.
             timeout=aiohttp.ClientTimeout(total=None, connect=self._connect_timeout_s, ceil_threshold=float("inf")),
             headers={"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "gql-epoint"},

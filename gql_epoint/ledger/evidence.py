@@ -71,9 +71,7 @@ def with_details(
 ) -> Transaction:
     """Keep EPoint's references; what is not said again stays as it was."""
     old = transaction.gateway
-    confirms = bool(facts - _PROVE_NOTHING) or (
-        heard is Heard.STATUS and proves(heard, what) is not Proves.NOTHING
-    )
+    confirms = bool(facts - _PROVE_NOTHING) or (heard is Heard.STATUS and proves(heard, what) is not Proves.NOTHING)
     gateway = msgspec.structs.replace(
         old,
         status=(what.status if is_about_payment(heard, what) else None) or old.status,

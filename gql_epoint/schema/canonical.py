@@ -36,16 +36,17 @@ def input_hash(value: Any) -> str:
 
 
 @cache
-def _field_names(shape: type[Any]) -> tuple[str, ...]:
-    return tuple(field.name for field in dataclasses.fields(shape))
+def _field_names(shape: type[Any]) -> tuple[str, ...] | None:
+    """Return the names of a dataclass's fields, and None for any other type."""
+    return tuple(field.name for field in dataclasses.fields(shape)) if dataclasses.is_dataclass(shape) else None
 
 
 def _plain(value: Any) -> Any:
     if type(value) is str:
         return value
-    if dataclasses.is_dataclass(value):
+    if (names := _field_names(type(value))) is not None:  # type: ignore[arg-type]
         fields: dict[str, Any] = {}
-        for name in _field_names(type(value)):  # type: ignore[arg-type]
+        for name in names:
             item = getattr(value, name)
             if item is not None and item is not strawberry.UNSET:
                 fields[name] = item if type(item) is str else _plain(item)

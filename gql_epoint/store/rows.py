@@ -94,9 +94,9 @@ class RowCodec(Generic[StructT]):
             *(column.name for column in plain),
             *(name for _, nested, _, _ in self._nested for name in nested.columns),
         )
-        self.first_may_be_null = plain[0].optional
+        self.first_may_be_null: bool = plain[0].optional
         self.has_id = self.columns[0] == "id"
-        self._absent = [None] * len(self.columns)
+        self.nulls = (None,) * len(self.columns)
 
     def insert(self, table: str) -> str:
         """Return the INSERT of a whole row."""
@@ -112,16 +112,15 @@ class RowCodec(Generic[StructT]):
         """Return the values of all columns by name."""
         return dict(zip(self.columns, self.to_values(value), strict=True))
 
-    def to_values(self, value: StructT | None) -> list[Any]:
+    def to_values(self, value: StructT) -> list[Any]:
         """Return the values of all columns in their order; a missing nested struct is null in each."""
-        if value is None:
-            return self._absent
         values: list[Any] = [*self._plain_of(value)]
         for place, encode in self._encoders:
             if values[place] is not None:
                 values[place] = encode(values[place])
         for field, nested, _, _ in self._nested:
-            values += nested.to_values(getattr(value, field))
+            part = getattr(value, field)
+            values += nested.nulls if part is None else nested.to_values(part)
         return values
 
     def from_row(self, row: Mapping[str, Any]) -> StructT:

@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 from starlette.requests import Request
 
-from gql_epoint.web.bodies import read_body
+from gql_epoint.web.bodies import BodyReader
+from gql_epoint.web.headers import header
 from gql_epoint.web.replies import Refusal
 
 
@@ -38,19 +39,20 @@ def read_url(parameters: Mapping[str, str]) -> Asked:
     return _convert(asked)
 
 
-async def read_post(request: Request, bytes_max: int) -> Asked:
+async def read_post(request: Request, bodies: BodyReader) -> Asked:
     """Return what a JSON body asks. Raises Refusal 400, 408, 413 or 415."""
     _check_content(request)
-    return _convert(_decode(await read_body(request, bytes_max)))
+    return _convert(_decode(await bodies.read(request)))
 
 
 def _check_content(request: Request) -> None:
-    media_type, _, parameters = request.headers.get("content-type", "").lower().partition(";")
+    media_type, _, parameters = (header(request.scope, b"content-type") or "").lower().partition(";")
     charset = parameters.replace(" ", "").replace('"', "")
     if media_type.strip() != "application/json" or charset not in ("", "charset=utf-8"):
         message = "The Content-Type must be application/json, in UTF-8."
         raise Refusal(415, message, "UNSUPPORTED_MEDIA_TYPE", Accept="application/json")
-    if request.headers.get("content-encoding", "identity").lower() != "identity":
+    encoding = header(request.scope, b"content-encoding")
+    if encoding is not None and encoding.lower() != "identity":
         message = "Compressed bodies are not read."
         raise Refusal(415, message, "UNSUPPORTED_MEDIA_TYPE", Accept_Encoding="identity")
 

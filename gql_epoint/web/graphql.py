@@ -21,8 +21,10 @@ from starlette.websockets import WebSocket
 from strawberry.types.graphql import OperationType
 
 from gql_epoint.web.asking import Asked, read_post, read_url
+from gql_epoint.web.bodies import BodyReader
 from gql_epoint.web.closing import Closing
 from gql_epoint.web.explorer_page import EXPLORER_HEADERS
+from gql_epoint.web.headers import header
 from gql_epoint.web.negotiation import EVENT_STREAM, GRAPHQL_RESPONSE, JSON, Accept, read_accept
 from gql_epoint.web.replies import Refusal, json_response
 from gql_epoint.web.running import (
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
 SAYING_SO_S = 1.0
 """What a stream may last longer than its credential, so that the last thing on it can say why it ends."""
 
+_TOKEN_HEADER = TOKEN_HEADER.lower().encode()
 _ALLOW = "DELETE, GET, POST, PUT"
 _FORMS = f"{GRAPHQL_RESPONSE}, {JSON}, {EVENT_STREAM}"
 
@@ -73,7 +76,7 @@ class GraphQLEndpoint:
         self._runner = runner
         self._visitors = visitors
         self._sockets = sockets
-        self._body_bytes_max = body_bytes_max
+        self._bodies = BodyReader(body_bytes_max)
         self._explorer = explorer
         self._closing = closing
         self._single = SingleConnections(
@@ -86,7 +89,7 @@ class GraphQLEndpoint:
             await self._sockets.serve(WebSocket(scope, receive=receive, send=send))
             return
         request = Request(scope, receive)
-        accept = read_accept(request.headers.get("accept", ""))
+        accept = read_accept(header(scope, b"accept") or "")
         try:
             response = await self._respond(request, accept)
         except Refusal as refusal:
@@ -99,9 +102,9 @@ class GraphQLEndpoint:
         if self._explorer is not None and _opens_a_page(request, accept):
             return HTMLResponse(self._explorer, headers={**EXPLORER_HEADERS, "Vary": "Accept"})
         context = await self._visitors.of_request(request)
-        token = request.headers.get(TOKEN_HEADER) or request.query_params.get("token")
+        token = _token(request)
         if token or request.method in ("DELETE", "PUT"):
-            return await self._respond_single(request, accept, context, token or "")
+            return await self._respond_single(request, accept, context, token)
         if accept.json is None and accept.stream is None:
             raise Refusal(406, f"Answers come as one of {_FORMS}.", "NOT_ACCEPTABLE")
         asked, allowed = await self._read(request)
@@ -136,7 +139,7 @@ class GraphQLEndpoint:
     async def _read(self, request: Request) -> tuple[Asked, frozenset[OperationType]]:
         if request.method == "GET":
             return read_url(request.query_params), frozenset({OperationType.QUERY})
-        return await read_post(request, self._body_bytes_max), AT_ONCE
+        return await read_post(request, self._bodies), AT_ONCE
 
     def _stream(
         self, asked: Asked, context: RequestContext, accept: Accept, allowed: frozenset[OperationType]
@@ -155,6 +158,12 @@ class GraphQLEndpoint:
         """Return how long a stream may last: its credential's time, and time to say that it is over."""
         left_s = self._visitors.seconds_left(context.credential)
         return None if left_s is None else left_s + SAYING_SO_S
+
+
+def _token(request: Request) -> str:
+    """Return the token of a single connection, if the request names one."""
+    named = header(request.scope, _TOKEN_HEADER)
+    return named or (request.query_params.get("token") or "" if request.scope["query_string"] else "")
 
 
 def _opens_a_page(request: Request, accept: Accept) -> bool:

@@ -19,6 +19,7 @@ from strawberry.types import ExecutionResult
 from strawberry.types.execution import PreExecutionError
 from strawberry.types.graphql import OperationType
 
+from gql_epoint.deadlines import Deadlines
 from gql_epoint.owned import Owned
 from gql_epoint.schema.masking import mask
 from gql_epoint.schema.sharing import Message
@@ -80,7 +81,7 @@ class Runner:
         self._schema = schema
         self._doorkeeper = doorkeeper
         self._documents = documents or Documents()
-        self._deadline_s = deadline_s
+        self._deadlines = Deadlines(deadline_s)
         self._owned = owned or Owned()
         self._types: dict[tuple[str | None, str | None], OperationType] = {}
 
@@ -110,7 +111,7 @@ class Runner:
         for operation_type in (known,) if known else (OperationType.QUERY, OperationType.MUTATION):
             work = self._execute(asked, context, operation_type)
             try:
-                async with asyncio.timeout(self._deadline_s):
+                with self._deadlines.begin():
                     if operation_type is OperationType.MUTATION:
                         return await self._owned.run(work)
                     return await (work if gone is None else _unless(gone, work))

@@ -28,6 +28,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from gql_epoint.tracing import operation_span
 from gql_epoint.web.asking import Asked, read_post
+from gql_epoint.web.bodies import BodyReader
 from gql_epoint.web.closing import Closing
 from gql_epoint.web.replies import NO_STORE, Refusal
 from gql_epoint.web.running import Runner, formatted
@@ -67,7 +68,7 @@ class SingleConnections:
     ) -> None:
         self._runner = runner
         self._closing = closing
-        self._body_bytes_max = body_bytes_max
+        self._bodies = BodyReader(body_bytes_max)
         self._operations_max = operations_max
         self._throttle = throttle or Throttle(TrafficLimits())
         self._open_within_s = open_within_s
@@ -107,7 +108,7 @@ class SingleConnections:
     async def submit(self, request: Request, token: str, context: RequestContext) -> Response:
         """Run an operation of a POST; its results go to the stream."""
         stream = self._find(token, _owner(context))
-        asked = await read_post(request, self._body_bytes_max)
+        asked = await read_post(request, self._bodies)
         operation_id = (asked.extensions or {}).get("operationId")
         if not isinstance(operation_id, str) or not 1 <= len(operation_id) <= 128:
             raise Refusal(400, "`extensions.operationId` must be a text of 1 to 128 characters.")

@@ -7,9 +7,8 @@ from http import HTTPStatus
 from math import ceil
 from typing import TYPE_CHECKING
 
-from starlette.datastructures import Headers
-
 from gql_epoint.keys import KeyRing, SecretKey, digest_of, is_client_token
+from gql_epoint.web.headers import header
 from gql_epoint.web.replies import Refusal
 from gql_epoint.web.throttle import Places, Throttle
 
@@ -43,7 +42,7 @@ class Traffic:
 
     def _admit(self, scope: Scope) -> Places:
         """Count a request and take up its places. Raises Refusal 429."""
-        scheme, _, presented = Headers(scope=scope).get("authorization", "").strip().partition(" ")
+        scheme, _, presented = (header(scope, b"authorization") or "").strip().partition(" ")
         presented = presented.strip() if scheme.lower() == "bearer" else ""
         key = self._ring.find(presented)
         if key is not None:

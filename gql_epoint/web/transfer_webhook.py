@@ -12,7 +12,7 @@ from starlette.responses import PlainTextResponse, Response
 from gql_epoint.cashier import Cashier
 from gql_epoint.epoint.b2b import read_b2b_webhook
 from gql_epoint.errors import StoreUnavailableError, UnreadableError
-from gql_epoint.web.bodies import read_body
+from gql_epoint.web.bodies import BodyReader
 from gql_epoint.web.metrics import Metrics
 from gql_epoint.web.replies import NO_STORE, Refusal
 
@@ -29,6 +29,8 @@ def transfer_webhook(cashier: Cashier, bytes_max: int, metrics: Metrics) -> Endp
     address that does not exist, and nothing is read.
     """
 
+    bodies = BodyReader(bytes_max)
+
     async def take(request: Request) -> Response:
         if request.method != "POST":
             raise HTTPException(404)
@@ -41,7 +43,7 @@ def transfer_webhook(cashier: Cashier, bytes_max: int, metrics: Metrics) -> Endp
             metrics.callback_taken("postponed")
             logger.error("webhook postponed, the database is away: %s", exc)
             raise Refusal(503, "Try again later.", "UNAVAILABLE", Retry_After="5") from None
-        raw = await read_body(request, bytes_max)
+        raw = await bodies.read(request)
         try:
             claims = read_b2b_webhook(raw).status is not None
         except UnreadableError:

@@ -16,6 +16,7 @@ from gql_epoint.setting_values import Network
 from gql_epoint.simulator_control import SimulatorControl
 from gql_epoint.web.addresses import customer_address
 from gql_epoint.web.credentials import Doorkeeper, WrongCredentialError
+from gql_epoint.web.headers import header
 from gql_epoint.web.replies import Refusal
 
 
@@ -39,13 +40,13 @@ class Visitors(msgspec.Struct, frozen=True, kw_only=True):
     async def of_request(self, request: HTTPConnection) -> RequestContext:
         """Return the context of one request. Raises Refusal 401 if its credential is wrong."""
         try:
-            credential = await self.doorkeeper.admit(request.headers.get("authorization"))
+            credential = await self.doorkeeper.admit(header(request.scope, b"authorization"))
         except WrongCredentialError as exc:
             raise Refusal(401, str(exc), "UNAUTHENTICATED", WWW_Authenticate="Bearer") from None
         except StoreUnavailableError:
             message = "The service cannot reach its database. Try again a little later."
             raise Refusal(503, message, "SERVICE_UNAVAILABLE", Retry_After="1") from None
-        return self.context(request, credential, request.headers.get("last-event-id"))
+        return self.context(request, credential, header(request.scope, b"last-event-id"))
 
     async def of_socket(self, payload: Mapping[str, Any]) -> Credential | None:
         """Return the credential in the payload of `connection_init`. Raises WrongCredentialError."""
@@ -61,7 +62,7 @@ class Visitors(msgspec.Struct, frozen=True, kw_only=True):
             credential=credential,
             merchant=self.merchant,
             sandbox=self.sandbox,
-            request_id=connection.state.request_id,
+            request_id=connection.scope["state"]["request_id"],
             address=customer_address(connection.scope, self.proxies or ()) if is_counted else None,
             place=Place(resume_after=resume_after or None),
             simulator=self.simulator,

@@ -10,7 +10,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from gql_epoint.cashier import Cashier
 from gql_epoint.errors import SignatureError, StoreUnavailableError, UnreadableError
-from gql_epoint.web.bodies import read_body
+from gql_epoint.web.bodies import BodyReader
 from gql_epoint.web.metrics import Metrics
 from gql_epoint.web.replies import NO_STORE, Refusal
 
@@ -20,8 +20,10 @@ logger = logging.getLogger(__name__)
 def webhook(cashier: Cashier, bytes_max: int, metrics: Metrics) -> Callable[[Request], Awaitable[Response]]:
     """Return the endpoint; `metrics` counts what became of callbacks."""
 
+    bodies = BodyReader(bytes_max)
+
     async def take(request: Request) -> Response:
-        raw = await read_body(request, bytes_max)
+        raw = await bodies.read(request)
         try:
             disposition = await cashier.callbacks.take(request.headers.get("content-type", ""), raw)
         except (SignatureError, UnreadableError) as exc:

@@ -78,7 +78,7 @@ _SEARCHES = {
 }
 _POSITION = f"({_QUERIES['next_position']})"
 
-# Python's module for SQLite looks for long how a null might be adapted, so none is ever bound.
+# Python's module for SQLite takes long to see that a null needs no adapter: where rows are written, none is bound.
 
 
 @lru_cache(maxsize=STATEMENTS)

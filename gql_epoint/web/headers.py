@@ -1,0 +1,14 @@
+"""Look at one header of a request, without an object that holds them all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def header(scope: Mapping[str, Any], name: bytes) -> str | None:
+    """Return the first header of a name in lower case, as servers give all names; None if there is none."""
+    for known, value in scope["headers"]:
+        if known == name:
+            return str(value, "latin-1")
+    return None
