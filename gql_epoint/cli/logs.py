@@ -28,6 +28,9 @@ _DETAIL = re.compile(r"^DETAIL:.*?(?=^HINT:|^\n|^Traceback|^The above|^During|\Z
 
 def start_logging(level: str, form: str) -> None:
     """Log to standard error from here on; `form` is json or text."""
+    # What no line tells is not looked for, as Python's Logging HOWTO has it under "Optimization".
+    logging._srcfile = None  # noqa: SLF001
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines() if form == "json" else TextLines())
     logging.basicConfig(handlers=[handler], level=level, force=True)
@@ -44,16 +47,16 @@ class TextLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return the line, and below it the traceback if there is one."""
         record.ids = "".join(f" {name}={value}" for name, value in _ids().items())
-        return redact(super().format(record))
+        return super().format(record)
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
-        """Return the line without rows of the database."""
-        record.message = without_rows(record.message)
+        """Return the line without secrets and rows of the database."""
+        record.message = redact(without_rows(record.message))
         return super().formatMessage(record)
 
     def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's name
-        """Return the traceback without rows of the database."""
-        return without_rows(super().formatException(ei))
+        """Return the traceback without the same."""
+        return redact(without_rows(super().formatException(ei)))
 
 
 class JsonLines(logging.Formatter):
