@@ -116,7 +116,7 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        _leave_alone_what_stays()
+        leave_alone_what_stays()
         self._on_started()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -132,7 +132,7 @@ class _Server(uvicorn.Server):
         return contextlib.nullcontext()
 
 
-def _leave_alone_what_stays() -> None:
+def leave_alone_what_stays() -> None:
     """Let the garbage collector look at what requests leave, and not at the schema and the modules every time.
 
     A request makes hundreds of objects and no cycles, so it may also look more seldom. But everybody waits while it

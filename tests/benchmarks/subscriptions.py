@@ -37,7 +37,6 @@ from tests.benchmarks.processes import Server
 from tests.benchmarks.subscribers import TRANSPORTS, Subscriber, connect, files_max
 
 AT_ONCE = 50
-SINGLES = 400
 PER_KEY = 900
 
 HOLD = """\
@@ -127,9 +126,9 @@ async def _connect_many(
     return connected
 
 
-async def _measure(shop: Shop, server: Server, name: str, count: int) -> str:
+async def _measure(shop: Shop, server: Server, name: str, count: int, events: int) -> str:
     transport = TRANSPORTS[name]
-    alone_ms = await _singles(shop, transport)
+    alone_ms = await _singles(shop, transport, events)
     transaction_id, held = await shop.hold()
     # What the first ones bring into memory is there for all.
     first = await _connect_many(shop, transport, 20, transaction_id)
@@ -140,7 +139,7 @@ async def _measure(shop: Shop, server: Server, name: str, count: int) -> str:
     kilobytes = (server.rss_bytes() - rss) / (count - 20) / 1000
     _leave_alone_what_stays()
     await asyncio.sleep(1)
-    singles_ms = await _singles(shop, transport)
+    singles_ms = await _singles(shop, transport, events)
     subscribers[0].transport.pause_reading()  # whoever does not read costs the others nothing
     reading = subscribers[1:]
     cpu_s = server.cpu_s()
@@ -177,9 +176,9 @@ def _leave_alone_what_stays() -> None:
     gc.freeze()
 
 
-async def _singles(shop: Shop, transport: type[Subscriber]) -> list[float]:
+async def _singles(shop: Shop, transport: type[Subscriber], events: int) -> list[float]:
     """Let one after another hear of a change, and return after how many milliseconds each did, sorted."""
-    return sorted([await _single(shop, transport) for _ in range(SINGLES)])
+    return sorted([await _single(shop, transport) for _ in range(events)])
 
 
 async def _single(shop: Shop, transport: type[Subscriber]) -> float:
@@ -216,7 +215,8 @@ async def _main(options: argparse.Namespace, folder: Path) -> None:
                 )
                 try:
                     async with aiohttp.ClientSession() as session:
-                        print(await _measure(Shop(server.url, keys, session), server, name, count), flush=True)  # noqa: T201
+                        shop = Shop(server.url, keys, session)
+                        print(await _measure(shop, server, name, count, options.events), flush=True)  # noqa: T201
                 finally:
                     server.stop()
 
@@ -226,6 +226,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.subscriptions")
     parser.add_argument("--counts", type=int, nargs="*", default=[1_000, 5_000, 9_990])
     parser.add_argument("--transports", nargs="*", default=list(TRANSPORTS), choices=list(TRANSPORTS))
+    parser.add_argument("--events", type=int, default=400, help="that one subscriber hears after the other")
     options = parser.parse_args()
     with (
         tempfile.TemporaryDirectory(prefix="gql-epoint-bench-") as name,
