@@ -8,7 +8,5 @@ from typing import Any
 
 def header(scope: Mapping[str, Any], name: bytes) -> str | None:
     """Return the first header of a name in lower case, as servers give all names; None if there is none."""
-    for known, value in scope["headers"]:
-        if known == name:
-            return str(value, "latin-1")
-    return None
+    value = dict(reversed(scope["headers"])).get(name)
+    return None if value is None else str(value, "latin-1")

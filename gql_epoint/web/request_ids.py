@@ -37,8 +37,7 @@ class RequestIds:
 
         async def send_named(message: Message) -> None:
             if message["type"] in ("http.response.start", "websocket.accept"):
-                others = (header for header in message.get("headers", ()) if header[0].lower() != _HEADER)
-                message["headers"] = [*others, (_HEADER, written)]
+                message["headers"] = [*message.get("headers", ()), (_HEADER, written)]
             await send(message)
 
         await self._app(scope, receive, send_named)

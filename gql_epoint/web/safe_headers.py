@@ -29,7 +29,7 @@ class SafeHeaders:
         async def send_safely(message: Message) -> None:
             if message["type"] in ("http.response.start", "websocket.http.response.start"):
                 headers = message.get("headers", ())
-                names = {name.lower() for name, _ in headers}
+                names = dict(headers)
                 message["headers"] = [*headers, *(header for header in _RAW if header[0] not in names)]
             await send(message)
 

@@ -7,8 +7,8 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
-from itertools import compress
-from operator import itemgetter, ne
+from itertools import compress, repeat
+from operator import is_not, itemgetter, ne
 from typing import Any, TypeVar
 
 import msgspec
@@ -55,6 +55,7 @@ from gql_epoint.store.rows import RowCodec, to_address_record, to_backlog, to_mi
 StructT = TypeVar("StructT", bound=msgspec.Struct)
 
 STATEMENTS = 128  # Python's module for SQLite keeps so many prepared
+_NULLS = repeat(None)
 _KNOWN = len(load_migrations("gql_epoint.store.sqlite"))
 _WHOLE_ROWS = re.compile(r"SELECT \* FROM (\w+)|(?<=UPDATE )(\w+)(.*)RETURNING \*", re.DOTALL)
 
@@ -372,7 +373,7 @@ class SqliteUnit:
     def _insert(self, table: str, value: msgspec.Struct) -> None:
         codec = CODECS[table]
         values = codec.to_values(value)
-        given = tuple([value is not None for value in values])
+        given = tuple(map(is_not, values, _NULLS))
         self._connection.execute(_insert(table, given), [*compress(values, given)])
         self._note(codec, values)
 
