@@ -628,6 +628,21 @@ class StoreContract:
         assert [[row.id for row in claim] for claim in claims] == [[first.id], []]
         assert [row.id for row in await store.write(lambda unit: unit.overdue_invoices(10))] == [second.id]
 
+    async def test_what_waits_for_a_person_is_listed_apart(self, store: Store) -> None:
+        """Newest first and in pages, and without the others."""
+        invoices = [an_invoice(disputed=number != 1) for number in range(4)]
+        transfers = [a_transfer(order_id=f"R{number}", disputed=number != 1) for number in range(4)]
+        await insert(store, *invoices, *transfers)
+
+        for rows, read_page in (
+            (invoices, lambda page: lambda reader: reader.invoices(page, in_review=True)),
+            (transfers, lambda page: lambda reader: reader.business_transfers(page, in_review=True)),
+        ):
+            assert list(await store.read(read_page(Page(limit=9)))) == [rows[3], rows[2], rows[0]]
+            assert list(await store.read(read_page(Page(limit=1, after=rows[3].id)))) == [rows[2]]
+            backwards = Page(limit=2, before=rows[0].id, backwards=True)
+            assert list(await store.read(read_page(backwards))) == [rows[3], rows[2]]
+
     async def test_transfers_are_found_by_each_of_their_names(self, store: Store) -> None:
         """By the order the one that holds it, whenever it was made; by EPoint's order id and webhook exactly."""
         done = a_transfer(order_id="B", gateway_order_id="B", webhook_digest="one")

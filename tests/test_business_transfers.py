@@ -551,8 +551,11 @@ async def test_journey_with_the_webhook(tmp_path: Path, kind: str) -> None:
         }
         events = (await _status(client))["events"]["edges"]
         assert [edge["node"]["transferStatus"] for edge in events] == list(CASES["business_transfer"].events)
-        listed = await client.data("{ businessTransfers(first: 5) { edges { node { id } } } }")
-        assert [edge["node"]["id"] for edge in listed["businessTransfers"]["edges"]] == [final["id"]]
+        listed = await client.data(
+            "{ all: businessTransfers(first: 5) { edges { node { id } } }"
+            " doubted: businessTransfers(needsReview: true) { edges { node { id } } } }"
+        )
+        assert listed == {"all": {"edges": [{"node": {"id": final["id"]}}]}, "doubted": {"edges": []}}
         conflict = await client.data(
             "mutation ($input: TransferToBusinessInput!) { transferToBusiness(input: $input) { errors { code"
             " ... on BusinessTransferConflictError { businessTransfer { id } } } } }",

@@ -664,6 +664,34 @@ async def test_customer_pays_by_the_link(tmp_path: Path, kind: str) -> None:
         assert secret not in logged
 
 
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+async def test_invoices_that_wait_for_a_person_are_listed(tmp_path: Path, kind: str) -> None:
+    """Whom an alert has woken finds them among all others, and no more once they are settled."""
+    document = "{ invoices(needsReview: true) { edges { node { orderId needsReview } } } }"
+    refresh = "mutation ($by: InvoiceBy!) { refreshInvoice(by: $by) { errors { code } } }"
+    async with running() as simulator, a_node(kind, tmp_path, simulator) as (_, client):
+        made = [
+            await run(client, "createInvoice", invoice(f"I-{number}", f"an-invoice-in-doubt-{number}"), "invoice")
+            for number in range(3)
+        ]
+        theirs = simulator.state.books.invoices[1]
+        theirs.sum, theirs.state = Decimal("0.01"), "paid"
+        assert (await client.data(document))["invoices"]["edges"] == []
+        assert (await client.data(refresh, by={"orderId": "I-1"}))["refreshInvoice"]["errors"] == []
+        doubted = (await client.data(document))["invoices"]["edges"]
+        decision = {
+            "idempotencyKey": "what-was-found-out",
+            "invoiceId": made[1]["invoice"]["id"],
+            "amount": {"amount": "0.01"},
+            "note": "The customer was asked, and agrees.",
+        }
+        assert (await run(client, "resolveInvoice", decision, "invoice"))["errors"] == []
+        settled = (await client.data(document))["invoices"]["edges"]
+
+    assert doubted == [{"node": {"orderId": "I-1", "needsReview": True}}]
+    assert settled == []
+
+
 async def test_invoices_are_listed_in_pages_and_found_by_each_name(start_service: Any) -> None:
     """The connection goes both ways, newest first; EPoint's own list is by kind and in either order."""
     page = "edges { node { orderId } } pageInfo { hasNextPage hasPreviousPage startCursor endCursor }"

@@ -29,6 +29,11 @@ SORTS_A_FEW = {
     "transactions_of_kind",
     "transactions_of_kind_backwards",
     "callbacks_of_kind",
+    # What waits for a person is few, and an alert until it is settled.
+    "business_transfers_in_review",
+    "business_transfers_in_review_backwards",
+    "invoices_in_review",
+    "invoices_in_review_backwards",
     # PostgreSQL sorts the batch of a hundred that it claims, and the callbacks of one name.
     "claim_transactions_to_ask",
     "claim_cards_to_ask",

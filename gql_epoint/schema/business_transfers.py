@@ -63,13 +63,21 @@ class TransferQueries:
 
     @strawberry.field(description="All transfers to businesses, newest first.", directives=[READ])
     async def business_transfers(
-        self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
+        self,
+        info: Info,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+        needs_review: Annotated[bool, argument("Only those with `needsReview`; false is all.")] = False,
     ) -> Connection[BusinessTransfer]:
         """List transfers."""
         return await load(
             TRANSFERS,
             read_page(TRANSFERS, first=first, after=after, last=last, before=before),
-            lambda page: info.context.cashier.books.read(lambda reader: reader.business_transfers(page)),
+            lambda page: info.context.cashier.books.read(
+                lambda reader: reader.business_transfers(page, in_review=needs_review)
+            ),
             lambda transfer: transfer.id,
             BusinessTransfer.of,
         )

@@ -68,13 +68,21 @@ class InvoiceQueries:
 
     @strawberry.field(description="All invoices that were made here, newest first.", directives=[READ])
     async def invoices(
-        self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
+        self,
+        info: Info,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+        needs_review: Annotated[bool, argument("Only those with `needsReview`; false is all.")] = False,
     ) -> Connection[Invoice]:
         """List invoices."""
         return await load(
             INVOICES,
             read_page(INVOICES, first=first, after=after, last=last, before=before),
-            lambda page: info.context.cashier.books.read(lambda reader: reader.invoices(page)),
+            lambda page: info.context.cashier.books.read(
+                lambda reader: reader.invoices(page, in_review=needs_review)
+            ),
             lambda invoice: invoice.id,
             Invoice.of,
         )

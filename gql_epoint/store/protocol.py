@@ -195,8 +195,8 @@ class Reader(Protocol):
 
     async def business_transfer_by_gateway_order(self, gateway_order_id: str) -> BusinessTransfer | None: ...
     async def business_transfer_by_webhook(self, digest: str) -> BusinessTransfer | None: ...
-    async def business_transfers(self, page: Page) -> Sequence[BusinessTransfer]:
-        """Newest first."""
+    async def business_transfers(self, page: Page, *, in_review: bool = False) -> Sequence[BusinessTransfer]:
+        """Newest first; of all, or of those about which a person must decide."""
 
     async def invoice(self, invoice_id: str) -> Invoice | None: ...
 
@@ -204,8 +204,8 @@ class Reader(Protocol):
         """The latest invoice of an order."""
 
     async def invoice_by_gateway_id(self, gateway_id: str) -> Invoice | None: ...
-    async def invoices(self, page: Page) -> Sequence[Invoice]:
-        """Newest first."""
+    async def invoices(self, page: Page, *, in_review: bool = False) -> Sequence[Invoice]:
+        """Newest first; of all, or of those about which a person must decide."""
 
     async def backlog(self) -> Backlog:
         """Count what an operator should know of."""

@@ -257,6 +257,14 @@ ORDER BY id DESC LIMIT :limit;
 SELECT * FROM business_transfers WHERE {between_ids}
 ORDER BY id LIMIT :limit;
 
+-- name: business_transfers_in_review
+SELECT * FROM business_transfers WHERE disputed AND {between_ids}
+ORDER BY id DESC LIMIT :limit;
+
+-- name: business_transfers_in_review_backwards
+SELECT * FROM business_transfers WHERE disputed AND {between_ids}
+ORDER BY id LIMIT :limit;
+
 -- name: claim_business_transfers_to_ask
 WITH due AS MATERIALIZED (
   SELECT id FROM business_transfers WHERE ask_at <= :now ORDER BY ask_at LIMIT :limit
@@ -283,6 +291,14 @@ ORDER BY id DESC LIMIT :limit;
 
 -- name: invoices_backwards
 SELECT * FROM invoices WHERE {between_ids}
+ORDER BY id LIMIT :limit;
+
+-- name: invoices_in_review
+SELECT * FROM invoices WHERE disputed AND {between_ids}
+ORDER BY id DESC LIMIT :limit;
+
+-- name: invoices_in_review_backwards
+SELECT * FROM invoices WHERE disputed AND {between_ids}
 ORDER BY id LIMIT :limit;
 
 -- name: claim_invoices_to_ask

@@ -214,6 +214,14 @@ ORDER BY id DESC LIMIT :limit;
 SELECT * FROM business_transfers WHERE {between_ids}
 ORDER BY id LIMIT :limit;
 
+-- name: business_transfers_in_review
+SELECT * FROM business_transfers WHERE disputed = 1 AND {between_ids}
+ORDER BY id DESC LIMIT :limit;
+
+-- name: business_transfers_in_review_backwards
+SELECT * FROM business_transfers WHERE disputed = 1 AND {between_ids}
+ORDER BY id LIMIT :limit;
+
 -- name: claim_business_transfers_to_ask
 UPDATE business_transfers SET ask_at = :until WHERE id IN (
   SELECT id FROM business_transfers WHERE ask_at <= :now ORDER BY ask_at LIMIT :limit
@@ -237,6 +245,14 @@ ORDER BY id DESC LIMIT :limit;
 
 -- name: invoices_backwards
 SELECT * FROM invoices WHERE {between_ids}
+ORDER BY id LIMIT :limit;
+
+-- name: invoices_in_review
+SELECT * FROM invoices WHERE disputed = 1 AND {between_ids}
+ORDER BY id DESC LIMIT :limit;
+
+-- name: invoices_in_review_backwards
+SELECT * FROM invoices WHERE disputed = 1 AND {between_ids}
 ORDER BY id LIMIT :limit;
 
 -- name: claim_invoices_to_ask

@@ -297,8 +297,9 @@ class SqliteUnit:
     async def business_transfer_by_webhook(self, digest: str) -> BusinessTransfer | None:
         return self._one(BUSINESS_TRANSFER, "business_transfer_by_webhook", digest=digest)
 
-    async def business_transfers(self, page: Page) -> Sequence[BusinessTransfer]:
-        return self._page(BUSINESS_TRANSFER, "business_transfers", page, after=page.after, before=page.before)
+    async def business_transfers(self, page: Page, *, in_review: bool = False) -> Sequence[BusinessTransfer]:
+        name = "business_transfers_in_review" if in_review else "business_transfers"
+        return self._page(BUSINESS_TRANSFER, name, page, after=page.after, before=page.before)
 
     async def insert_business_transfer(self, transfer: BusinessTransfer) -> None:
         self._insert("business_transfers", transfer)
@@ -324,8 +325,9 @@ class SqliteUnit:
     async def invoice_by_gateway_id(self, gateway_id: str) -> Invoice | None:
         return self._one(INVOICE, "invoice_by_gateway_id", gateway_id=gateway_id)
 
-    async def invoices(self, page: Page) -> Sequence[Invoice]:
-        return self._page(INVOICE, "invoices", page, after=page.after, before=page.before)
+    async def invoices(self, page: Page, *, in_review: bool = False) -> Sequence[Invoice]:
+        name = "invoices_in_review" if in_review else "invoices"
+        return self._page(INVOICE, name, page, after=page.after, before=page.before)
 
     async def insert_invoice(self, invoice: Invoice) -> None:
         self._insert("invoices", invoice)
