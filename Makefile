@@ -2,7 +2,7 @@
 # `make` shows the list. Virtual environment, versions and tools look after themselves.
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-cluster test check schema test-browser test-clients torture bench-documents test-container explorer released clean bench bench-writes bench-subscriptions bench-growth bench-lists profile
+.PHONY: help run run-cluster test check schema test-browser test-clients torture bench-documents test-container explorer released clean bench bench-writes bench-subscriptions bench-growth bench-lists bench-instructions profile
 .DELETE_ON_ERROR:
 
 VENV := .venv
@@ -87,6 +87,9 @@ bench-growth: $(VENV)/.bench ## Measure the same work on 10 thousand and on 1 mi
 
 bench-lists: $(VENV)/.bench ## Measure what compiled execution saves on lists of transactions; ARGS=25 takes so many rounds
 	@$(BIN)/python -m tests.benchmarks.lists $(ARGS)
+
+bench-instructions: $(VENV)/.bench ## Count the instructions of a payment, whatever else the machine does; needs valgrind
+	@$(BIN)/python -m tests.benchmarks.instructions
 
 profile: $(VENV)/.bench ## Say where the microseconds of a request go; ARGS="transaction" or "pay --writer"
 	$(BIN)/python -m tests.benchmarks.profile $(ARGS)

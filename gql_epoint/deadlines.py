@@ -26,7 +26,7 @@ class Deadlines:
 
     def _add(self, deadline: Deadline, loop: asyncio.AbstractEventLoop) -> float:
         if loop is not self._loop:
-            # That of before has been closed, and its timer will never come.
+            assert self._loop is None or self._loop.is_closed(), "deadlines belong to one event loop at a time"
             self._loop, self._timer = loop, None
             self._waiting.clear()
         end_s = loop.time() + self._seconds

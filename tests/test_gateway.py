@@ -11,7 +11,7 @@ import socket
 import ssl
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from gql_epoint.epoint.requests import PayRequest, RefundRequest, SavedCardPayRe
 from gql_epoint.epoint.signing import unseal
 from gql_epoint.errors import ConfigurationError, GatewayUnavailableError, GatewayUnclearError
 from gql_epoint.gateway import Gateway, Merchant
+from gql_epoint.gateway.answers import Pages
 
 MERCHANT = Merchant(public_key="i000000001", private_key="a-private-key")
 CHARGE = SavedCardPayRequest(
@@ -252,6 +253,30 @@ async def test_customers_are_sent_to_pages_of_epoint_only(page: str, believed: b
             await gateway.call(PAY, request)
 
     assert page not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "beginning", ["https://", "HTTPS://", "https:\t//", "ht\ttps://", "https:/\t/", "\x01https://"]
+)
+@pytest.mark.parametrize(
+    "after", ["/pay", "/pay?a=https://epoint.az/", "", "?a=/", "#a/", "\\/pay", ":443/pay", "@epoint.az/pay"]
+)
+def test_a_page_is_not_believed_for_what_was_believed_before(beginning: str, after: str) -> None:
+    """What was found good is remembered, and says nothing of another host, however its address is written."""
+    pages = Pages("https://epoint.az", ())
+    for host in ("epoint.az", "secure.epoint.az", "epoint.az:443"):
+        with suppress(GatewayUnclearError):
+            pages.check("pay", f"{beginning}{host}{after}")
+
+    for host in (
+        "evil.example",
+        "epoint.az.evil.example",
+        "user@epoint.az",
+        "epoint.az@evil.example",
+        "evilepoint.az",
+    ):
+        with pytest.raises(GatewayUnclearError):
+            pages.check("pay", f"{beginning}{host}{after}")
 
 
 # ---------------------------------------------------------------------------------------------------------

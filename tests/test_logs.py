@@ -73,6 +73,17 @@ def test_a_chain_of_errors_shows_no_rows() -> None:
     )
 
 
+def test_nothing_that_stands_below_a_line_shows_a_card() -> None:
+    """Not the stack that was asked for, nor the traceback as another formatter has left it on the record."""
+    record = a_record("x")
+    record.stack_info = "Stack: 4111 1111 1111 1111"
+    record.exc_info, record.exc_text = (ValueError, ValueError("4111 1111 1111 1111"), None), "4111 1111 1111 1111"
+    line = TextLines().format(record)
+
+    assert "4111" not in line
+    assert line.count("[card number]") == 2
+
+
 def test_lines_name_the_work_at_hand() -> None:
     ids = request_id.set("request-1"), transaction_id.set("tr_1"), saved_card_id.set("ca_1")
     try:

@@ -46,6 +46,7 @@ class TextLines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line, and below it the traceback if there is one."""
+        record.exc_text = None  # what another formatter has made of the traceback
         record.ids = "".join(f" {name}={value}" for name, value in _ids().items())
         return super().format(record)
 
@@ -57,6 +58,10 @@ class TextLines(logging.Formatter):
     def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's name
         """Return the traceback without the same."""
         return redact(without_rows(super().formatException(ei)))
+
+    def formatStack(self, stack_info: str) -> str:  # noqa: N802 - logging's name
+        """Return the stack without the same."""
+        return redact(without_rows(super().formatStack(stack_info)))
 
 
 class JsonLines(logging.Formatter):

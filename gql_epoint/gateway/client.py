@@ -90,7 +90,7 @@ class Gateway:
     ) -> ReplyT:
         """Send one request and return the reply; `timeout_s` cuts the call off earlier than usual.
 
-        With `files` the body is multipart.
+        With `files` the body is multipart. There are few different values of `timeout_s`: each is remembered.
 
         Raises GatewayUnavailableError if nothing was sent, so no money can have moved, and GatewayUnclearError
         if the request may have arrived and no believable answer came back; operations with `refuses_by_status` also

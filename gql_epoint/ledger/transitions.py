@@ -247,7 +247,7 @@ def _status_of(transaction: Transaction, facts: frozenset[Fact]) -> Status:
         facts,
         transaction.status,
         lost=lost,
-        given_up=lost and request is not None and request.given_up,
+        given_up=request is not None and request.given_up,
         all_refunded=transaction.refunded_amount == transaction.paid_amount,
     )
 
@@ -266,7 +266,7 @@ def _row_of(facts: frozenset[Fact], before: Status, *, lost: bool, given_up: boo
         (paid and Fact.RETURNED in facts, Status.RETURNED),
         (paid and all_refunded, Status.RETURNED),
         (paid, Status.SUCCESS),
-        (held and given_up, Status.REQUIRES_REVIEW),
+        (held and lost and given_up, Status.REQUIRES_REVIEW),
         (held and lost, Status.INDETERMINATE),
         (held, Status.AUTHORIZED),
         (bool(facts & {Fact.DECLINED, Fact.NOT_SENT, Fact.OPENING_LOST}), Status.FAILED),

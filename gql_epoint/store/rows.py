@@ -31,7 +31,7 @@ _remembered = lru_cache(maxsize=1024)
 
 @_remembered
 def to_microseconds(value: datetime) -> int:
-    """Return an aware time as microseconds since 1970, exactly."""
+    """Return a time in UTC as microseconds since 1970, exactly."""
     return (value - _EPOCH) // _MICROSECOND
 
 

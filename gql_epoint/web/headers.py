@@ -1,4 +1,4 @@
-"""Look at one header of a request, without an object that holds them all."""
+"""Look at one header of a request."""
 
 from __future__ import annotations
 

@@ -29,8 +29,8 @@ class SafeHeaders:
         async def send_safely(message: Message) -> None:
             if message["type"] in ("http.response.start", "websocket.http.response.start"):
                 headers = message.get("headers", ())
-                names = dict(headers)
-                message["headers"] = [*headers, *(header for header in _RAW if header[0] not in names)]
+                present = dict(headers)  # by their names, which ASGI has in lower case
+                message["headers"] = [*headers, *(header for header in _RAW if header[0] not in present)]
             await send(message)
 
         await self._app(scope, receive, send_safely)

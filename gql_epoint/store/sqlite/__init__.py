@@ -30,7 +30,7 @@ from typing import Any, TypeVar, cast
 from gql_epoint.errors import ConfigurationError, StoreUnavailableError
 from gql_epoint.store.protocol import Migrations, Reader, Unit, Wakeup
 from gql_epoint.store.queries import load_migrations
-from gql_epoint.store.sqlite.unit import SqliteUnit
+from gql_epoint.store.sqlite.unit import STATEMENTS, SqliteUnit
 
 T = TypeVar("T")
 
@@ -160,7 +160,11 @@ class SqliteStore:
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
-            self._path, isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT_S
+            self._path,
+            isolation_level=None,
+            check_same_thread=False,
+            timeout=BUSY_TIMEOUT_S,
+            cached_statements=STATEMENTS,
         )
         connection.execute("PRAGMA foreign_keys = ON")
         return connection

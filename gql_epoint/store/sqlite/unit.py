@@ -54,7 +54,9 @@ from gql_epoint.store.rows import RowCodec, to_address_record, to_backlog, to_mi
 
 StructT = TypeVar("StructT", bound=msgspec.Struct)
 
-STATEMENTS = 128  # Python's module for SQLite keeps so many prepared
+STATEMENTS = 128
+"""How many statements a connection keeps prepared."""
+
 _NULLS = repeat(None)
 _KNOWN = len(load_migrations("gql_epoint.store.sqlite"))
 _WHOLE_ROWS = re.compile(r"SELECT \* FROM (\w+)|(?<=UPDATE )(\w+)(.*)RETURNING \*", re.DOTALL)
@@ -71,20 +73,21 @@ def _with_columns(query: str) -> str:
 
 
 _QUERIES = {name: _with_columns(text) for name, text in load_queries("gql_epoint.store.sqlite").items()}
-# What is asked about something new finds nothing as a rule, and the names of a whole row's columns are told by each
-# query: so these ask first for the id.
+# What is asked about something new finds nothing as a rule, and Python's module describes each column of a result
+# that could have had rows, of which a transaction has fifty. So these ask for the id alone at first.
 _SEARCHES = {
     name: re.sub(r"SELECT .+? FROM", "SELECT id FROM", _QUERIES[name])
     for name in ("transaction_by_gateway_id", "transaction_by_gateway_order", "order_holder")
 }
 _POSITION = f"({_QUERIES['next_position']})"
 
-# Python's module for SQLite takes long to see that a null needs no adapter: where rows are written, none is bound.
-
 
 @lru_cache(maxsize=STATEMENTS)
 def _insert(table: str, given: tuple[bool, ...]) -> str:
-    """Return the INSERT of a row in which some columns have a value; the others are null."""
+    """Return the INSERT of a row in which some columns have a value; the others are null.
+
+    No null is bound, here or in an UPDATE: Python's module takes long to see that it needs no adapter.
+    """
     values = dict.fromkeys(compress(CODECS[table].columns, given), "?")
     if table == "events":
         # There is one writer, so the order of insertion is the order of commits.
@@ -384,6 +387,7 @@ class SqliteUnit:
         codec = CODECS[table]
         values = codec.to_values(value)
         known = self._known.get((codec, values[0]))
+        # Its id stays what it is, and by it the row is found.
         places = range(len(values))
         changed = tuple(places[1:] if known is None else compress(places, map(ne, values, known)))
         if changed:
