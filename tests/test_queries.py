@@ -20,6 +20,10 @@ SORTED_IN_MEMORY = {
     "checkout_card",
     "transactions_of_order_by_update",
     "transactions_of_order_by_update_backwards",
+    "business_transfers_in_review",
+    "business_transfers_in_review_backwards",
+    "invoices_in_review",
+    "invoices_in_review_backwards",
 }
 
 
