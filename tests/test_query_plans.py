@@ -13,7 +13,7 @@ import pytest
 
 from gql_epoint.store.postgres.statements import READING, WORKING, Statement
 from gql_epoint.store.queries import load_migrations
-from gql_epoint.store.sqlite.unit import _QUERIES
+from gql_epoint.store.sqlite.conversation import QUERIES
 from tests.postgres import new_database
 
 # What is found by one name is little: the attempts of an order or a checkout, the registrations of one card, the
@@ -85,9 +85,9 @@ def sqlite_plan(books: sqlite3.Connection, query: str) -> list[str]:
     return [row[3] for row in books.execute(f"EXPLAIN QUERY PLAN {query}", values)]
 
 
-@pytest.mark.parametrize("name", _QUERIES)
+@pytest.mark.parametrize("name", QUERIES)
 def test_sqlite_searches_and_never_scans(books: sqlite3.Connection, name: str) -> None:
-    steps = sqlite_plan(books, _QUERIES[name])
+    steps = sqlite_plan(books, QUERIES[name])
     scans = [step for step in steps if step.startswith("SCAN") and step.split()[1] in TABLES]
     sorts = [step for step in steps if "TEMP B-TREE" in step]
 

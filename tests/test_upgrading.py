@@ -16,22 +16,12 @@ import asyncpg
 import msgspec
 import pytest
 
-from gql_epoint.store.codecs import (
-    CALLBACK,
-    CHECKOUT,
-    CLIENT_TOKEN,
-    EVENT,
-    IDEMPOTENCY,
-    REFUND,
-    SAVED_CARD,
-    TRANSACTION,
-)
+from gql_epoint.store.codecs import CODECS
 from gql_epoint.store.postgres import PostgresStore
 from gql_epoint.store.postgres.connecting import prepare
 from gql_epoint.store.postgres.statements import statement
 from gql_epoint.store.protocol import Store
 from gql_epoint.store.queries import load_migrations
-from gql_epoint.store.rows import RowCodec
 from gql_epoint.store.sqlite import SqliteStore
 from gql_epoint.web.app import utc_now
 from tests.postgres import new_database
@@ -56,16 +46,17 @@ from tests.store_contract import (
     read,
 )
 
-CODECS: dict[str, RowCodec[Any]] = {
-    "transactions": TRANSACTION,
-    "refunds": REFUND,
-    "saved_cards": SAVED_CARD,
-    "callbacks": CALLBACK,
-    "events": EVENT,
-    "idempotency": IDEMPOTENCY,
-    "checkouts": CHECKOUT,
-    "client_tokens": CLIENT_TOKEN,
-}
+# Those that are filled before an upgrade, as far as they are there yet.
+TABLES = (
+    "transactions",
+    "refunds",
+    "saved_cards",
+    "callbacks",
+    "events",
+    "idempotency",
+    "checkouts",
+    "client_tokens",
+)
 VERSIONS = range(1, len(load_migrations("gql_epoint.store.sqlite")))
 
 Columns = dict[str, dict[str, str]]
@@ -102,7 +93,7 @@ class SqliteDatabase:
     async def columns(self) -> Columns:
         return {
             table: {name: kind for _, name, kind, *_ in self.connection.execute(f"PRAGMA table_info({table})")}
-            for table in CODECS
+            for table in TABLES
         }
 
     async def execute(self, sql: str, row: Mapping[str, Any]) -> None:
@@ -127,7 +118,7 @@ class PostgresDatabase:
         await self.connection.execute("INSERT INTO meta (name, value) VALUES ('mode', 'sandbox')")
 
     async def columns(self) -> Columns:
-        found: Columns = {table: {} for table in CODECS}
+        found: Columns = {table: {} for table in TABLES}
         rows = await self.connection.fetch(
             "SELECT table_name, column_name, data_type FROM information_schema.columns "
             "WHERE table_schema = 'public'"

@@ -30,7 +30,8 @@ from typing import Any, TypeVar, cast
 from gql_epoint.errors import ConfigurationError, StoreUnavailableError
 from gql_epoint.store.protocol import Migrations, Reader, Unit, Wakeup
 from gql_epoint.store.queries import load_migrations
-from gql_epoint.store.sqlite.unit import STATEMENTS, SqliteUnit
+from gql_epoint.store.sqlite.conversation import STATEMENTS
+from gql_epoint.store.sqlite.unit import SqliteUnit
 
 T = TypeVar("T")
 
