@@ -19,6 +19,7 @@ import os
 import signal
 import socket
 import sys
+import weakref
 from collections.abc import Iterator, Mapping
 from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
@@ -36,14 +37,17 @@ _PR_SET_PDEATHSIG = 1
 
 
 class Node:
-    """One service process at an address of its own; what it logs goes to `log`."""
+    """One service process at an address of its own, also while it is down; what it logs goes to `log`."""
 
     def __init__(self, log: Path, environ: Mapping[str, str]) -> None:
         self.log = log
         self.environ = dict(environ)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port: int = free.getsockname()[1]
+        # Held open, or another node gets the port while this one is down, and answers in its place.
+        place = socket.socket()
+        weakref.finalize(self, place.close)
+        place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        place.bind(("127.0.0.1", 0))
+        self.port: int = place.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         self._process: BaseProcess | None = None
 

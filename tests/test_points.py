@@ -247,7 +247,7 @@ async def charging(run: Run) -> None:
     answer = await run.insist(CHARGE, input=charge)
     sent = run.at_epoint()
 
-    assert answer["replayed"] is (run.point != "pay.recording")
+    assert answer["replayed"] is (run.point != "pay.recording"), answer
     # What EPoint never heard of proves nothing there, so it waits for a person.
     await run.until("SUCCESS" if sent else "INDETERMINATE")
     assert len(sent) == (run.point not in ("pay.recorded", "pay.calling"))
@@ -278,7 +278,7 @@ async def charging_a_token(run: Run) -> None:
     unheard = run.point in ("token.recorded", "token.calling")
     (at_epoint,) = run.at_epoint()
 
-    assert answer["replayed"] is (run.point != "token.recording")
+    assert answer["replayed"] is (run.point != "token.recording"), answer
     assert at_epoint.status == ("new" if unheard else "success")
     # What EPoint has not made of it proves nothing yet; after a day it does.
     await run.until("INDETERMINATE" if unheard else "SUCCESS")
@@ -294,7 +294,7 @@ async def refunding(run: Run, amount: dict[str, Any] | None = None) -> None:
     (at_epoint,) = run.at_epoint()
     unheard = run.point in ("refund.reserved", "refund.calling")
 
-    assert answer["replayed"] is (run.point != "refund.reserving")
+    assert answer["replayed"] is (run.point != "refund.reserving"), answer
     assert len(at_epoint.refunds) == (not unheard)
     if amount is None and not unheard:
         await run.until("RETURNED")
@@ -318,7 +318,7 @@ async def capturing(run: Run, *, cancels: bool = False) -> None:
     (at_epoint,) = run.at_epoint()
     unheard = run.point in ("hold.reserved", "hold.calling")
 
-    assert answer["replayed"] is (run.point != "hold.reserving")
+    assert answer["replayed"] is (run.point != "hold.reserving"), answer
     assert at_epoint.hold == ("held" if unheard else "released" if cancels else "captured")
     if unheard or (run.point in ("hold.answered", "hold.answering") and not cancels):
         # EPoint has one word for what is held and what was taken, so it waits for a person.
@@ -350,7 +350,7 @@ async def found_out(run: Run) -> None:
     (at_epoint,) = run.at_epoint()
     at_epoint.hold = "released"
 
-    assert answer["replayed"] is (run.point == "resolution.recorded")
+    assert answer["replayed"] is (run.point == "resolution.recorded"), answer
     assert (answer["object"]["status"], answer["object"]["version"]) == ("VOIDED", 4)
 
 
@@ -474,7 +474,7 @@ async def resolved(run: Run) -> None:
     await run.dies(run.ask(RESOLVE, input=decision))
     answer = await run.insist(RESOLVE, input=decision)
 
-    assert answer["replayed"] is (run.point == "resolution.recorded")
+    assert answer["replayed"] is (run.point == "resolution.recorded"), answer
     assert (answer["object"]["status"], answer["object"]["version"]) == ("FAILED", 3)
 
 
@@ -487,7 +487,7 @@ async def transferring(run: Run) -> None:
     sent = run.transfers_at_epoint()
     await run.until_transfer("SUCCESS" if sent else "INDETERMINATE")
 
-    assert answer["replayed"] is (run.point != "transfer.recording")
+    assert answer["replayed"] is (run.point != "transfer.recording"), answer
     assert len(sent) == (run.point not in ("transfer.recorded", "transfer.calling"))
 
 
@@ -523,7 +523,7 @@ async def transfer_resolved(run: Run) -> None:
     await run.dies(run.ask(RESOLVE_TRANSFER, input=decision))
     answer = await run.insist(RESOLVE_TRANSFER, input=decision)
 
-    assert answer["replayed"] is (run.point == "resolution.recorded")
+    assert answer["replayed"] is (run.point == "resolution.recorded"), answer
     assert (answer["object"]["status"], answer["object"]["version"]) == ("FAILED", 3)
 
 
@@ -536,7 +536,7 @@ async def invoicing(run: Run) -> None:
     sent = run.invoices_at_epoint()
     await run.until_invoice("WAITING_FOR_PAYMENT" if sent else "INDETERMINATE")
 
-    assert answer["replayed"] is (run.point != "invoice.recording")
+    assert answer["replayed"] is (run.point != "invoice.recording"), answer
     assert len(sent) == (run.point not in ("invoice.recorded", "invoice.calling"))
 
 
@@ -572,7 +572,7 @@ async def invoice_sent(run: Run) -> None:
     (at_epoint,) = run.invoices_at_epoint()
     sent = [one for one in run.simulator.state.books.sent if one.invoice == at_epoint.id]
 
-    assert answer["replayed"] is (run.point != "invoice.changing")
+    assert answer["replayed"] is (run.point != "invoice.changing"), answer
     assert len(sent) == (run.point != "invoice.intended")
 
 
@@ -587,7 +587,7 @@ async def invoice_updated(run: Run) -> None:
     (at_epoint,) = run.invoices_at_epoint()
     found = (await run.ask(REFRESH_INVOICE, by={"id": made["id"]}))["object"]
 
-    assert answer["replayed"] is (run.point != "invoice.changing")
+    assert answer["replayed"] is (run.point != "invoice.changing"), answer
     assert (at_epoint.sum == Decimal("5.00")) is (run.point != "invoice.intended")
     assert Decimal(found["amount"]["amount"]) == at_epoint.sum
     change |= {"idempotencyKey": f"key-of-changing-again-{run.order}"}
