@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import sys
+import warnings
 from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
@@ -42,3 +45,13 @@ def _start_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callabl
     yield start
     for service in running:
         service.close()
+
+
+@pytest.fixture
+def thrown_away(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What an error makes worthless is thrown away by both executors, with the coroutines in it."""
+    monkeypatch.setattr(sys, "unraisablehook", lambda _: None)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
+        yield
+        gc.collect()

@@ -8,9 +8,7 @@ import asyncio
 import gc
 import json
 import os
-import sys
-import warnings
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from enum import Enum
 from random import Random
 from typing import Annotated, Any
@@ -49,6 +47,8 @@ from gql_epoint.compiled import CompiledExecutor, resolvers
 from gql_epoint.compiled import executor as compiled
 from gql_epoint.compiled.compiler import FIELDS_MAX
 from tests.generated_documents import LEAVES, Documents
+
+pytestmark = pytest.mark.usefixtures("thrown_away")
 
 SCHEMAS = int(os.environ.get("COMPILED_SCHEMAS", "100"))
 """How many schemas are generated; COMPILED_SCHEMAS=5000 makes a long run of it."""
@@ -275,16 +275,6 @@ class Tally:
         self.compiled += was_compiled
         self.failed += '"message"' in answer
         self.nulled += '"data": null' in answer
-
-
-@pytest.fixture(autouse=True)
-def _thrown_away(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A list that a wrong type makes worthless is thrown away by both executors, with the coroutines in it."""
-    monkeypatch.setattr(sys, "unraisablehook", lambda _: None)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
-        yield
-        gc.collect()
 
 
 @pytest.mark.timeout(600)

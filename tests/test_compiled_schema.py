@@ -22,6 +22,8 @@ from tests.cashier_kit import DECLINED, Shop, open_shop
 from tests.generated_documents import LEAVES, Documents
 from tests.test_schema_answers import KEY, SCHEMA, Caller
 
+pytestmark = pytest.mark.usefixtures("thrown_away")
+
 OPERATIONS = int(os.environ.get("COMPILED_OPERATIONS", "400"))
 GRAPHQL = SCHEMA._schema  # noqa: SLF001
 
