@@ -2,7 +2,7 @@
 # `make` shows the list. Virtual environment, versions and tools look after themselves.
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-cluster test check schema test-browser test-clients torture bench-documents test-container explorer released clean bench bench-writes bench-subscriptions bench-growth bench-lists bench-instructions profile
+.PHONY: help run run-cluster test check schema test-browser test-clients torture bench-documents test-container explorer released clean bench bench-writes bench-subscriptions bench-growth bench-lists bench-instructions bench-start profile
 .DELETE_ON_ERROR:
 
 VENV := .venv
@@ -91,6 +91,9 @@ bench-lists: $(VENV)/.bench ## Measure what compiled execution saves on lists of
 
 bench-instructions: $(VENV)/.bench ## Count the instructions of a payment, whatever else the machine does; needs valgrind
 	@$(BIN)/python -m tests.benchmarks.instructions
+
+bench-start: $(VENV)/.bench ## Time from a command to its first answer
+	@$(BIN)/python -m tests.benchmarks.start $(ARGS)
 
 profile: $(VENV)/.bench ## Say where the microseconds of a request go; ARGS="transaction" or "pay --writer"
 	$(BIN)/python -m tests.benchmarks.profile $(ARGS)

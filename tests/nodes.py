@@ -113,7 +113,7 @@ class Node:
 @functools.cache
 def _context() -> ForkServerContext:
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["__main__", "gql_epoint.cli.run", "asyncpg", "tests.nodes"])
+    context.set_forkserver_preload(["__main__", "gql_epoint.cli.serving", "asyncpg", "tests.nodes"])
     return context
 
 

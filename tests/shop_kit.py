@@ -11,7 +11,7 @@ from typing import Any
 
 from gql_epoint import shop
 from gql_epoint.keys import DEVELOPMENT_KEY
-from gql_epoint.web.server import address_of, bind
+from gql_epoint.web.listening import address_of, bind
 from tests.service import Service, start_service
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import re
@@ -10,12 +11,14 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
 
+from gql_epoint.cli.main import Commands, _parser
 from gql_epoint.keys import DEVELOPMENT_KEY, digest_of, is_intact, parse_keys
 from gql_epoint.schema import schema_text
 from gql_epoint.settings import DOCUMENTATION_PRIVATE_KEY, SETTINGS, Settings, settings_table
@@ -272,6 +275,48 @@ def test_the_help_names_every_setting_and_shows_examples(tmp_path: Path) -> None
     for command in ("serve", "simulator", "sandbox", "cluster", "migrate", "backup", "erase", "schema", "check"):
         assert "example" in run(tmp_path, command, "--help").stdout
     assert "example" in run(tmp_path, "keys", "new", "--help").stdout
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["check", "--table"], ["migrate", "--help"]])
+def test_a_question_does_not_load_the_service(tmp_path: Path, arguments: list[str]) -> None:
+    """Who asks what there is waits for a tenth of a second and not for two."""
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "gql_epoint.cli", *arguments],
+        cwd=tmp_path,
+        env=environment(**LIVE),
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+
+    assert "gql_epoint.cli.main" in done.stderr
+    assert not re.search(r"\b(strawberry|graphql|aiohttp|uvicorn|starlette)$", done.stderr, re.MULTILINE)
+
+
+def test_the_simulator_loads_no_service(tmp_path: Path) -> None:
+    """It starts beside the service, which waits for it."""
+    code = "import sys, gql_epoint.cli.simulating as simulating; print('strawberry' in sys.modules)"
+    printed = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+
+    assert printed.stdout == "False\n"
+
+
+def test_every_command_is_where_the_command_line_looks_for_it() -> None:
+    """They are named by their place, which nothing else checks until one is run."""
+
+    def commands(parser: argparse.ArgumentParser) -> Iterator[str]:
+        if parser.get_default("command"):
+            yield parser.get_default("command")
+        for action in parser._actions:  # noqa: SLF001
+            if isinstance(action, Commands):
+                for choice in action.choices.values():
+                    yield from commands(choice)
+
+    places = list(commands(_parser()))
+
+    assert len(places) == 10
+    assert all(callable(resolve_name(f"gql_epoint.cli.{place}")) for place in places)
 
 
 def test_a_new_key_fits_its_line(tmp_path: Path) -> None:

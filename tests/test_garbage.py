@@ -18,7 +18,8 @@ import pytest
 
 from gql_epoint.keys import Scope, SecretKey, digest_of, new_secret_key
 from gql_epoint.settings import read_settings
-from gql_epoint.web.server import bind, serve
+from gql_epoint.web.listening import bind
+from gql_epoint.web.server import serve
 from tests.benchmarks.contenders import fake_gateway
 from tests.benchmarks.subscribers import TRANSPORTS, connect
 from tests.benchmarks.subscriptions import Shop

@@ -9,11 +9,12 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
 
+from gql_epoint.cli.configuration import settings_from, with_changes
 from gql_epoint.cli.local_postgres import PostgresServer
 from gql_epoint.cli.logs import start_logging
 from gql_epoint.cli.parent import exit_with_parent
-from gql_epoint.cli.run import simulator_beside
-from gql_epoint.cli.starting import run_to_end, settings_from, with_changes
+from gql_epoint.cli.simulating import simulator_beside
+from gql_epoint.cli.starting import run_to_end
 from gql_epoint.cli.terminal import complain, say
 from gql_epoint.errors import ConfigurationError
 from gql_epoint.keys import DEVELOPMENT_KEY

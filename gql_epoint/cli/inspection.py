@@ -1,41 +1,23 @@
-"""The commands that answer a question and end: schema, check, keys new."""
+"""The commands check and keys new."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
 import os
-from pathlib import Path
 
+from gql_epoint.cli.configuration import store_of
 from gql_epoint.cli.terminal import complain, say
 from gql_epoint.epoint.operations import GET_STATUS
 from gql_epoint.epoint.replies import StatusReply
 from gql_epoint.epoint.requests import StatusRequest
 from gql_epoint.errors import ConfigurationError, GatewayError
 from gql_epoint.keys import SecretKey, check_name, digest_of, new_secret_key, parse_scopes
-from gql_epoint.schema import schema_text
 from gql_epoint.setting_values import without_password
 from gql_epoint.settings import SETTINGS, Settings, read_settings, settings_table
 from gql_epoint.store.protocol import Migrations
-from gql_epoint.web.app import new_gateway, new_store
 
 _NO_TRANSACTION = "te0000000000"
-
-
-def schema(options: argparse.Namespace, _environ: dict[str, str]) -> int:
-    """Print the schema, or compare it with a file."""
-    printed = schema_text()
-    if options.check is None:
-        say(printed.rstrip("\n"))
-        return 0
-    try:
-        written = Path(options.check).read_text(encoding="utf-8")
-    except OSError as exc:
-        raise ConfigurationError(options.check, f"cannot be read: {exc.strerror}") from None
-    if written == printed:
-        return 0
-    complain(f"{options.check} is not the schema of this version; write it anew with `make schema`.")
-    return 1
 
 
 def check(options: argparse.Namespace, environ: dict[str, str]) -> int:
@@ -49,7 +31,7 @@ def check(options: argparse.Namespace, environ: dict[str, str]) -> int:
         for problem in problems:
             complain(f"{problem}.")
         return 2
-    say(_about(asyncio.run(new_store(settings).migrations())))
+    say(_about(asyncio.run(store_of(settings).migrations())))
     if options.gateway and not asyncio.run(_ask_gateway(settings)):
         return 1
     say("The service would start.")
@@ -98,6 +80,8 @@ def _about(migrations: Migrations) -> str:
 
 async def _ask_gateway(settings: Settings) -> bool:
     """Ask about a transaction that does not exist: the answer shows whether EPoint accepts the keys."""
+    from gql_epoint.web.app import new_gateway  # loads all of the service, which the other questions do without
+
     try:
         async with new_gateway(settings) as gateway:
             reply = await gateway.call(GET_STATUS, StatusRequest(transaction=_NO_TRANSACTION))

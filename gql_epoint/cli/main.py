@@ -6,9 +6,8 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
+from pkgutil import resolve_name
 
-from gql_epoint.cli import inspection, run, upkeep
-from gql_epoint.cli.cluster import cluster
 from gql_epoint.cli.terminal import complain
 from gql_epoint.errors import ConfigurationError, StoreUnavailableError
 from gql_epoint.settings import settings_help
@@ -32,8 +31,8 @@ Command = Callable[[argparse.Namespace, dict[str, str]], int]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     options = _parser().parse_args(arguments)
-    command: Command = options.command
     try:
+        command: Command = resolve_name(f"gql_epoint.cli.{options.command}")
         return command(options, dict(os.environ))
     except ConfigurationError as exc:
         complain(f"{exc}.")
@@ -80,8 +79,9 @@ Commands = argparse._SubParsersAction  # noqa: SLF001 - argparse has no public n
 
 
 def _add(
-    commands: Commands[argparse.ArgumentParser], name: str, command: Command, summary: str, details: str
+    commands: Commands[argparse.ArgumentParser], name: str, command: str, summary: str, details: str
 ) -> argparse.ArgumentParser:
+    """Add a command by where it is, as `module:function`: what it needs is loaded once it is run."""
     parser = commands.add_parser(
         name,
         help=summary,
@@ -103,7 +103,7 @@ examples:
   gql-epoint serve
   GQL_EPOINT_HOST=0.0.0.0 gql-epoint serve --port 80
 """
-    parser = _add(commands, "serve", run.serve, "serve GraphQL and take EPoint's callbacks", details)
+    parser = _add(commands, "serve", "serving:serve", "serve GraphQL and take EPoint's callbacks", details)
     parser.add_argument("--host", help="the address to listen on, instead of GQL_EPOINT_HOST")
     parser.add_argument("--port", help="the port to listen on, instead of GQL_EPOINT_PORT; 0 takes any free one")
     _add_exit_with_parent(parser)
@@ -118,7 +118,7 @@ examples:
   gql-epoint simulator
   gql-epoint simulator --port 9000 --result-url http://127.0.0.1:8080/webhooks/epoint
 """
-    parser = _add(commands, "simulator", run.simulator, "run a local EPoint to develop against", details)
+    parser = _add(commands, "simulator", "simulating:simulator", "run a local EPoint to develop against", details)
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (127.0.0.1)")
     parser.add_argument("--port", help="the port, instead of GQL_EPOINT_SIMULATOR_PORT; 0 takes any free one")
     parser.add_argument("--result-url", metavar="URL", help="where to send callbacks")
@@ -138,7 +138,7 @@ examples:
   gql-epoint sandbox --port 9080 --simulator-port 9081 --shop-port 9082
 """
     summary = "serve in sandbox mode beside a simulator and a demo shop"
-    parser = _add(commands, "sandbox", run.sandbox, summary, details)
+    parser = _add(commands, "sandbox", "sandbox:sandbox", summary, details)
     parser.add_argument("--port", help="the port of the service, instead of GQL_EPOINT_PORT")
     parser.add_argument("--simulator-port", help="the simulator's port, instead of GQL_EPOINT_SIMULATOR_PORT")
     parser.add_argument("--shop-port", help="the shop's port, instead of GQL_EPOINT_SHOP_PORT")
@@ -155,7 +155,7 @@ examples:
   gql-epoint cluster --ports 9080,9082 --simulator-port 9081
 """
     summary = "run several nodes, PostgreSQL and a simulator on this machine"
-    parser = _add(commands, "cluster", cluster, summary, details)
+    parser = _add(commands, "cluster", "cluster:cluster", summary, details)
     parser.add_argument("--ports", default="8080,8082,8083", help="one port for each node (8080,8082,8083)")
     parser.add_argument("--simulator-port", help="the simulator's port, instead of GQL_EPOINT_SIMULATOR_PORT")
     _add_exit_with_parent(parser)
@@ -170,7 +170,7 @@ only go forwards, all that are missing or none, and nodes of the version before 
 example:
   gql-epoint migrate
 """
-    _add(commands, "migrate", upkeep.migrate, "bring the database up to date", details)
+    _add(commands, "migrate", "upkeep:migrate", "bring the database up to date", details)
 
 
 def _add_backup(commands: Commands[argparse.ArgumentParser]) -> None:
@@ -186,7 +186,7 @@ examples:
   gql-epoint backup /backups/books-2026-01-31.db
   GQL_EPOINT_DATABASE_URL=sqlite:////backups/books-2026-01-31.db gql-epoint check     can it be used?
 """
-    parser = _add(commands, "backup", upkeep.backup, "copy the books to a file", details)
+    parser = _add(commands, "backup", "upkeep:backup", "copy the books to a file", details)
     parser.add_argument("file", metavar="FILE", help="the file to make")
 
 
@@ -204,7 +204,7 @@ examples:
   gql-epoint erase --older-than 365 --dry-run
   gql-epoint erase --older-than 365
 """
-    parser = _add(commands, "erase", upkeep.erase, "erase old personal data and keep the books", details)
+    parser = _add(commands, "erase", "upkeep:erase", "erase old personal data and keep the books", details)
     parser.add_argument(
         "--older-than", metavar="DAYS", type=_days, required=True, help="how long to keep it after the last change"
     )
@@ -223,7 +223,7 @@ examples:
   gql-epoint schema > schema.graphql
   gql-epoint schema --check schema.graphql
 """
-    parser = _add(commands, "schema", inspection.schema, "print the GraphQL schema", details)
+    parser = _add(commands, "schema", "contract:schema", "print the GraphQL schema", details)
     parser.add_argument("--check", metavar="FILE", help="print nothing; say whether FILE holds this schema")
 
 
@@ -239,7 +239,7 @@ examples:
   gql-epoint check --gateway
   gql-epoint check --table                 the settings as a Markdown table
 """
-    parser = _add(commands, "check", inspection.check, "say whether the settings would work", details)
+    parser = _add(commands, "check", "inspection:check", "say whether the settings would work", details)
     parser.add_argument("--gateway", action="store_true", help="also ask EPoint whether it accepts the keys")
     parser.add_argument("--table", action="store_true", help="only print all settings as a Markdown table")
 
@@ -259,7 +259,7 @@ scopes:
 example:
   gql-epoint keys new --name shop-backend --scopes PAYMENTS_WRITE,PAYMENTS_READ
 """
-    new = _add(keys, "new", inspection.new_key, "make a secret key for a backend", details)
+    new = _add(keys, "new", "inspection:new_key", "make a secret key for a backend", details)
     new.add_argument("--name", required=True, help="who will use it; events record this name")
     new.add_argument("--scopes", required=True, help="what it may do, separated by commas")
 

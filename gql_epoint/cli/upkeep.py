@@ -8,14 +8,13 @@ from datetime import timedelta
 from pathlib import Path
 
 from gql_epoint.cashier.retention import Erased, Retention
-from gql_epoint.cli.starting import settings_from
+from gql_epoint.cli.configuration import settings_from, store_of
 from gql_epoint.cli.terminal import complain, say
 from gql_epoint.errors import ConfigurationError
 from gql_epoint.settings import Settings
 from gql_epoint.store.protocol import Migrations
 from gql_epoint.store.sqlite import SqliteStore
 from gql_epoint.store.sqlite.backup import back_up
-from gql_epoint.web.app import new_store
 
 
 def migrate(_options: argparse.Namespace, environ: dict[str, str]) -> int:
@@ -30,7 +29,7 @@ def migrate(_options: argparse.Namespace, environ: dict[str, str]) -> int:
 
 def backup(options: argparse.Namespace, environ: dict[str, str]) -> int:
     """Copy a SQLite database, also while the service runs; for PostgreSQL say how it is done there."""
-    store = new_store(settings_from(environ))
+    store = store_of(settings_from(environ))
     if not isinstance(store, SqliteStore):
         complain(_BY_POSTGRESQL.format(file=options.file))
         return 1
@@ -62,7 +61,7 @@ To put them back, into an empty database that no node uses:
 
 
 async def _erase(settings: Settings, older_than: timedelta, dry_run: bool) -> Erased:
-    store = new_store(settings, guest=True)
+    store = store_of(settings, guest=True)
     migrations = await store.migrations()
     if migrations.done < migrations.known:
         raise ConfigurationError("GQL_EPOINT_DATABASE_URL", "lacks migrations; run `gql-epoint migrate` first")
@@ -74,7 +73,7 @@ async def _erase(settings: Settings, older_than: timedelta, dry_run: bool) -> Er
 
 
 async def _migrate(settings: Settings) -> Migrations:
-    store = new_store(settings)
+    store = store_of(settings)
     before = await store.migrations()
     await store.open()
     await store.close()

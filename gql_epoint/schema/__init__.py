@@ -3,6 +3,9 @@
 roots.py puts Query, Mutation and Subscription together. What a subject adds to them (holds, invoices, checkouts and
 so on) is in a file of its name, its types and inputs beside it where they are many. What a caller may select is in
 access.py, what a document may cost in limits.py and weighing.py. `sandbox*` exists in sandbox mode alone.
+
+Modules that define types evaluate their annotations (no `from __future__ import annotations`): as texts, Strawberry
+would parse each of them, and again wherever it is looked at.
 """
 
 from __future__ import annotations

@@ -1,7 +1,5 @@
 """Payments by American Express, which EPoint takes on a page of its own."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import strawberry

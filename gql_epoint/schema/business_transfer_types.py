@@ -1,7 +1,5 @@
 """Transfers to businesses as the contract shows and takes them."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from enum import Enum
 from typing import TYPE_CHECKING, Annotated, Self
@@ -134,7 +132,7 @@ class BusinessTransfer(Node):
     @strawberry.field(description="Everything that happened to it, oldest first.", directives=[READ])
     async def events(
         self, info: Info, first: First = HISTORY_DEFAULT, after: After = None
-    ) -> Connection[Annotated[Event, strawberry.lazy("gql_epoint.schema.events")]]:
+    ) -> Connection[Annotated["Event", strawberry.lazy("gql_epoint.schema.events")]]:
         """A page of its history."""
         return await history_page(info, STREAM, self.record.id, first, after)
 

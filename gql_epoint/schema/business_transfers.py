@@ -1,7 +1,5 @@
 """What transfers to businesses add to the roots of the contract."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 

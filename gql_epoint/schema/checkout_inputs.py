@@ -1,7 +1,5 @@
 """Inputs of checkouts. Those of a backend fix everything; a browser's hold no amount, no order and no URL."""
 
-from __future__ import annotations
-
 import strawberry
 from strawberry.scalars import ID
 

@@ -1,7 +1,5 @@
 """Checkouts and client tokens as the contract shows them, to backends and to browsers."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from typing import Self
 

@@ -1,7 +1,5 @@
 """What checkouts add to the roots of the contract: for backends, and for browsers with a client token."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Annotated, Any
 

@@ -1,7 +1,5 @@
 """Pages of lists, after Relay's connections: arguments in, opaque cursors out, one row more than asked."""
 
-from __future__ import annotations
-
 import base64
 import binascii
 import re

@@ -1,7 +1,5 @@
 """Expected failures of mutations, as data: one table from our exceptions to the contract's errors."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from datetime import datetime
 from enum import Enum

@@ -1,7 +1,5 @@
 """The history: append-only facts about transactions, refunds, saved cards, transfers and invoices."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from decimal import Decimal
 from typing import Any

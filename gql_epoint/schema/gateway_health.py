@@ -1,7 +1,5 @@
 """What a backend can ask about EPoint itself."""
 
-from __future__ import annotations
-
 import strawberry
 
 from gql_epoint.cashier.pulse import Beat

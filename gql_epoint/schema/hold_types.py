@@ -1,7 +1,5 @@
 """Holds as the contract shows them: captures, cancellations, and what a person may find."""
 
-from __future__ import annotations
-
 from enum import Enum
 from typing import Self
 

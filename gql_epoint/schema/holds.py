@@ -1,7 +1,5 @@
 """What pre-authorisations add to the mutations: hold an amount, take it or let it go, and settle doubts by hand."""
 
-from __future__ import annotations
-
 from decimal import Decimal
 from typing import Annotated
 

@@ -3,8 +3,6 @@
 An absent field and a null one mean the same: not chosen.
 """
 
-from __future__ import annotations
-
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, TypeVar

@@ -1,7 +1,5 @@
 """Payments in instalments: which cards can, and the payment with one of them."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any
 
 import strawberry
@@ -39,7 +37,7 @@ class InstallmentPlan:
     months: list[int] = strawberry.field(description="The numbers of monthly instalments to choose from.")
 
     @classmethod
-    def of(cls, known: listings.InstallmentPlan) -> InstallmentPlan:
+    def of(cls, known: listings.InstallmentPlan) -> "InstallmentPlan":
         """Build it from EPoint's answer."""
         return cls(card_id=known.card_id, name=known.name, months=list(known.months))
 

@@ -1,7 +1,5 @@
 """Mutations: each hands its input to the cashier and shows what came of it."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any
 
 import strawberry

@@ -1,7 +1,5 @@
 """Queries: what the books say, and one question to EPoint itself."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 from datetime import datetime
@@ -99,7 +97,7 @@ class GatewayStatusResult:
         return Transaction.of(self.record) if self.record else None
 
     @classmethod
-    def of(cls, reply: StatusReply, known: ledger.Transaction | None) -> GatewayStatusResult:
+    def of(cls, reply: StatusReply, known: ledger.Transaction | None) -> "GatewayStatusResult":
         """Build it from EPoint's reply and our own record."""
         return cls(
             record=known,

@@ -1,7 +1,5 @@
 """The roots of the contract: what each part of it adds, put together."""
 
-from __future__ import annotations
-
 import strawberry
 
 from gql_epoint.schema import checkouts

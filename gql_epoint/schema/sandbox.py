@@ -3,8 +3,6 @@
 A production schema has none of it. Each root field is marked `@sandboxOnly`; the types are reached by them alone.
 """
 
-from __future__ import annotations
-
 from collections.abc import AsyncGenerator, Awaitable
 from decimal import Decimal
 from typing import Annotated, Any

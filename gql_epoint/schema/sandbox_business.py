@@ -1,7 +1,5 @@
 """What plays with the simulator's invoices and transfers to businesses, in sandbox mode alone."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncGenerator, Awaitable
 from typing import Annotated
 

@@ -1,7 +1,5 @@
 """Invoices and transfers to businesses as the simulator shows them, in the sandbox's contract."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum

@@ -1,7 +1,5 @@
 """What all fields that play with the simulator have in common: their mark, and the way to it."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import strawberry

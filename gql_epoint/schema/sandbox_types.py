@@ -1,7 +1,5 @@
 """What the simulator shows, as types of the sandbox's contract."""
 
-from __future__ import annotations
-
 import json
 from datetime import datetime
 from decimal import Decimal

@@ -1,7 +1,5 @@
 """Subscriptions: what changes, from the cashier's streams."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from functools import lru_cache
@@ -165,7 +163,7 @@ class Updates(Generic[UpdateT]):
         self._seen: int | None = None
         self._versions: Versions[Any] | None = None
 
-    def __aiter__(self) -> Updates[UpdateT]:
+    def __aiter__(self) -> "Updates[UpdateT]":
         return self
 
     async def __anext__(self) -> UpdateT:

@@ -1,7 +1,5 @@
 """What a page has to do for the widget, and for Apple Pay and Google Pay of its own."""
 
-from __future__ import annotations
-
 from typing import Self
 
 import strawberry

@@ -1,7 +1,5 @@
 """Inputs of the widget, of Apple Pay and of Google Pay."""
 
-from __future__ import annotations
-
 from typing import Any, ClassVar
 
 import strawberry

@@ -4,8 +4,6 @@ Neither charge takes an amount, an order or a URL, so a browser could be let nea
 stays the only mutation that it can call, and the token of a card passes through the shop's backend.
 """
 
-from __future__ import annotations
-
 from typing import Annotated, Any
 
 import strawberry

@@ -3,8 +3,6 @@
 Each is built from the ledger's value; what hangs on it (a card, refunds, events) is read when it is selected.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Awaitable, Callable
 from datetime import datetime
@@ -159,7 +157,7 @@ class Transaction(Node):
         return next_action(self.record)
 
     @strawberry.field(description="The saved card that it charged, paid to, or saves.")
-    async def saved_card(self, info: Info) -> SavedCard | None:
+    async def saved_card(self, info: Info) -> "SavedCard | None":
         """The saved card, read from the books."""
         return await find_saved_card(info, self.record.saved_card_id)
 
@@ -169,7 +167,7 @@ class Transaction(Node):
         return GatewayReference.of(self.record.gateway)
 
     @strawberry.field(description="Its refunds, oldest first.", directives=[READ])
-    async def refunds(self, info: Info, first: First = 20, after: After = None) -> Connection[Refund]:
+    async def refunds(self, info: Info, first: First = 20, after: After = None) -> "Connection[Refund]":
         """A page of its refunds."""
         return await load(
             REFUNDS,
@@ -184,7 +182,7 @@ class Transaction(Node):
     )
     async def events(
         self, info: Info, first: First = HISTORY_DEFAULT, after: After = None
-    ) -> Connection[Annotated[Event, strawberry.lazy("gql_epoint.schema.events")]]:
+    ) -> Connection[Annotated["Event", strawberry.lazy("gql_epoint.schema.events")]]:
         """A page of its history."""
         return await history_page(info, STREAM, self.record.id, first, after)
 
@@ -347,6 +345,6 @@ async def find_callback(info: Info, callback_id: str | None) -> Callback | None:
 
 
 async def _read(
-    info: Info, key: str | None, find: Callable[[Reader, str], Awaitable[RecordT | None]]
+    info: Info, key: str | None, find: Callable[["Reader", str], Awaitable[RecordT | None]]
 ) -> RecordT | None:
     return None if key is None else await info.context.cashier.books.read(lambda reader: find(reader, key))

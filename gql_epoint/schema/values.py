@@ -1,7 +1,5 @@
 """The small parts that objects of the contract are made of."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Self, Union

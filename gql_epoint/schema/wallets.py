@@ -1,7 +1,5 @@
 """Payments by wallet: which wallets there are, and the payment on the page of one."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any
 
 import strawberry
@@ -29,7 +27,7 @@ class Wallet:
     name: str = strawberry.field(description="What the customer knows it by.")
 
     @classmethod
-    def of(cls, known: listings.Wallet) -> Wallet:
+    def of(cls, known: listings.Wallet) -> "Wallet":
         """Build it from EPoint's answer."""
         return cls(id=ID(known.id), name=known.name)
 

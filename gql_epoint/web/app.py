@@ -67,11 +67,6 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def new_store(settings: Settings, clock: Callable[[], datetime] = utc_now, *, guest: bool = False) -> Store:
-    """Return the store that the settings name, not opened yet."""
-    return open_store(settings.database_url.reveal(), sandbox=settings.sandbox, clock=clock, guest=guest)
-
-
 def new_gateway(settings: Settings, observe: Callable[[str, str, float], None] | None = None) -> Gateway:
     """Return the gateway that the settings name, not opened yet."""
     merchant = Merchant(public_key=settings.public_key, private_key=settings.private_key.reveal())
@@ -90,7 +85,7 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
 
     `app.state.metrics` counts what happens; `app.state.sockets.close` ends sockets and event streams.
     """
-    store = new_store(settings, clock)
+    store = open_store(settings.database_url.reveal(), sandbox=settings.sandbox, clock=clock)
     live = Live()
     metrics = Metrics(live.watching)
     gateway = new_gateway(settings, metrics.gateway_called)

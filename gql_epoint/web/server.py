@@ -17,6 +17,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 
 from gql_epoint.settings import Settings
 from gql_epoint.web.app import RECORDING_S, create_app
+from gql_epoint.web.listening import address_of
 
 
 async def serve(settings: Settings, listener: socket.socket, *, announce: Callable[[str], None]) -> None:
@@ -37,20 +38,6 @@ async def serve(settings: Settings, listener: socket.socket, *, announce: Callab
             finally:
                 server.should_exit = True
                 await asyncio.wait({serving})
-
-
-def bind(host: str, port: int) -> socket.socket:
-    """Return a listening socket; port 0 takes any that is free. Raises OSError if the address is taken."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.create_server((host, port), family=family, backlog=2048)
-    listener.setblocking(False)
-    return listener
-
-
-def address_of(listener: socket.socket) -> str:
-    """Return the URL of a listening socket."""
-    host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 class _HttpProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]

@@ -29,6 +29,7 @@ from uvicorn.loops.auto import auto_loop_factory
 from gql_epoint.settings import read_settings
 from gql_epoint.store.sqlite import SqliteStore
 from gql_epoint.web import server
+from gql_epoint.web.listening import address_of, bind
 from tests.benchmarks.contenders import fake_gateway
 from tests.benchmarks.load import Figures
 from tests.benchmarks.processes import python
@@ -144,11 +145,11 @@ async def _profile(kind: str, folder: Path, gateway_url: str, seconds: float) ->
     }
     settings, problems = read_settings(environ)
     assert settings is not None, problems
-    listener = server.bind("127.0.0.1", 0)
+    listener = bind("127.0.0.1", 0)
     started = asyncio.Event()
     serving = asyncio.create_task(server.serve(settings, listener, announce=lambda _: started.set()))
     await started.wait()
-    url = f"{server.address_of(listener)}/graphql"
+    url = f"{address_of(listener)}/graphql"
     await _asked("graphql-pay", url, 1.0)
     more: tuple[str, ...] = ()
     if kind == "graphql-transaction":

@@ -1,81 +1,26 @@
-"""The commands that run until they are stopped: serve, simulator, sandbox."""
+"""The command sandbox: the service, the simulator and the demo shop."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import socket
-import sys
-from collections.abc import AsyncIterator
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import msgspec
 
 from gql_epoint import shop
-from gql_epoint import simulator as epoint_simulator
+from gql_epoint.cli.configuration import settings_from
 from gql_epoint.cli.logs import start_logging
 from gql_epoint.cli.parent import exit_with_parent
-from gql_epoint.cli.starting import bind, run_to_end, settings_from, with_changes
+from gql_epoint.cli.simulating import simulator_beside
+from gql_epoint.cli.starting import bind, run_to_end
 from gql_epoint.cli.terminal import complain, say
-from gql_epoint.cli.traces import tracing
 from gql_epoint.keys import DEVELOPMENT_KEY
-from gql_epoint.points import arm
-from gql_epoint.settings import (
-    DOCUMENTATION_PRIVATE_KEY,
-    DOCUMENTATION_PUBLIC_KEY,
-    Settings,
-    read_setting,
-)
-from gql_epoint.simulator import SANDBOX_MERCHANTS, SimulatorSettings
+from gql_epoint.settings import DOCUMENTATION_PRIVATE_KEY, DOCUMENTATION_PUBLIC_KEY, Settings
 from gql_epoint.web import server
 from gql_epoint.web.app import GRAPHQL_PATH, WEBHOOK_PATH
-
-_SIMULATOR_START_S = 20.0
-SIMULATOR_BOOKS = "gql-epoint-simulator.json"  # beside the sandbox's own database, whose transactions it remembers
-
-
-def serve(options: argparse.Namespace, environ: dict[str, str]) -> int:
-    """Serve until stopped."""
-    settings = settings_from(environ, GQL_EPOINT_HOST=options.host, GQL_EPOINT_PORT=options.port)
-    start_logging(settings.log_level, settings.log_format)
-    if options.exit_with_parent:
-        exit_with_parent()
-    if settings.die_at is not None:
-        arm(settings.die_at)
-    listener = bind(settings.host, settings.port, "serve --port")
-    with tracing(settings.traces, environ.get("OTEL_SERVICE_NAME", "gql-epoint")):
-        run_to_end(server.serve(settings, listener, announce=lambda url: say(f"gql-epoint serving on {url}")))
-    return 0
-
-
-def simulator(options: argparse.Namespace, environ: dict[str, str]) -> int:
-    """Run the simulator until stopped."""
-    port = 0
-    if options.port != "0":
-        port = read_setting(
-            "GQL_EPOINT_SIMULATOR_PORT", with_changes(environ, GQL_EPOINT_SIMULATOR_PORT=options.port)
-        )
-    if options.exit_with_parent:
-        exit_with_parent()
-    start_logging("INFO", "text")
-    first, *others = SANDBOX_MERCHANTS
-    urls = {
-        name: value
-        for name in ("result_url", "success_url", "error_url")
-        if (value := getattr(options, name)) is not None
-    }
-    settings = SimulatorSettings(
-        merchants=(msgspec.structs.replace(first, **urls), *others),
-        books=Path(options.books) if options.books else None,
-    )
-    listener = bind(options.host, port, "simulator --port")
-    serving = epoint_simulator.serve(
-        settings, sock=listener, announce=lambda url: say(f"gql-epoint simulator on {url}")
-    )
-    run_to_end(serving)
-    return 0
+from gql_epoint.web.listening import address_of
 
 
 def sandbox(options: argparse.Namespace, environ: dict[str, str]) -> int:
@@ -99,7 +44,7 @@ def sandbox(options: argparse.Namespace, environ: dict[str, str]) -> int:
 
 
 async def _sandbox(settings: Settings, listener: socket.socket, shop_listener: socket.socket) -> int:
-    url, shop_url = server.address_of(listener), server.address_of(shop_listener)
+    url, shop_url = address_of(listener), address_of(shop_listener)
     async with simulator_beside(settings, f"{url}{WEBHOOK_PATH}") as (child, simulator_url):
         if simulator_url is None:
             complain("the simulator did not start; its port is chosen with `gql-epoint sandbox --simulator-port`.")
@@ -134,30 +79,6 @@ def settings_for_shop(settings: Settings, shop_url: str) -> Settings:
         allowed_origins=(*settings.allowed_origins, shop_url),
         return_hosts=settings.return_hosts | {host} if settings.return_hosts and host else settings.return_hosts,
     )
-
-
-@contextlib.asynccontextmanager
-async def simulator_beside(
-    settings: Settings, result_url: str, books: str | None = SIMULATOR_BOOKS
-) -> AsyncIterator[tuple[asyncio.subprocess.Process, str | None]]:
-    """Run the simulator beside us; the address is None if it did not start, for a reason that it has told."""
-    child = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "gql_epoint.cli", "simulator", "--exit-with-parent"),
-        *("--port", str(settings.simulator_port), "--result-url", result_url),
-        *(("--books", books) if books else ()),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        start_new_session=True,  # Ctrl-C is for us; the child is stopped after the service that needs it.
-    )
-    assert child.stdout is not None
-    try:
-        async with asyncio.timeout(_SIMULATOR_START_S):
-            line = (await child.stdout.readline()).decode()
-        yield child, line.split()[-1] if line else None
-    finally:
-        if child.returncode is None:
-            child.terminate()
-        await child.wait()
 
 
 def _welcome(url: str, simulator_url: str, shop_url: str) -> str:
