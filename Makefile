@@ -2,7 +2,7 @@
 # `make` shows the list. Virtual environment, versions and tools look after themselves.
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-cluster test check schema test-browser test-clients torture bench-documents test-container explorer released clean bench bench-writes bench-subscriptions bench-growth bench-lists bench-instructions bench-start profile
+.PHONY: help run run-cluster test check schema test-browser test-clients torture bench-documents test-container explorer released clean bench bench-writes bench-subscriptions bench-browsers bench-growth bench-lists bench-instructions bench-start profile
 .DELETE_ON_ERROR:
 
 VENV := .venv
@@ -82,6 +82,9 @@ bench-writes: $(VENV)/.bench ## Measure durable transitions at the cashier; ARGS
 
 bench-subscriptions: $(VENV)/.bench ## Measure what subscribers cost and how soon all hear; ARGS="--counts 2000 --transports SSE" chooses
 	$(BIN)/python -m tests.benchmarks.subscriptions $(ARGS)
+
+bench-browsers: $(VENV)/.bench ## Measure browsers that each watch a checkout of their own; ARGS="--counts 3000 --transports SSE" chooses
+	$(BIN)/python -m tests.benchmarks.browsers $(ARGS)
 
 bench-growth: $(VENV)/.bench ## Measure the same work on 10 thousand and on 1 million transactions; 3 GB of disk; ARGS="--postgres" on PostgreSQL
 	$(BIN)/python -m tests.benchmarks.growth $(ARGS)

@@ -34,8 +34,8 @@ class Versioned(Protocol):
 RowT = TypeVar("RowT", bound=Versioned)
 
 
-class Watcher:
-    """One subscriber's bell."""
+class Bell:
+    """What one task waits for, and others ring."""
 
     __slots__ = ("_rung", "_waiting")
 
@@ -61,6 +61,31 @@ class Watcher:
                 timer.cancel()
                 self._waiting = None
         self._rung = False
+
+
+class Watcher(Bell):
+    """One subscriber's bell, which rings for as many streams as are wanted."""
+
+    __slots__ = ("_live", "_streams")
+
+    def __init__(self, live: Live) -> None:
+        super().__init__()
+        self._live = live
+        self._streams: tuple[str, ...] = ()
+
+    def watch(self, stream_id: str) -> bool:
+        """Ring for this stream too. Returns whether that is new: what is known of it may be older than a change."""
+        if stream_id in self._streams:
+            return False
+        self._streams = (*self._streams, stream_id)
+        self._live.join(stream_id, self)
+        return True
+
+    def leave(self) -> None:
+        """Ring no more; once is enough, and more does no harm."""
+        streams, self._streams = self._streams, ()
+        for stream_id in streams:
+            self._live.leave(stream_id, self)
 
 
 def _let_go(waiting: asyncio.Future[None] | None) -> None:
@@ -170,7 +195,7 @@ class Live:
     """Who watches which stream, in this process. Runs on one event loop."""
 
     def __init__(self) -> None:
-        self._watchers: dict[str, set[Watcher]] = {}
+        self._watchers: dict[str, tuple[Watcher, ...]] = {}  # nearly always one, and then a set is large
         self._audiences: dict[str, Audience[Any]] = {}
         self.changes = 0
         """How many times something was told. What was asked of the books before the last time may be old."""
@@ -202,17 +227,21 @@ class Live:
         return audience.join(seen)
 
     @contextlib.contextmanager
-    def watch(self, stream_id: str, watcher: Watcher | None = None) -> Iterator[Watcher]:
-        """Watch a stream (or FEED) while the block runs. Enter before reading the state, or a change is missed.
-
-        With `watcher` one bell rings for several streams.
-        """
-        watcher = watcher or Watcher()
-        self._watchers.setdefault(stream_id, set()).add(watcher)
+    def watch(self, stream_id: str) -> Iterator[Watcher]:
+        """Watch a stream (or FEED) while the block runs. Enter before reading the state, or a change is missed."""
+        watcher = Watcher(self)
+        watcher.watch(stream_id)
         try:
             yield watcher
         finally:
-            group = self._watchers[stream_id]
-            group.discard(watcher)
-            if not group:
-                del self._watchers[stream_id]
+            watcher.leave()
+
+    def join(self, stream_id: str, watcher: Watcher) -> None:
+        """Ring a bell for a stream."""
+        self._watchers[stream_id] = (*self._watchers.get(stream_id, ()), watcher)
+
+    def leave(self, stream_id: str, watcher: Watcher) -> None:
+        """Ring it no more."""
+        others = tuple(other for other in self._watchers.pop(stream_id) if other is not watcher)
+        if others:
+            self._watchers[stream_id] = others

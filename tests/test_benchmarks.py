@@ -12,6 +12,7 @@ import pytest
 MODULES = {
     "writes": (["--callers", "2", "--seconds", "0.05", "--rounds", "1"], "by together / one by one"),
     "subscriptions": (["--counts", "30", "--events", "5"], "| SSE | 30 |"),
+    "browsers": (["--counts", "30", "--idle-s", "1"], "| SSE | 30 |"),
     "start": (["--rounds", "1"], "serve  "),
     "lists": (["1"], "100 transactions"),
     "profile": (["--seconds", "0.3"], "µs of processor time each"),

@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from gql_epoint.cashier.commands import NewCheckout, Result, TransactionBy
+from gql_epoint.cashier.watching import SELDOM
 from gql_epoint.errors import ErrorCode, KeyReusedError, OrderConflictError, RefusedError
 from gql_epoint.keys import is_client_token
 from gql_epoint.ledger.checkout import (
@@ -23,6 +24,7 @@ from gql_epoint.ledger.checkout import (
     PaymentMethodType,
 )
 from gql_epoint.ledger.transaction import SavedCardStatus, Status, Transaction, TransactionOperation
+from gql_epoint.live import Bell
 from tests.cashier_kit import APPROVED, DECLINED, Shop, a_checkout, open_shop, success_of
 
 HOSTED, SAVED, WIDGET = PaymentMethodType.HOSTED_PAGE, PaymentMethodType.SAVED_CARD, PaymentMethodType.WIDGET
@@ -31,7 +33,7 @@ SPLIT = {"split_user": "i000000002", "split_amount": Decimal("4.00")}
 
 @pytest.fixture
 async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
-    async with open_shop(tmp_path, call_limit_s=1.0, deadline_s=2.5, poll_s=0.5) as shop:
+    async with open_shop(tmp_path, call_limit_s=1.0, deadline_s=2.5, poll_s=0.1) as shop:
         yield shop
 
 
@@ -552,3 +554,41 @@ async def test_watcher_hears_of_the_cancellation_and_of_the_time(shop: Shop) -> 
 
     assert [state.status for state in one] == [CheckoutStatus.OPEN, CheckoutStatus.CANCELED]
     assert [state.status for state in other] == [CheckoutStatus.OPEN, CheckoutStatus.EXPIRED]
+
+
+async def test_watcher_that_waits_asks_the_books_seldom(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten thousand who wait would else keep the books busy with nothing; what changes rings."""
+    made, seen, reads = await shop.checkout(), list[CheckoutState](), 0
+    books = shop.cashier.books
+    read = books.read
+
+    async def counted(work: Any) -> Any:
+        nonlocal reads
+        reads += 1
+        return await read(work)
+
+    monkeypatch.setattr(books, "read", counted)
+    watching = asyncio.create_task(watch(shop, made, seen))
+    await heard(seen, 1)
+    at_first = reads
+    await asyncio.sleep(5 * books.poll_s)
+
+    assert reads == at_first
+    await asyncio.sleep((SELDOM - 2) * books.poll_s)
+    assert reads == at_first + 1  # in case that a wake-up was lost
+    watching.cancel()
+    await asyncio.wait({watching})
+    assert books.live.watching() == 0
+
+
+async def test_watcher_that_misses_a_wake_up_hears_later(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lost wake-up costs a delay and never a change."""
+    made, seen = await shop.checkout(), list[CheckoutState]()
+    watching = asyncio.create_task(watch(shop, made, seen))
+    await heard(seen, 1)
+    monkeypatch.setattr(Bell, "ring", lambda _: None)
+    await shop.cashier.checkouts.cancel(made.state.checkout.id)
+    async with asyncio.timeout(10):
+        await watching
+
+    assert [state.status for state in seen] == [CheckoutStatus.OPEN, CheckoutStatus.CANCELED]

@@ -21,7 +21,7 @@ from gql_epoint.settings import read_settings
 from gql_epoint.web.listening import bind
 from gql_epoint.web.server import serve
 from tests.benchmarks.contenders import fake_gateway
-from tests.benchmarks.subscribers import TRANSPORTS, connect
+from tests.benchmarks.subscribers import DOCUMENT, TRANSPORTS, connect
 from tests.benchmarks.subscriptions import Shop
 
 ROUNDS = 5
@@ -107,7 +107,7 @@ async def test_a_subscription_leaves_no_garbage(shop: Shop, transport: str) -> N
 
     async def watch() -> None:
         transaction_id, gateway_id = await shop.pay()
-        subscriber = await connect(TRANSPORTS[transport], shop.url, shop.keys[0], transaction_id)
+        subscriber = await connect(TRANSPORTS[transport], shop.url, shop.keys[0], DOCUMENT, id=transaction_id)
         await shop.decline(gateway_id)
         async with asyncio.timeout(10):
             await subscriber.ended

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from gql_epoint.live import FEED, Listener, Live
+from gql_epoint.live import FEED, Listener, Live, Watcher
 from gql_epoint.store.protocol import Wakeup
 
 LONG_S = 30.0
@@ -117,6 +117,21 @@ async def test_watchers_are_forgotten_when_they_leave() -> None:
     started = time.monotonic()
     await outer.wait(SHORT_S)
     assert time.monotonic() - started >= SHORT_S * 0.9
+
+
+async def test_one_bell_rings_for_several_streams_until_it_leaves() -> None:
+    """A checkout is watched together with its attempt. To join twice is once, to leave twice does no harm."""
+    live = Live()
+    watcher = Watcher(live)
+
+    assert [watcher.watch(name) for name in ("co_1", "tr_1", "tr_1")] == [True, True, False]
+    assert live.watching() == 2
+    for name in ("co_1", "tr_1"):
+        live.wake([Wakeup(name, 1)])
+        assert await rings(asyncio.ensure_future(watcher.wait(LONG_S)))
+    watcher.leave()
+    watcher.leave()
+    assert live.watching() == 0
 
 
 async def test_one_of_two_leaving_leaves_the_other_listening() -> None:

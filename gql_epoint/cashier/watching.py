@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, Generic, TypeVar
@@ -22,15 +21,15 @@ from gql_epoint.ledger.checkout import CheckoutState
 from gql_epoint.ledger.events import Event
 from gql_epoint.ledger.invoice import Invoice
 from gql_epoint.ledger.transaction import SavedCard, SavedCardStatus, Transaction
-from gql_epoint.live import FEED, Listener
+from gql_epoint.live import FEED, Listener, Watcher
 from gql_epoint.store.protocol import Reader
 
 WatchedT = TypeVar("WatchedT", bound=Transaction | SavedCard | BusinessTransfer | Invoice)
 
 FEED_BATCH = 100
 
-SELDOM = 3
-"""How many of the poll's times pass between looks at a row: every node hears of what commits on any, by itself."""
+SELDOM = 12
+"""How many of the poll's times pass between looks at what many wait for: a node hears of what commits anywhere."""
 
 
 class _Kind(msgspec.Struct, frozen=True):
@@ -124,6 +123,68 @@ class Versions(Generic[WatchedT]):
         return row
 
 
+class CheckoutStates:
+    """Yields (is it the first, the checkout) whenever it, its attempt or its card changes. Close it to stop.
+
+    What is yielded never goes back; states in between may be skipped. It ends when nothing more is expected. It is
+    no generator, for there may be very many who wait.
+    """
+
+    __slots__ = ("_books", "_checkout_id", "_look_in_s", "_seen", "_watcher", "is_over")
+
+    def __init__(self, books: Books, checkout_id: str) -> None:
+        self._books = books
+        self._checkout_id = checkout_id
+        self._watcher = Watcher(books.live)
+        self._seen: tuple[object, ...] | None = None
+        self._look_in_s: float | None = None
+        """When to look again if nothing rings; None is at once."""
+        self.is_over = False
+        """Whether there is nothing more to come."""
+
+    def __aiter__(self) -> CheckoutStates:
+        return self
+
+    async def __anext__(self) -> tuple[bool, CheckoutState]:
+        """Return the next state."""
+        if self.is_over:
+            raise StopAsyncIteration
+        try:
+            while True:
+                if self._look_in_s is not None:
+                    await self._watcher.wait(self._look_in_s)
+                state = await self._look()
+                if state.mark != self._seen:
+                    break
+                del state  # There may be very many who wait, and for long.
+        except BaseException:
+            await self.aclose()
+            raise
+        is_first, self._seen = self._seen is None, state.mark
+        if state.is_over:
+            await self.aclose()
+        return is_first, state
+
+    async def aclose(self) -> None:
+        """Watch no longer."""
+        self.is_over = True
+        self._watcher.leave()
+
+    async def _look(self) -> CheckoutState:
+        # Each is watched before it is read, so that no change can fall between the two.
+        self._watcher.watch(self._checkout_id)
+        while True:
+            state = await self._books.read(lambda reader: read_state(reader, self._checkout_id))
+            assert state is not None
+            are_new = [self._watcher.watch(attempt.id) for attempt in (state.transaction, state.card) if attempt]
+            if not any(are_new):
+                break
+        left_s = (state.checkout.expires_at - state.as_of).total_seconds()
+        seldom_s = SELDOM * self._books.poll_s
+        self._look_in_s = min(seldom_s, left_s) if left_s > 0 else seldom_s
+        return state
+
+
 class Watching:
     """What subscriptions are made of."""
 
@@ -149,33 +210,9 @@ class Watching:
         """Return those of an invoice."""
         return Versions(self, _INVOICE, by, after_version)
 
-    async def checkout(self, checkout_id: str) -> AsyncIterator[tuple[bool, CheckoutState]]:
-        """Yield a checkout whenever it, its attempt or its card changes; end when nothing more is expected.
-
-        What is yielded never goes back; states in between may be skipped. The checkout must exist.
-        """
-        seen: tuple[object, ...] | None = None
-        with contextlib.ExitStack() as bells:
-            watcher = bells.enter_context(self._books.live.watch(checkout_id))
-            watched = {checkout_id}
-            while True:
-                state = await self._books.read(lambda reader: read_state(reader, checkout_id))
-                assert state is not None
-                attempts = {attempt.id for attempt in (state.transaction, state.card) if attempt} - watched
-                if attempts:
-                    # Registered before the row is read again, so that no change can fall between the two.
-                    for stream_id in attempts:
-                        bells.enter_context(self._books.live.watch(stream_id, watcher))
-                    watched |= attempts
-                    continue
-                if state.mark != seen:
-                    yield seen is None, state
-                    seen = state.mark
-                    if state.is_over:
-                        return
-                left_s = (state.checkout.expires_at - state.as_of).total_seconds()
-                del state  # There may be very many who wait, and for long.
-                await watcher.wait(min(self._books.poll_s, left_s) if left_s > 0 else self._books.poll_s)
+    def checkout(self, checkout_id: str) -> CheckoutStates:
+        """Return the states of a checkout, which must exist."""
+        return CheckoutStates(self._books, checkout_id)
 
     async def events(self, after: int) -> AsyncIterator[Event]:
         """Yield every event after a position, in commit order, for ever."""

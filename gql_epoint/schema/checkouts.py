@@ -1,12 +1,13 @@
 """What checkouts add to the roots of the contract: for backends, and for browsers with a client token."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 import strawberry
 from strawberry.scalars import ID
 
 from gql_epoint.cashier.commands import Call, IssuedToken, NewCheckout, Result
+from gql_epoint.cashier.watching import CheckoutStates
 from gql_epoint.ledger.checkout import CheckoutState
 from gql_epoint.schema import mutations, queries, subscriptions
 from gql_epoint.schema.access import BROWSER, Scope
@@ -190,18 +191,37 @@ class Subscription(subscriptions.Subscription):
         ),
         directives=[BROWSER],
     )
-    async def checkout_updated(self, info: Info) -> AsyncGenerator[CheckoutUpdate, None]:
+    async def checkout_updated(self, info: Info) -> AsyncIterator[CheckoutUpdate]:
         """Watch the caller's checkout."""
-        return _updates(info.context.cashier.watching.checkout(_own_checkout(info)))
+        return CheckoutUpdates(info.context.cashier.watching.checkout(_own_checkout(info)))
 
 
-async def _updates(states: AsyncIterator[tuple[bool, CheckoutState]]) -> AsyncGenerator[CheckoutUpdate, None]:
-    # Apart from the resolver, whose `info` holds on to all that the execution was made of.
-    async with subscriptions.closing(states) as stream:
-        async for is_first, state in stream:
-            kind = UpdateKind.SNAPSHOT if is_first else UpdateKind.CHANGE
-            yield CheckoutUpdate(kind=kind, checkout=Checkout.of(state))
-            del state
+class CheckoutUpdates:
+    """What the subscription sends. It is no generator, for there may be very many who wait."""
+
+    __slots__ = ("_states",)
+
+    def __init__(self, states: CheckoutStates) -> None:
+        self._states = states
+
+    def __aiter__(self) -> "CheckoutUpdates":
+        return self
+
+    async def __anext__(self) -> CheckoutUpdate:
+        """Return the next update."""
+        is_first, state = await anext(self._states)
+        return CheckoutUpdate(
+            kind=UpdateKind.SNAPSHOT if is_first else UpdateKind.CHANGE, checkout=Checkout.of(state)
+        )
+
+    @property
+    def is_over(self) -> bool:
+        """Whether there is nothing more to come."""
+        return self._states.is_over
+
+    async def aclose(self) -> None:
+        """Stop watching."""
+        await self._states.aclose()
 
 
 def _own_checkout(info: Info) -> str:

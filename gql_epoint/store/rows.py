@@ -25,7 +25,7 @@ StructT = TypeVar("StructT", bound=msgspec.Struct)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
-# Few times and amounts are in use at once, and each is turned more than once: the rows of one unit have its time.
+# Few times, amounts and sets are in use at once, and each is turned more than once: a unit's rows have its time.
 _remembered = lru_cache(maxsize=1024)
 
 
@@ -212,7 +212,7 @@ def _converters(hint: Any) -> tuple[Callable[[Any], Any] | None, Callable[[Any],
         return int, bool
     if get_origin(hint) is frozenset:
         (word,) = get_args(hint)
-        return _sorted_words, lambda text: frozenset(map(word, text.split()))
+        return _sorted_words, _remembered(lambda text: frozenset(map(word, text.split())))
     if get_origin(hint) is tuple:
         return _words, _read_words
     if isinstance(hint, type) and issubclass(hint, StrEnum):

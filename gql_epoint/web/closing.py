@@ -8,7 +8,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gql_epoint.live import Watcher
+from gql_epoint.live import Bell
 
 GOING_AWAY = 1001
 # How long sockets may take to end; the server cuts off what is left then.
@@ -19,7 +19,7 @@ class Closing:
     """Whether the service stops. Whoever must hear of it at once has its bell among `bells`."""
 
     def __init__(self) -> None:
-        self.bells: set[Watcher] = set()
+        self.bells: set[Bell] = set()
         self._is_set = False
 
     def is_set(self) -> bool:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
-from contextlib import aclosing
 from datetime import datetime
-from typing import Any, TypeVar
+from functools import lru_cache
+from typing import Any, Generic, TypeVar, cast
 
 from gql_epoint.cashier.checkouts import CheckoutDesk
 from gql_epoint.keys import KeyRing, SecretKey
-from gql_epoint.ledger.checkout import ClientToken
+from gql_epoint.ledger import checkout as ledger
 from gql_epoint.schema.access import AuthLevel, Credential, Scope
 from gql_epoint.schema.enums import ClientOperation
 
@@ -88,25 +88,47 @@ class Doorkeeper:
         """Pass results on, each after another look at the credential; raise ExpiredCredentialError at its end."""
         if credential is None or (credential.expires_at is None and credential.digest is None):
             return results  # A secret key stays what it is for as long as the service runs.
-        return self._while_valid(results, credential)
+        return cast("AsyncGenerator[ResultT, None]", WhileValid(self, results, credential))
 
-    async def _while_valid(
-        self, results: AsyncGenerator[ResultT, None], credential: Credential
-    ) -> AsyncGenerator[ResultT, None]:
-        async with aclosing(results):
-            while True:
-                try:
-                    async with asyncio.timeout(self.left_s(credential)) as limit:
-                        result = await anext(results)
-                except StopAsyncIteration:
-                    return
-                except TimeoutError:
-                    if limit.expired():
-                        raise ExpiredCredentialError from None
-                    raise
-                await self.check(credential)
-                yield result
-                del result  # The next one may be long in coming, and there may be very many who wait.
+
+class WhileValid(Generic[ResultT]):
+    """Results, for as long as a credential is valid. Close them to stop.
+
+    They are no generator, for there may be very many who wait.
+    """
+
+    __slots__ = ("_credential", "_doorkeeper", "_results")
+
+    def __init__(
+        self, doorkeeper: Doorkeeper, results: AsyncGenerator[ResultT, None], credential: Credential
+    ) -> None:
+        self._doorkeeper = doorkeeper
+        self._results = results
+        self._credential = credential
+
+    def __aiter__(self) -> WhileValid[ResultT]:
+        return self
+
+    async def __anext__(self) -> ResultT:
+        """Return the next one. Raises ExpiredCredentialError."""
+        try:
+            async with asyncio.timeout(self._doorkeeper.left_s(self._credential)) as limit:
+                result = await anext(self._results)
+        except TimeoutError:
+            if limit.expired():
+                raise ExpiredCredentialError from None
+            raise
+        await self._doorkeeper.check(self._credential)
+        return result
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it is known already that there is nothing more to come."""
+        return getattr(self._results, "is_over", False)
+
+    async def aclose(self) -> None:
+        """Stop what they come from."""
+        await self._results.aclose()
 
 
 def _credential(key: SecretKey) -> Credential:
@@ -114,12 +136,18 @@ def _credential(key: SecretKey) -> Credential:
     return Credential(name=key.name, level=AuthLevel.SECRET_KEY, scopes=scopes)
 
 
-def _token_credential(token: ClientToken) -> Credential:
+def _token_credential(token: ledger.ClientToken) -> Credential:
     return Credential(
         name=token.checkout_id,  # what events should tell: the token itself says nothing to anybody
         level=AuthLevel.CLIENT_TOKEN,
         expires_at=token.expires_at,
         checkout_id=token.checkout_id,
-        operations=frozenset(ClientOperation(operation.value) for operation in token.operations),
+        operations=_as_shown(token.operations),
         digest=token.digest,
     )
+
+
+@lru_cache(maxsize=64)
+def _as_shown(operations: frozenset[ledger.ClientOperation]) -> frozenset[ClientOperation]:
+    """Return operations as the schema has them: one set for all who have the same."""
+    return frozenset(ClientOperation(operation.value) for operation in operations)

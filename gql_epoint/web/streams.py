@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from starlette.responses import Response
 
-from gql_epoint.live import Watcher
+from gql_epoint.live import Bell
 from gql_epoint.web.closing import Closing
 from gql_epoint.web.negotiation import EVENT_STREAM
 from gql_epoint.web.running import Results, written
@@ -122,7 +122,7 @@ class FrameResponse(Response):
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         producing = asyncio.create_task(self._produce(partial(self._write, send)))
         leaving = asyncio.create_task(_gone(receive))
-        bell = Watcher()
+        bell = Bell()
         for task in (producing, leaving):
             task.add_done_callback(lambda _: bell.ring())
         self._closing.bells.add(bell)
@@ -142,7 +142,7 @@ class FrameResponse(Response):
         if not has_left:
             await send({"type": "http.response.body", "body": last, "more_body": False})
 
-    async def _keep(self, bell: Watcher, tasks: tuple[asyncio.Task[Any], ...], send: Send) -> None:
+    async def _keep(self, bell: Bell, tasks: tuple[asyncio.Task[Any], ...], send: Send) -> None:
         """Send a heartbeat after each silence, so that no proxy takes the stream for dead, until it is to end."""
         self._wrote_at = now = monotonic()
         until = inf if self._lasts_s is None else now + self._lasts_s

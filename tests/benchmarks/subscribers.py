@@ -22,19 +22,19 @@ subscription Watch($id: ID!) {
 
 
 class Subscriber(asyncio.Protocol):
-    """One connection that watches one transaction.
+    """One connection that watches something.
 
     `ready` is done at the first result, `heard` at the first change, and `ended` at one that is final.
     """
 
-    def __init__(self, host: str, key: str, transaction_id: str) -> None:
+    def __init__(self, host: str, key: str, document: str, variables: dict[str, str]) -> None:
         loop = asyncio.get_running_loop()
         self.ready: asyncio.Future[float] = loop.create_future()
         self.heard: asyncio.Future[float] = loop.create_future()
         self.ended: asyncio.Future[float] = loop.create_future()
         self._host = host
         self._key = key
-        self._asked = {"query": DOCUMENT, "variables": {"id": transaction_id}}
+        self._asked = {"query": document, "variables": variables}
         self._seen = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -113,16 +113,12 @@ class SocketSubscriber(Subscriber):
 TRANSPORTS: dict[str, type[Subscriber]] = {"WebSocket": SocketSubscriber, "SSE": EventStreamSubscriber}
 
 
-async def connect(
-    transport: type[Subscriber], url: str, key: str, transaction_id: str, *, reads: bool = True
-) -> Subscriber:
+async def connect(transport: type[Subscriber], url: str, key: str, document: str, **variables: str) -> Subscriber:
     """Open one connection and wait until it has been told the state."""
     parts = urlsplit(url)
-    made: Callable[[], Subscriber] = lambda: transport(parts.netloc, key, transaction_id)  # noqa: E731
+    made: Callable[[], Subscriber] = lambda: transport(parts.netloc, key, document, variables)  # noqa: E731
     _, subscriber = await asyncio.get_running_loop().create_connection(made, parts.hostname, parts.port)
     await subscriber.ready
-    if not reads:
-        subscriber.transport.pause_reading()
     return subscriber
 
 

@@ -34,7 +34,7 @@ from gql_epoint.settings import DOCUMENTATION_PRIVATE_KEY
 from tests.benchmarks.contenders import fake_gateway, service
 from tests.benchmarks.load import pay_body
 from tests.benchmarks.processes import Server
-from tests.benchmarks.subscribers import TRANSPORTS, Subscriber, connect, files_max
+from tests.benchmarks.subscribers import DOCUMENT, TRANSPORTS, Subscriber, connect, files_max
 
 AT_ONCE = 50
 PER_KEY = 900
@@ -120,7 +120,7 @@ async def _connect_many(
     async def some() -> None:
         for number in waiting:
             key = shop.keys[number // PER_KEY]
-            connected.append(await connect(transport, shop.url, key, transaction_id))
+            connected.append(await connect(transport, shop.url, key, DOCUMENT, id=transaction_id))
 
     await asyncio.gather(*(some() for _ in range(AT_ONCE)))
     return connected
@@ -183,7 +183,7 @@ async def _singles(shop: Shop, transport: type[Subscriber], events: int) -> list
 
 async def _single(shop: Shop, transport: type[Subscriber]) -> float:
     transaction_id, gateway_id = await shop.pay()
-    subscriber = await connect(transport, shop.url, shop.keys[-1], transaction_id)
+    subscriber = await connect(transport, shop.url, shop.keys[-1], DOCUMENT, id=transaction_id)
     sent_s = await shop.decline(gateway_id)
     heard_s = await subscriber.heard
     subscriber.transport.abort()
