@@ -35,6 +35,13 @@ def contenders(postgres_url: str | None) -> list[Contender]:
     return [
         Contender(name=BASELINE, start=_peer("bare-asgi"), path="/pay", kind="rest-pay"),
         Contender(name="bare Starlette", start=_peer("bare-starlette"), path="/pay", kind="rest-pay"),
+        Contender(
+            name="bare ASGI over gql-epoint's cashier, SQLite",
+            start=_peer("bare-cashier"),
+            path="/pay",
+            kind="rest-pay",
+            keeps_books=True,
+        ),
         _service("gql-epoint, SQLite", lambda folder: f"sqlite:///{folder / 'bench.db'}"),
         _service(
             "gql-epoint, SQLite, not compiled",

@@ -1,23 +1,38 @@
 """What a user would write instead of this service, and the least that any of it could cost.
 
 `python -m tests.benchmarks.peers NAME GATEWAY_URL` serves one of them with uvicorn, as it comes. All of them take
-an order, sign it, POST it to EPoint and answer with the page for the customer. None of them keeps books.
+an order, sign it, POST it to EPoint and answer with the page for the customer. None of them keeps books, but for
+this service's own cashier without GraphQL, credentials, limits and metrics around it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 import msgspec
 import uvicorn
 
+from gql_epoint.cashier import Cashier
+from gql_epoint.cashier.commands import Call, PaymentOrder
+from gql_epoint.cashier.desk import Books, Defaults
 from gql_epoint.epoint.signing import seal
+from gql_epoint.ledger.transaction import TransactionOperation
+from gql_epoint.live import Live
+from gql_epoint.settings import read_settings
+from gql_epoint.store.sqlite import SqliteStore
+from gql_epoint.web.randomness import RandomPool
+from gql_epoint.web.server import leave_alone_what_stays
 from tests.benchmarks.processes import announce_and_wait
 
 PUBLIC_KEY, PRIVATE_KEY = "i000000001", "d3hjsl8sd8kfh"
@@ -58,22 +73,89 @@ class _Plain:
             return _answer.decode(await response.read())
 
 
-def bare_asgi(gateway_url: str) -> Any:
-    """Return an ASGI application and nothing around it: what everything else is compared with."""
-    plain = _Plain(gateway_url)
+class _Bare:
+    """An ASGI application and nothing around it."""
 
-    async def app(scope: Any, receive: Any, send: Any) -> None:
+    def __init__(
+        self,
+        pay: Callable[[_Order], Awaitable[_Answer]],
+        opened: Callable[[], contextlib.AbstractAsyncContextManager[None]] = contextlib.nullcontext,
+    ) -> None:
+        self._pay = pay
+        self._opened = opened
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            await receive()
+            async with self._opened():
+                await send({"type": "lifespan.startup.complete"})
+                await receive()
+            await send({"type": "lifespan.shutdown.complete"})
+            return
         body, more = b"", True
         while more:
             message = await receive()
             body += message["body"]
             more = message.get("more_body", False)
-        answer = _encoder.encode(await plain.pay(_order.decode(body)))
+        answer = _encoder.encode(await self._pay(_order.decode(body)))
         headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(answer))]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": answer})
 
-    return app
+
+def bare_asgi(gateway_url: str) -> Any:
+    """Return what everything else is compared with."""
+    return _Bare(_Plain(gateway_url).pay)
+
+
+def bare_cashier(gateway_url: str) -> Any:
+    """Return the same over this service's cashier, which keeps its books on SQLite, durably."""
+    from gql_epoint.web.app import new_gateway
+
+    folder = tempfile.TemporaryDirectory(prefix="gql-epoint-bench-")
+    settings, problems = read_settings({"GQL_EPOINT_SANDBOX": "1", "GQL_EPOINT_GATEWAY_URL": gateway_url})
+    assert settings is not None, problems
+    store = SqliteStore(Path(folder.name) / "bench.db", sandbox=True, clock=lambda: datetime.now(UTC))
+    gateway = new_gateway(settings)
+    cashier = Cashier(
+        Books(
+            store=store,
+            gateway=gateway,
+            live=Live(),
+            private_key=PRIVATE_KEY,
+            sandbox=True,
+            defaults=Defaults(),
+            random=RandomPool(os.urandom),
+        )
+    )
+
+    async def pay(order: _Order) -> _Answer:
+        call = Call(
+            owner="i1", actor="bench", mutation="pay", key=f"key-of-{order.order_id}", input_hash=order.order_id
+        )
+        wanted = PaymentOrder(
+            operation=TransactionOperation.PAY,
+            order_id=order.order_id,
+            amount=Decimal(order.amount),
+            currency=order.currency,
+            description=order.description,
+        )
+        made = (await cashier.payments.start(call, wanted)).value
+        assert made.redirect_url is not None
+        return _Answer(status=made.status, transaction=made.id, redirect_url=made.redirect_url)
+
+    @contextlib.asynccontextmanager
+    async def opened() -> AsyncIterator[None]:
+        async with gateway:
+            await store.open()
+            leave_alone_what_stays()
+            try:
+                yield
+            finally:
+                await store.close()
+                folder.cleanup()
+
+    return _Bare(pay, opened)
 
 
 def bare_starlette(gateway_url: str) -> Any:
@@ -132,6 +214,7 @@ def strawberry_integrify(gateway_url: str) -> Any:
 
 PEERS: dict[str, Callable[[str], Any]] = {
     "bare-asgi": bare_asgi,
+    "bare-cashier": bare_cashier,
     "bare-starlette": bare_starlette,
     "fastapi-integrify": fastapi_integrify,
     "strawberry-integrify": strawberry_integrify,

@@ -4,7 +4,8 @@
 
 A payment is two transitions, each in a unit of work of its own that is committed before anything goes on: the
 intent is recorded, and EPoint's answer. On SQLite the same is measured in turns with a store that commits each unit
-by itself, as one would write it without a thought of others who wait.
+by itself, as one would write it without a thought of others who wait. On PostgreSQL it is measured in turns with
+the least that can be: one INSERT of a short row, committed by itself, over as many connections.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ from gql_epoint.gateway import Gateway
 from gql_epoint.ledger.transaction import Transaction, TransactionOperation
 from gql_epoint.live import Live
 from gql_epoint.store import open_store
+from gql_epoint.store.postgres import PostgresLimits
 from gql_epoint.store.protocol import Store, Unit, Wakeup
 from gql_epoint.store.sqlite import SqliteStore, _drive
 from gql_epoint.store.sqlite.unit import SqliteUnit
@@ -169,6 +171,50 @@ async def _measure(cashier: Cashier, callers: int, seconds: float) -> Turn:
     return Turn(transitions / (time.perf_counter() - started_s), cpu_us, payments_ms)
 
 
+async def _least(pool: Any, callers: int, seconds: float) -> float:
+    """Return how many short rows PostgreSQL takes in a second, each committed by itself."""
+    until_s, count = time.perf_counter() + seconds, 0
+
+    async def caller() -> None:
+        nonlocal count
+        while time.perf_counter() < until_s:
+            async with pool.acquire() as connection:
+                await connection.execute("INSERT INTO least (id, said) VALUES ($1, $2)", next(numbers), RUN)
+            count += 1
+
+    started_s = time.perf_counter()
+    await asyncio.gather(*(caller() for _ in range(callers)))
+    return count / (time.perf_counter() - started_s)
+
+
+async def _beside_the_least(options: argparse.Namespace, url: str) -> None:
+    """Measure PostgreSQL."""
+    import asyncpg
+
+    size = PostgresLimits().writers
+    store = open_store(url, sandbox=True, clock=_now)
+    await store.open()
+    cashier = _cashier_over(store)
+
+    async def leave_as_it_is(_: Any) -> None:
+        """As the store does; else each release of a connection would be a round trip of its own."""
+
+    async with asyncpg.create_pool(url, min_size=size, max_size=size, reset=leave_as_it_is) as pool:
+        await pool.execute("CREATE TABLE least (id bigint PRIMARY KEY, said text NOT NULL)")
+        await _measure(cashier, options.callers, 0.5)
+        leave_alone_what_stays()
+        for callers in dict.fromkeys((1, 32, options.callers)):
+            rounds = [
+                (await _measure(cashier, callers, options.seconds), await _least(pool, callers, options.seconds))
+                for _ in range(options.rounds)
+            ]
+            _tell(f"{callers} callers", [turn for turn, _ in rounds])
+            least = median(per_s for _, per_s in rounds)
+            ratios = _spread([turn.per_s / per_s for turn, per_s in rounds])
+            print(f"    of {least:,.0f} single INSERTs/s: {ratios}\n", flush=True)  # noqa: T201
+    await store.close()
+
+
 async def _main(options: argparse.Namespace, stores: dict[str, Store]) -> None:
     async with contextlib.AsyncExitStack() as stack:
         cashiers = {}
@@ -185,8 +231,7 @@ async def _main(options: argparse.Namespace, stores: dict[str, Store]) -> None:
             ]
             for name in stores:
                 _tell(f"{callers} callers{name}", [turns[name] for turns in rounds])
-            if ONE_BY_ONE in stores:
-                _compare([(turns[TOGETHER], turns[ONE_BY_ONE]) for turns in rounds])
+            _compare([(turns[TOGETHER], turns[ONE_BY_ONE]) for turns in rounds])
 
 
 def _tell(name: str, turns: Sequence[Turn]) -> None:
@@ -227,7 +272,7 @@ def main() -> None:
             assert server is not None, "PostgreSQL is not installed: pip install 'gql-epoint[cluster]'"
             server.start()
             try:
-                runner.run(_main(options, {"": open_store(server.url, sandbox=True, clock=_now)}))
+                runner.run(_beside_the_least(options, server.url))
             finally:
                 server.delete()
         else:
