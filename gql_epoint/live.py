@@ -195,7 +195,7 @@ class Live:
     """Who watches which stream, in this process. Runs on one event loop."""
 
     def __init__(self) -> None:
-        self._watchers: dict[str, tuple[Watcher, ...]] = {}  # nearly always one, and then a set is large
+        self._watchers: dict[str, set[Watcher]] = {}
         self._audiences: dict[str, Audience[Any]] = {}
         self.changes = 0
         """How many times something was told. What was asked of the books before the last time may be old."""
@@ -238,10 +238,11 @@ class Live:
 
     def join(self, stream_id: str, watcher: Watcher) -> None:
         """Ring a bell for a stream."""
-        self._watchers[stream_id] = (*self._watchers.get(stream_id, ()), watcher)
+        self._watchers.setdefault(stream_id, set()).add(watcher)
 
     def leave(self, stream_id: str, watcher: Watcher) -> None:
         """Ring it no more."""
-        others = tuple(other for other in self._watchers.pop(stream_id) if other is not watcher)
-        if others:
-            self._watchers[stream_id] = others
+        group = self._watchers[stream_id]
+        group.discard(watcher)
+        if not group:
+            del self._watchers[stream_id]

@@ -592,3 +592,17 @@ async def test_watcher_that_misses_a_wake_up_hears_later(shop: Shop, monkeypatch
         await watching
 
     assert [state.status for state in seen] == [CheckoutStatus.OPEN, CheckoutStatus.CANCELED]
+
+
+async def test_watcher_that_is_closed_while_it_waits_ends(shop: Shop) -> None:
+    """Whoever closes may be another task than the one that waits; nothing stays behind."""
+    made = await shop.checkout()
+    states = shop.cashier.watching.checkout(made.state.checkout.id)
+    await anext(states)
+    waiting = asyncio.ensure_future(anext(states))
+    await asyncio.sleep(0)
+    await states.aclose()
+
+    with pytest.raises(StopAsyncIteration):
+        await waiting
+    assert shop.cashier.books.live.watching() == 0

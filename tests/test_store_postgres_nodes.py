@@ -492,3 +492,18 @@ async def test_token_of_one_node_opens_the_other_and_its_watcher_hears_at_once(n
         await watching
 
     assert seen[-1].status is CheckoutStatus.COMPLETE
+
+
+async def test_watcher_on_one_node_hears_at_once_of_a_cancellation_on_the_other(nodes: tuple[Shop, Shop]) -> None:
+    """It is no event, so it is told by itself."""
+    one, two = nodes
+    made = await one.checkout()
+    states = two.cashier.watching.checkout(made.state.checkout.id)
+    _, state = await anext(states)
+    waiting = asyncio.ensure_future(anext(states))
+    await one.cashier.checkouts.cancel(made.state.checkout.id)
+    async with asyncio.timeout(PATIENCE_S):
+        _, canceled = await waiting
+
+    assert [state.status, canceled.status] == [CheckoutStatus.OPEN, CheckoutStatus.CANCELED]
+    assert states.is_over

@@ -154,6 +154,8 @@ class CheckoutStates:
                 if self._look_in_s is not None:
                     await self._watcher.wait(self._look_in_s)
                 state = await self._look()
+                if self.is_over:
+                    raise StopAsyncIteration  # It was closed meanwhile.
                 if state.mark != self._seen:
                     break
                 del state  # There may be very many who wait, and for long.
@@ -166,9 +168,10 @@ class CheckoutStates:
         return is_first, state
 
     async def aclose(self) -> None:
-        """Watch no longer."""
+        """Watch no longer; whoever waits for the next one has waited long enough."""
         self.is_over = True
         self._watcher.leave()
+        self._watcher.ring()
 
     async def _look(self) -> CheckoutState:
         # Each is watched before it is read, so that no change can fall between the two.

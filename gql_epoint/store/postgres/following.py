@@ -32,7 +32,8 @@ class Follower:
     """One connection that listens, numbers events and reads what was numbered.
 
     A notification says only that the log has grown. What is new is read from the log after the last position that
-    was told, so a lost notification or connection loses nothing: the next look finds it all.
+    was told, so a lost notification or connection loses nothing: the next look finds it all. One that names a row
+    tells of a change without an event; whoever watches it finds that out after a while if the connection is lost.
     """
 
     def __init__(
@@ -138,7 +139,9 @@ class Follower:
         except FAILURES:
             connection.terminate()
 
-    def _heard(self, connection: Any, sender: int, _channel: str, _payload: object) -> None:
+    def _heard(self, connection: Any, sender: int, _channel: str, stream_id: str) -> None:
+        if stream_id:
+            self._tell([Wakeup(stream_id, 0)])
         # What this connection numbered itself, it reads next in any case.
-        if sender != connection.get_server_pid():
+        elif sender != connection.get_server_pid():
             self._bell.set()

@@ -264,6 +264,9 @@ class PostgresUnit(Conversation):
 
     async def save_checkout(self, checkout: Checkout) -> None:
         await self._write(_CHECKOUTS.save, checkout)
+        if checkout.canceled_at is not None:
+            # That is no event, and events are what other nodes hear of.
+            self.require("is_told", stream_id=checkout.id)
         self._wakeups.append(Wakeup(checkout.id, checkout.version))
 
     async def insert_client_token(self, token: ClientToken) -> None:
