@@ -17,7 +17,6 @@ import functools
 import multiprocessing
 import os
 import signal
-import socket
 import sys
 import weakref
 from collections.abc import Iterator, Mapping
@@ -28,6 +27,7 @@ from typing import Any
 
 import aiohttp
 
+from tests.ports import hold_port, port_of
 from tests.service import Client
 
 PATIENCE_S = 30.0
@@ -43,11 +43,9 @@ class Node:
         self.log = log
         self.environ = dict(environ)
         # Held open, or another node gets the port while this one is down, and answers in its place.
-        place = socket.socket()
+        place = hold_port()
         weakref.finalize(self, place.close)
-        place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        place.bind(("127.0.0.1", 0))
-        self.port: int = place.getsockname()[1]
+        self.port = port_of(place)
         self.url = f"http://127.0.0.1:{self.port}"
         self._process: BaseProcess | None = None
 

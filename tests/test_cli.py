@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import re
@@ -23,6 +24,7 @@ from gql_epoint.keys import DEVELOPMENT_KEY, digest_of, is_intact, parse_keys
 from gql_epoint.schema import schema_text
 from gql_epoint.settings import DOCUMENTATION_PRIVATE_KEY, SETTINGS, Settings, settings_table
 from gql_epoint.store.queries import load_migrations
+from tests.ports import hold_port, port_of
 from tests.postgres import new_database
 from tests.service import Process, Service, wait_until_gone
 from tests.shop import PAY, new_order, pay, payment
@@ -400,8 +402,10 @@ class Sandbox:
 
     def __init__(self, tmp_path: Path) -> None:
         self.log = (tmp_path / "log").open("w+")
+        self.place = hold_port()
+        port = str(port_of(self.place))
         self.process = subprocess.Popen(
-            [*COMMAND, "sandbox", "--port", "0", "--shop-port", "0", "--simulator-port", free_port()],
+            [*COMMAND, "sandbox", "--port", "0", "--shop-port", "0", "--simulator-port", port],
             cwd=tmp_path,
             env=environment(EPOINT_PRIVATE_KEY="a-real-key-that-is-set", EPOINT_PUBLIC_KEY="i000000009"),
             stdin=subprocess.DEVNULL,
@@ -426,6 +430,7 @@ class Sandbox:
         assert self.process.stdout is not None
         self.process.stdout.close()
         self.log.close()
+        self.place.close()
 
 
 @pytest.fixture
@@ -433,11 +438,6 @@ def sandbox(tmp_path: Path) -> Iterator[Sandbox]:
     running = Sandbox(tmp_path)
     yield running
     running.close()
-
-
-def free_port() -> str:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return str(listener.getsockname()[1])
 
 
 def child_of(pid: int) -> int:
@@ -512,9 +512,10 @@ def test_a_sandbox_without_its_simulator_ends(sandbox: Sandbox) -> None:
 
 def test_a_cluster_shares_its_books_and_dies_with_its_parent(tmp_path: Path) -> None:
     """What one node took is known to the other, a node may die, and after a kill -9 nothing is left."""
-    ports = [free_port() for _ in range(2)]
-    command = [*COMMAND, "cluster", "--ports", ",".join(ports), "--simulator-port", free_port()]
-    with (tmp_path / "log").open("w+") as log:
+    with contextlib.ExitStack() as stack:
+        *ports, simulator = (str(port_of(stack.enter_context(hold_port()))) for _ in range(3))
+        command = [*COMMAND, "cluster", "--ports", ",".join(ports), "--simulator-port", simulator]
+        log = stack.enter_context((tmp_path / "log").open("w+"))
         process = subprocess.Popen(
             command,
             cwd=tmp_path,

@@ -12,6 +12,7 @@ import socket
 import subprocess
 import tempfile
 import time
+import weakref
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -59,9 +60,12 @@ class PostgresServer:
         self._binaries = installed / "bin"
         self._log = self._folder / "log"
         self._guard: subprocess.Popen[bytes] | None = None
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port: int = free.getsockname()[1]
+        # Held open, so that nobody else is given the port before the server has it, or while it is stopped.
+        place = socket.socket()
+        weakref.finalize(self, place.close)
+        place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        place.bind(("127.0.0.1", 0))
+        self.port: int = place.getsockname()[1]
         self._initialize()
 
     @property
