@@ -23,16 +23,7 @@ import aiohttp
 import msgspec
 import uvicorn
 
-from gql_epoint.cashier import Cashier
-from gql_epoint.cashier.commands import Call, PaymentOrder
-from gql_epoint.cashier.desk import Books, Defaults
 from gql_epoint.epoint.signing import seal
-from gql_epoint.ledger.transaction import TransactionOperation
-from gql_epoint.live import Live
-from gql_epoint.settings import read_settings
-from gql_epoint.store.sqlite import SqliteStore
-from gql_epoint.web.randomness import RandomPool
-from gql_epoint.web.server import leave_alone_what_stays
 from tests.benchmarks.processes import announce_and_wait
 
 PUBLIC_KEY, PRIVATE_KEY = "i000000001", "d3hjsl8sd8kfh"
@@ -110,7 +101,16 @@ def bare_asgi(gateway_url: str) -> Any:
 
 def bare_cashier(gateway_url: str) -> Any:
     """Return the same over this service's cashier, which keeps its books on SQLite, durably."""
+    from gql_epoint.cashier import Cashier
+    from gql_epoint.cashier.commands import Call, PaymentOrder
+    from gql_epoint.cashier.desk import Books, Defaults
+    from gql_epoint.ledger.transaction import TransactionOperation
+    from gql_epoint.live import Live
+    from gql_epoint.settings import read_settings
+    from gql_epoint.store.sqlite import SqliteStore
     from gql_epoint.web.app import new_gateway
+    from gql_epoint.web.randomness import RandomPool
+    from gql_epoint.web.server import leave_alone_what_stays
 
     folder = tempfile.TemporaryDirectory(prefix="gql-epoint-bench-")
     settings, problems = read_settings({"GQL_EPOINT_SANDBOX": "1", "GQL_EPOINT_GATEWAY_URL": gateway_url})
