@@ -34,6 +34,7 @@ from gql_epoint.store.postgres.connecting import (
 )
 from gql_epoint.store.postgres.following import CLOSE_S, Follower
 from gql_epoint.store.postgres.hopeful import HopefulUnit, OneQuestion
+from gql_epoint.store.postgres.lending import Lending, Loan
 from gql_epoint.store.postgres.migrating import look, migrate
 from gql_epoint.store.postgres.statements import READING, WORKING
 from gql_epoint.store.postgres.unit import PostgresUnit
@@ -71,8 +72,8 @@ class PostgresStore:
         self._time = DatabaseTime()
         self._listeners: list[Callable[[Sequence[Wakeup]], None]] = []
         self._follower: Follower | None = None
-        self._writers: Any = None
-        self._readers: Any = None
+        self._writers: Lending | None = None
+        self._readers: Lending | None = None
         self._accepting = False
         self._under_way: set[asyncio.Task[Any]] = set()
 
@@ -98,8 +99,8 @@ class PostgresStore:
         self._follower = Follower(self._dsn, limits, self._time, self._tell)
         try:
             await self._migrate()
-            self._writers = await self._pool(limits.writers)
-            self._readers = await self._pool(
+            self._writers = await self._lending(limits.writers)
+            self._readers = await self._lending(
                 limits.readers,
                 default_transaction_isolation="repeatable read",
                 default_transaction_read_only="on",
@@ -163,7 +164,7 @@ class PostgresStore:
     async def _write(self, work: Callable[[Unit], Awaitable[T]], *, hopeful: bool, again: bool) -> T:
         """Run a unit of work once; `again` it takes nothing for granted."""
         wakeups: list[Wakeup] = []
-        async with self._free(self._writers) as connection:
+        async with _loan(self._writers) as connection:
             if again:
                 self._time.seen(await connection.fetchval(READING["now"].sql))
             known = self._time.microseconds()
@@ -190,7 +191,7 @@ class PostgresStore:
 
     async def _read(self, work: Callable[[Reader], Awaitable[T]], *, again: bool) -> T:
         """Answer one question, or `again` any number from one state: nearly all work asks one."""
-        async with self._free(self._readers) as connection:
+        async with _loan(self._readers) as connection:
             now = from_microseconds(self._time.microseconds()) + self._ahead()
             kind = PostgresUnit if again else OneQuestion
             reader = kind(connection, now, READING, [])
@@ -201,12 +202,6 @@ class PostgresStore:
             finally:
                 if reader.has_begun:
                     await _roll_back(connection)
-
-    def _free(self, pool: Any) -> Any:
-        if pool is None:
-            # It was closed between two attempts.
-            raise StoreUnavailableError("the database is closed")
-        return pool.acquire(timeout=self._limits.free_connection_s)
 
     def _tell(self, wakeups: Sequence[Wakeup]) -> None:
         for listener in self._listeners:
@@ -236,6 +231,9 @@ class PostgresStore:
         finally:
             await connection.close(timeout=CLOSE_S)
 
+    async def _lending(self, size: int, **server_settings: str) -> Lending:
+        return Lending(await self._pool(size, **server_settings), size, self._limits.free_connection_s)
+
     async def _pool(self, size: int, **server_settings: str) -> Any:
         connect = options(self._dsn, self._limits, **server_settings)
         return await asyncpg.create_pool(
@@ -245,7 +243,7 @@ class PostgresStore:
     async def _disconnect(self) -> None:
         assert self._follower is not None
         await self._follower.stop()
-        pools = [pool for pool in (self._writers, self._readers) if pool is not None]
+        pools = [lending.pool for lending in (self._writers, self._readers) if lending is not None]
         self._follower = self._writers = self._readers = None
         for pool in pools:
             try:
@@ -253,6 +251,13 @@ class PostgresStore:
                     await pool.close()
             except (*FAILURES, TimeoutError):
                 pool.terminate()
+
+
+def _loan(lending: Lending | None) -> Loan:
+    if lending is None:
+        # It was closed between two attempts.
+        raise StoreUnavailableError("the database is closed")
+    return lending.loan()
 
 
 def _may_be_wrong(exc: BaseException) -> bool:
