@@ -181,6 +181,8 @@ class PostgresStore:
                 if isinstance(unit, HopefulUnit) and _may_be_wrong(exc):
                     raise LostRaceError from exc
                 raise
+            finally:
+                unit.let_go()
             if unit.has_begun:
                 await _commit(connection)
         if wakeups:
@@ -200,6 +202,7 @@ class PostgresStore:
                 await reader.finish()  # A reader that writes is a mistake, which the database refuses.
                 return result
             finally:
+                reader.let_go()
                 if reader.has_begun:
                     await _roll_back(connection)
 

@@ -53,6 +53,10 @@ class Conversation:
                 raise
             raise StoreUnavailableError("the connection broke during a commit, which may have been kept") from exc
 
+    def let_go(self) -> None:
+        """Nothing more can be asked or written: the connection is for somebody else."""
+        self._connection = None
+
     async def _begin(self) -> None:
         if not self.has_begun:
             self.has_begun = True

@@ -16,8 +16,8 @@ from gql_epoint.deadlines import Deadlines
 class Lending:
     """Lends the `size` connections of a pool; nobody waits for one longer than `wait_s`, which is a TimeoutError.
 
-    Whoever is done with a connection hands it on to the one who waits longest. Through the pool that would be a
-    third of what a unit of work costs here: it looks after each connection that it takes back and gives out.
+    Whoever is done with a connection hands it on to the one who waits longest. The pool, which looks after each
+    connection that it takes back and gives out, sees one again when nobody waits or something went wrong.
     """
 
     def __init__(self, pool: Any, size: int, wait_s: float) -> None:
@@ -34,24 +34,34 @@ class Lending:
 
     async def take(self) -> Any:
         """Return a connection; `give` it back."""
+        until_s = asyncio.get_running_loop().time() + self._wait_s
+        connection = None
         if self._left:
             self._left -= 1
-        elif (connection := await self._handed_on()) is not None:
-            return connection
+        else:
+            connection = await self._handed_on()
         try:
-            return await self.pool.acquire(timeout=self._wait_s)
+            if connection is not None:
+                if _is_open(connection):
+                    return connection
+                await self._release(connection)  # It broke, perhaps on its way here.
+            return await self.pool.acquire(timeout=until_s - asyncio.get_running_loop().time())
         except BaseException:
             self._vacate()
             raise
 
     async def give(self, connection: Any, *, is_well: bool) -> None:
         """Take a connection back; one that is not well is for the pool to look at."""
-        if is_well and _is_open(connection) and self._hand_on(connection):
+        if is_well and self._hand_on(connection):
             return
         try:
-            await self.pool.release(connection)
+            await self._release(connection)
         finally:
             self._vacate()
+
+    async def _release(self, connection: Any) -> None:
+        # Without a time of its own it would have what was left of the wait for this connection.
+        await self.pool.release(connection, timeout=self._wait_s)
 
     async def _handed_on(self) -> Any:
         """Return the connection of somebody else, or None if there is one to be taken from the pool."""
