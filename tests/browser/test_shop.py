@@ -277,7 +277,9 @@ async def test_an_expired_checkout_can_be_started_again(watched: Watched, custom
 
 async def test_a_canceled_order_cannot_be_paid(watched: Watched, customer: Page, shop: Mall) -> None:
     order_id = await order(customer, shop)
-    await customer.get_by_role("button", name="Cancel the order").click()
+    # The page hears of it by its subscription, and is loaded anew besides.
+    async with customer.expect_event("load"):
+        await customer.get_by_role("button", name="Cancel the order").click()
     await state(customer, "canceled")
 
     await expect(customer.locator("#pay-button")).to_be_hidden()
