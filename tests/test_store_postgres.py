@@ -672,6 +672,20 @@ async def test_no_wait_is_for_ever(database: str) -> None:
         assert await store.read(lambda reader: reader.transaction(transaction.id)) == transaction
 
 
+@pytest.mark.parametrize("hopeful", [True, False])
+async def test_unit_that_is_over_reaches_no_connection(store: PostgresStore, *, hopeful: bool) -> None:
+    """It would write in the transaction of whoever has its connection by then."""
+
+    async def itself(unit: Unit) -> Unit:
+        await unit.refund("re_none")
+        return unit
+
+    kept = await store.write(itself, hopeful=hopeful)
+
+    with pytest.raises(AttributeError):
+        await kept.refund("re_none")
+
+
 async def test_caller_that_goes_away_leaves_its_unit(store: PostgresStore) -> None:
     """A unit that was accepted runs to its end, and closing waits for it."""
     started, transaction = asyncio.Event(), a_transaction()
