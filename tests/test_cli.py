@@ -304,6 +304,20 @@ def test_the_simulator_loads_no_service(tmp_path: Path) -> None:
     assert printed.stdout == "False\n"
 
 
+def test_loading_a_command_is_not_held_up_by_the_garbage_collector(tmp_path: Path) -> None:
+    """It would look at a hundred thousand objects that stay; whoever runs after that has a collector again."""
+    code = """
+import gc, sys
+from gql_epoint.cli.main import _loaded
+before = gc.get_stats()
+command = _loaded("serving:serve")
+print(command.__name__, gc.get_stats() == before, gc.isenabled(), gc.get_freeze_count() > 50_000)
+"""
+    printed = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+
+    assert printed.stdout == "serve True True True\n"
+
+
 def test_every_command_is_where_the_command_line_looks_for_it() -> None:
     """They are named by their place, which nothing else checks until one is run."""
 
