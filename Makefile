@@ -51,6 +51,9 @@ released: ## Keep the schema of the version in pyproject.toml, which the next re
 	{ echo "# The schema of $$version"; cat schema.graphql; } > tests/clients/released.graphql; \
 	echo "tests/clients/released.graphql is the schema of $$version."
 
+# Chromium stops answering once in a thousand tests, and Playwright then waits without end. Whatever fails just fails.
+HUNG := --reruns 1 --only-rerun "from pytest-timeout" -r R
+
 test-browser: $(VENV)/.browser ## Drive the pages in a real Chromium; CHROMIUM names one
 	@browser="$(CHROMIUM)"; \
 	for name in chromium chromium-browser google-chrome chrome; do \
@@ -60,7 +63,7 @@ test-browser: $(VENV)/.browser ## Drive the pages in a real Chromium; CHROMIUM n
 	  echo "make test-browser lacks a Chromium: install one (apt-get install chromium), or set CHROMIUM to its path." >&2; \
 	  exit 1; \
 	fi; \
-	CHROMIUM="$$browser" $(BIN)/python -m pytest -m browser tests/browser $(ARGS)
+	CHROMIUM="$$browser" $(BIN)/python -m pytest -m browser tests/browser $(HUNG) $(ARGS)
 
 test-clients: $(VENV)/.clients ## Run the clients that users bring against the service; needs Node 18+ and npm
 	@for tool in node npm; do \

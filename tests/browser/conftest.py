@@ -85,10 +85,12 @@ class Watched:
         assert self.foreign == []
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 async def browser() -> AsyncIterator[Browser]:
-    from playwright.async_api import async_playwright
+    """A Chromium that drove no other module's pages."""
+    from playwright.async_api import async_playwright, expect
 
+    expect.set_options(timeout=15_000)
     executable = find_chromium()
     if executable is None:
         pytest.fail("No Chromium was found: install one, or name it in CHROMIUM.")

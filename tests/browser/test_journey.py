@@ -46,8 +46,8 @@ async def card_page(client: Client, order_id: str) -> str:
     return str(made["transaction"]["nextAction"]["url"])
 
 
-async def test_newcomer_pays_in_the_explorer_and_watches(watched: Watched) -> None:
-    """The first tab pays, the card page approves, and the second tab shows the final status, live."""
+async def test_newcomer_pays_in_the_explorer_and_watches(watched: Watched, browser: Browser) -> None:
+    """The first tab pays, a customer approves on a phone, and the second tab shows the final status, live."""
     page = watched.page
     await page.goto(f"{watched.origin}/graphql")
     answer = page.locator(".result-window")
@@ -59,10 +59,12 @@ async def test_newcomer_pays_in_the_explorer_and_watches(watched: Watched) -> No
 
     await run_tab(page, "Watch", "subscription")
     await expect(answer).to_contain_text("SNAPSHOT")
-    customer = await page.context.new_page()
+    phone = await browser.new_context()
+    customer = await phone.new_page()
     await customer.goto(found[0])
-    await customer.get_by_role("button", name=re.compile("4111 1111 1111 1111")).click()
-    await customer.close()
+    async with customer.expect_navigation():
+        await customer.get_by_role("button", name=re.compile("4111 1111 1111 1111")).click()
+    await phone.close()
 
     await expect(answer).to_contain_text('"status": "SUCCESS"')
     await watched.screenshot("journey")
