@@ -39,9 +39,10 @@ from gql_epoint.gateway import Gateway
 from gql_epoint.ledger.transaction import Transaction, TransactionOperation
 from gql_epoint.live import Live
 from gql_epoint.store import open_store
+from gql_epoint.store.driving import drive
 from gql_epoint.store.postgres import PostgresLimits
 from gql_epoint.store.protocol import Store, Unit, Wakeup
-from gql_epoint.store.sqlite import SqliteStore, _drive
+from gql_epoint.store.sqlite import SqliteStore
 from gql_epoint.store.sqlite.unit import SqliteUnit
 from gql_epoint.web.server import leave_alone_what_stays
 from tests.benchmarks.contenders import find_postgres
@@ -92,7 +93,7 @@ class OneByOne(SqliteStore):
         wakeups: list[Wakeup] = []
         self._connection.execute("BEGIN IMMEDIATE")
         try:
-            result = _drive(work(SqliteUnit(self._connection, self._clock(), wakeups)))
+            result = drive(work(SqliteUnit(self._connection, self._clock(), wakeups)))
         except BaseException:
             self._connection.execute("ROLLBACK")
             raise

@@ -11,14 +11,16 @@ A round trip to the database costs more than anything that it does there. So a u
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 import asyncpg
 
 from gql_epoint.errors import StoreUnavailableError
+from gql_epoint.store.postgres.carrying import Carrier
 from gql_epoint.store.postgres.connecting import (
     FAILURES,
     DatabaseTime,
@@ -30,10 +32,11 @@ from gql_epoint.store.postgres.connecting import (
     is_lost_connection,
     is_lost_race,
     options,
+    perhaps_kept,
     prepare,
 )
 from gql_epoint.store.postgres.following import CLOSE_S, Follower
-from gql_epoint.store.postgres.hopeful import HopefulUnit, OneQuestion
+from gql_epoint.store.postgres.hopeful import CarriedUnit, HopefulUnit, OneQuestion
 from gql_epoint.store.postgres.lending import Lending, Loan
 from gql_epoint.store.postgres.migrating import look, migrate
 from gql_epoint.store.postgres.statements import READING, WORKING
@@ -73,6 +76,7 @@ class PostgresStore:
         self._listeners: list[Callable[[Sequence[Wakeup]], None]] = []
         self._follower: Follower | None = None
         self._writers: Lending | None = None
+        self._carrier: Carrier | None = None
         self._readers: Lending | None = None
         self._accepting = False
         self._under_way: set[asyncio.Task[Any]] = set()
@@ -100,6 +104,14 @@ class PostgresStore:
         try:
             await self._migrate()
             self._writers = await self._lending(limits.writers)
+            self._carrier = Carrier(
+                self._writers,
+                limits.free_connection_s,
+                begin=self._begin,
+                alone=self._alone,
+                tell=self._committed,
+                start=self._start,
+            )
             self._readers = await self._lending(
                 limits.readers,
                 default_transaction_isolation="repeatable read",
@@ -118,8 +130,10 @@ class PostgresStore:
         if not self._accepting:
             return
         self._accepting = False
-        if self._under_way:
-            await asyncio.wait(set(self._under_way), timeout=2 * self._limits.statement_s)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(2 * self._limits.statement_s):
+                while self._under_way:  # What is under way may start more.
+                    await asyncio.wait(set(self._under_way))
         await self._disconnect()
 
     def is_following(self) -> bool:
@@ -130,12 +144,12 @@ class PostgresStore:
         """See Store. A caller that is cancelled while it waits leaves its unit to run to its end."""
         if not self._accepting:
             raise StoreUnavailableError("the database is closed")
-        if len(self._under_way) >= WAITING_MAX:
+        assert self._carrier is not None
+        if len(self._under_way) + len(self._carrier) >= WAITING_MAX:
             raise StoreUnavailableError("too much work waits for the database")
-        task = asyncio.create_task(self._persist(lambda again: self._write(work, hopeful=hopeful, again=again)))
-        self._under_way.add(task)
-        task.add_done_callback(self._finished)
-        return await asyncio.shield(task)
+        if hopeful:
+            return await self._carrier.write(work)
+        return await asyncio.shield(self._start(self._alone(work, hopeful=False)))
 
     async def read(self, work: Callable[[Reader], Awaitable[T]]) -> T:
         """See Store."""
@@ -144,6 +158,16 @@ class PostgresStore:
         return await self._persist(lambda again: self._read(work, again=again))
 
     # -----------------------------------------------------------------------------------------------------
+
+    def _start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        task = asyncio.create_task(work)
+        self._under_way.add(task)
+        task.add_done_callback(self._finished)
+        return task
+
+    def _alone(self, work: Callable[[Unit], Awaitable[T]], hopeful: bool) -> Coroutine[Any, Any, T]:
+        """Run a unit of work on a connection of its own."""
+        return self._persist(lambda again: self._write(work, hopeful=hopeful, again=again))
 
     async def _persist(self, attempt: Callable[[bool], Coroutine[Any, Any, T]]) -> T:
         """Try again what lost a race or its connection: nothing of it was kept."""
@@ -169,7 +193,7 @@ class PostgresStore:
                 self._time.seen(await connection.fetchval(READING["now"].sql))
             known = self._time.microseconds()
             kind = HopefulUnit if hopeful and not again else PostgresUnit
-            unit = kind(connection, from_microseconds(known) + self._ahead(), WORKING, wakeups)
+            unit = kind(connection, self._now(known), WORKING, wakeups)
             if not again:
                 unit.require("is_now", now=known)
             try:
@@ -186,17 +210,20 @@ class PostgresStore:
             if unit.has_begun:
                 await _commit(connection)
         if wakeups:
-            assert self._follower is not None
-            self._tell(wakeups)
-            self._follower.ring()
+            self._committed(wakeups)
         return result
+
+    def _begin(self, wakeups: list[Wakeup]) -> CarriedUnit:
+        known = self._time.microseconds()
+        unit = CarriedUnit(self._now(known), wakeups)
+        unit.require("is_now", now=known)
+        return unit
 
     async def _read(self, work: Callable[[Reader], Awaitable[T]], *, again: bool) -> T:
         """Answer one question, or `again` any number from one state: nearly all work asks one."""
         async with _loan(self._readers) as connection:
-            now = from_microseconds(self._time.microseconds()) + self._ahead()
             kind = PostgresUnit if again else OneQuestion
-            reader = kind(connection, now, READING, [])
+            reader = kind(connection, self._now(self._time.microseconds()), READING, [])
             try:
                 result = await work(reader)
                 await reader.finish()  # A reader that writes is a mistake, which the database refuses.
@@ -205,6 +232,14 @@ class PostgresStore:
                 reader.let_go()
                 if reader.has_begun:
                     await _roll_back(connection)
+
+    def _now(self, known: int) -> datetime:
+        return from_microseconds(known) + self._ahead()
+
+    def _committed(self, wakeups: Sequence[Wakeup]) -> None:
+        assert self._follower is not None
+        self._tell(wakeups)
+        self._follower.ring()
 
     def _tell(self, wakeups: Sequence[Wakeup]) -> None:
         for listener in self._listeners:
@@ -276,7 +311,7 @@ async def _commit(connection: Any) -> None:
     try:
         told = await connection.execute("COMMIT")
     except FAILURES as exc:
-        raise StoreUnavailableError("the connection broke during a commit, which may have been kept") from exc
+        raise perhaps_kept() from exc
     assert told == "COMMIT", "a unit of work went on after one of its statements had failed"
 
 

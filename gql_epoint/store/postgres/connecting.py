@@ -163,6 +163,11 @@ def away(exc: BaseException) -> StoreUnavailableError:
     return StoreUnavailableError(f"the database does not answer: {str(exc) or type(exc).__name__}")
 
 
+def perhaps_kept() -> StoreUnavailableError:
+    """Return the error for callers whose commit was sent and never confirmed: it must not run again here."""
+    return StoreUnavailableError("the connection broke during a commit, which may have been kept")
+
+
 def cannot_open(exc: BaseException) -> ConfigurationError | StoreUnavailableError:
     """Return what a failure means before the store is open. No text of it holds the password."""
     if isinstance(exc, (asyncpg.ClientConfigurationError, ValueError)):

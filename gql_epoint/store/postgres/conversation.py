@@ -9,8 +9,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from gql_epoint.errors import StoreUnavailableError
-from gql_epoint.store.postgres.connecting import FAILURES, outcome_is_known
+from gql_epoint.store.postgres.connecting import FAILURES, outcome_is_known, perhaps_kept
 from gql_epoint.store.postgres.statements import CONDITIONS, Statement, Writing, together
 from gql_epoint.store.protocol import Page
 from gql_epoint.store.rows import RowCodec
@@ -51,7 +50,7 @@ class Conversation:
         except FAILURES as exc:
             if outcome_is_known(exc):
                 raise
-            raise StoreUnavailableError("the connection broke during a commit, which may have been kept") from exc
+            raise perhaps_kept() from exc
 
     def let_go(self) -> None:
         """Nothing more can be asked or written: the connection is for somebody else."""
@@ -68,14 +67,17 @@ class Conversation:
         await self._send()
 
     async def _send(self) -> None:
+        if self._waiting or self._conditions:
+            sql, values = self._whole()
+            await self._connection.execute(sql, *values)
+
+    def _whole(self) -> tuple[str, tuple[Any, ...]]:
+        """Take what waits as one statement and its values."""
         waiting, self._waiting = self._waiting, {}
         conditions, self._conditions = self._conditions, []
-        if not (waiting or conditions):
-            return
         parts = tuple((f"{table}_part", sql) for table, (sql, _) in waiting.items())
-        sent = together(parts, tuple(sql for sql, _ in conditions))
         values = (arguments for _, arguments in (*waiting.values(), *conditions))
-        await self._connection.execute(sent, *itertools.chain(*values))
+        return together(parts, tuple(sql for sql, _ in conditions)), tuple(itertools.chain(*values))
 
     async def _write(self, writing: Writing[StructT], *values: StructT) -> None:
         """Write a row: together with those of other tables, before anything is read again.

@@ -95,9 +95,12 @@ class HopefulUnit(PostgresUnit):
         self._has_unique_names(transaction)
 
     async def finish(self) -> None:
+        self._be_proved()
+        await super().finish()
+
+    def _be_proved(self) -> None:
         if self._unproved:
             raise LostRaceError
-        await super().finish()
 
     def _has_unique_names(self, transaction: Transaction) -> None:
         """A unique index refuses this transaction if another one has its order or its id at EPoint."""
@@ -105,6 +108,25 @@ class HopefulUnit(PostgresUnit):
             payout = transaction.operation is TransactionOperation.PAYOUT
             self._unproved.discard(("payout" if payout else "payment", transaction.order_id))
         self._unproved.discard(("gateway id", transaction.gateway.transaction_id))
+
+
+class MustAskError(Exception):
+    """A unit without a connection has something to ask."""
+
+
+class CarriedUnit(HopefulUnit):
+    """A hopeful unit that has no connection: somebody else sends what it writes, if it asks nothing."""
+
+    def __init__(self, now: datetime, wakeups: list[Wakeup]) -> None:
+        super().__init__(None, now, {}, wakeups)
+
+    async def _begin(self) -> None:
+        raise MustAskError
+
+    def as_statement(self) -> tuple[str, tuple[Any, ...]]:
+        """Return all that it writes and requires as one statement and its values."""
+        self._be_proved()
+        return self._whole()
 
 
 class OneQuestion(PostgresUnit):

@@ -21,13 +21,14 @@ import os
 import queue
 import sqlite3
 import threading
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from gql_epoint.errors import ConfigurationError, StoreUnavailableError
+from gql_epoint.store.driving import drive
 from gql_epoint.store.protocol import Migrations, Reader, Unit, Wakeup
 from gql_epoint.store.queries import load_migrations
 from gql_epoint.store.sqlite.conversation import STATEMENTS
@@ -275,7 +276,7 @@ class SqliteStore:
                 self._connections.append(connection)
             connection.execute("BEGIN")
             try:
-                return _drive(work(SqliteUnit(connection, self._clock(), [])))
+                return drive(work(SqliteUnit(connection, self._clock(), [])))
             finally:
                 connection.execute("ROLLBACK")
         except sqlite3.Error as exc:
@@ -340,7 +341,7 @@ class SqliteStore:
         """Run one unit. Raises _WrittenByHalfError if it failed after it had written something."""
         written = connection.total_changes
         try:
-            job.result = _drive(job.work(SqliteUnit(connection, self._clock(), job.wakeups)))
+            job.result = drive(job.work(SqliteUnit(connection, self._clock(), job.wakeups)))
         except BaseException as exc:
             # A full disk or a lost file concerns the whole batch; SQLite may have rolled it back already.
             if isinstance(exc, sqlite3.Error) and _primary_code(exc) not in _ERRORS_OF_THE_UNIT:
@@ -366,17 +367,6 @@ class SqliteStore:
                 job.future.set_exception(job.error)
             else:
                 job.future.set_result(job.result)
-
-
-def _drive(work: Awaitable[T]) -> T:
-    """Run a unit of work to its end; it never waits, because every answer of SQLite is already there."""
-    coroutine = cast(Coroutine[Any, Any, T], work)
-    try:
-        coroutine.send(None)
-    except StopIteration as done:
-        return cast(T, done.value)
-    coroutine.close()
-    raise AssertionError("a unit of work awaited something else than its unit")
 
 
 def _primary_code(exc: sqlite3.Error) -> int:
