@@ -108,7 +108,7 @@ class PostgresStore:
                 self._writers,
                 limits.free_connection_s,
                 begin=self._begin,
-                alone=self._alone,
+                alone=lambda work, has_lost: self._alone(work, hopeful=True, has_lost=has_lost),
                 tell=self._committed,
                 start=self._start,
             )
@@ -149,7 +149,7 @@ class PostgresStore:
             raise StoreUnavailableError("too much work waits for the database")
         if hopeful:
             return await self._carrier.write(work)
-        return await asyncio.shield(self._start(self._alone(work, hopeful=False)))
+        return await asyncio.shield(self._start(self._alone(work)))
 
     async def read(self, work: Callable[[Reader], Awaitable[T]]) -> T:
         """See Store."""
@@ -165,9 +165,11 @@ class PostgresStore:
         task.add_done_callback(self._finished)
         return task
 
-    def _alone(self, work: Callable[[Unit], Awaitable[T]], hopeful: bool) -> Coroutine[Any, Any, T]:
-        """Run a unit of work on a connection of its own."""
-        return self._persist(lambda again: self._write(work, hopeful=hopeful, again=again))
+    def _alone(
+        self, work: Callable[[Unit], Awaitable[T]], *, hopeful: bool = False, has_lost: bool = False
+    ) -> Coroutine[Any, Any, T]:
+        """Run a unit of work on a connection of its own; one that has lost a race takes nothing for granted."""
+        return self._persist(lambda again: self._write(work, hopeful=hopeful, again=again or has_lost))
 
     async def _persist(self, attempt: Callable[[bool], Coroutine[Any, Any, T]]) -> T:
         """Try again what lost a race or its connection: nothing of it was kept."""

@@ -60,8 +60,8 @@ class _Passenger:
 class Carrier:
     """Takes hopeful units of work to the database on connections of `lending`; none waits for one over `wait_s`.
 
-    `begin` makes a unit, `alone` runs work on a connection of its own, hopeful or not, `tell` hears of what was
-    committed, and `start` begins a task that the store waits for when it closes.
+    `begin` makes a unit. `alone` runs work on a connection of its own; True says that it has lost a race already.
+    `tell` hears of what was committed, and `start` begins a task that the store waits for when it closes.
     """
 
     def __init__(
@@ -115,7 +115,7 @@ class Carrier:
                 is_well = await self._commit(connection, *groups.popitem())
         finally:
             for passengers in groups.values():
-                self._part(passengers, hopeful=True)
+                self._part(passengers)
             await self._lending.give(connection, is_well=is_well)
 
     async def _free_connection(self) -> Any:
@@ -130,7 +130,7 @@ class Carrier:
                     self._waiting.popleft().fail(away(exc), exc)
             except Exception:  # noqa: BLE001
                 # There is none to be had. Each finds out for itself what that means.
-                self._part(self._next(), hopeful=True)
+                self._part(self._next())
         return None
 
     def _next(self) -> list[_Passenger]:
@@ -145,10 +145,10 @@ class Carrier:
                 passenger.result = drive(passenger.work(unit))
                 text, passenger.values = unit.as_statement()
             except MustAskError:
-                self._part([passenger], hopeful=True)
+                self._part([passenger])
             except Exception:  # noqa: BLE001
                 # What it took for granted may be wrong, so only one that asks is right to raise.
-                self._part([passenger], hopeful=False)
+                self._part([passenger], have_lost=True)
             else:
                 groups.setdefault(text, []).append(passenger)
         return groups
@@ -162,8 +162,8 @@ class Carrier:
                 await connection.executemany(text, [passenger.values for passenger in passengers])
         except FAILURES as exc:
             if outcome_is_known(exc):
-                # One was refused, and it asks now. Of several it may have been any, so each hopes once more.
-                self._part(passengers, hopeful=len(passengers) > 1)
+                # By itself one was wrong about something. Of several it may have been any, so each hopes once more.
+                self._part(passengers, have_lost=len(passengers) == 1)
             else:
                 for passenger in passengers:
                     passenger.fail(perhaps_kept(), exc)
@@ -178,13 +178,13 @@ class Carrier:
             passenger.succeed(passenger.result)
         return True
 
-    def _part(self, passengers: Sequence[_Passenger], *, hopeful: bool) -> None:
+    def _part(self, passengers: Sequence[_Passenger], *, have_lost: bool = False) -> None:
         for passenger in passengers:
-            self._start(self._by_itself(passenger, hopeful=hopeful))
+            self._start(self._by_itself(passenger, has_lost=have_lost))
 
-    async def _by_itself(self, passenger: _Passenger, *, hopeful: bool) -> None:
+    async def _by_itself(self, passenger: _Passenger, *, has_lost: bool) -> None:
         try:
-            passenger.succeed(await self._alone(passenger.work, hopeful))
+            passenger.succeed(await self._alone(passenger.work, has_lost))
         except BaseException as exc:
             passenger.fail(exc)
             raise
