@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from datetime import datetime, timedelta
 from decimal import Decimal
 from time import monotonic
 from typing import Any
 
 import asyncpg
+import msgspec
 import pytest
 
 from gql_epoint.errors import ErrorCode, RefusedError, StoreUnavailableError
 from gql_epoint.ledger.transaction import Transaction
 from gql_epoint.store.postgres import PostgresLimits, PostgresStore
 from gql_epoint.store.postgres.carrying import TOGETHER_MAX
+from gql_epoint.store.postgres.connecting import prepare
 from gql_epoint.store.protocol import Unit
 from tests.postgres import PostgresServer, new_database
 from tests.store_contract import a_transaction, an_event, an_idempotency
@@ -138,15 +142,50 @@ async def test_only_so_many_go_together(store: PostgresStore, admin: Any) -> Non
     assert await commits(admin, [task.result() for task in waiting]) == [3, TOGETHER_MAX]
 
 
-async def test_different_statements_share_a_connection(store: PostgresStore, admin: Any) -> None:
-    """Each kind is a commit of its own."""
-    name = a_name()
+async def test_each_kind_goes_with_its_own(store: PostgresStore, admin: Any) -> None:
+    """A kind is a commit; whoever waits longest goes first, with its like."""
+    name, order = a_name(), [0, 1, 1, 0]
     events = [lambda unit, number=number: unit.insert_event(an_event(name, number)) for number in (1, 2)]
     async with queued(store, payment(), *events, payment()) as waiting:
-        pass
+        done: list[int] = []
+        for kind, task in zip(order, waiting, strict=True):
+            task.add_done_callback(lambda _, kind=kind: done.append(kind))
 
+    assert done == sorted(order)
     assert await commits(admin, [waiting[0].result(), waiting[-1].result()]) == [2]
     assert await admin.fetchval("SELECT count(DISTINCT xmin::text) FROM events WHERE stream_id = $1", name) == 1
+
+
+async def test_much_data_is_one_commit_too(store: PostgresStore, admin: Any) -> None:
+    """Though it does not fit what asyncpg sends at a time."""
+    async with queued(store, *(payment(description="x" * 60_000) for _ in range(10))) as waiting:
+        pass
+
+    assert await commits(admin, [task.result() for task in waiting]) == [10]
+
+
+async def test_work_sees_its_own_request(store: PostgresStore) -> None:
+    """Its first run, the run on a connection that came late, and the one by itself."""
+    request = contextvars.ContextVar[int]("request")
+    seen: list[tuple[int, int]] = []
+    key = a_name()
+
+    async def ask(number: int) -> None:
+        request.set(number)
+        pay = payment(key)  # They get in each other's way, so that some run by themselves.
+
+        async def work(unit: Unit) -> None:
+            seen.append((number, request.get()))
+            await pay(unit)
+
+        await store.write(work, hopeful=True)
+
+    async with queued(store):
+        asking = [asyncio.create_task(ask(number)) for number in range(4)]
+        await asyncio.sleep(0.1)
+    await asyncio.gather(*asking)
+    assert len(seen) > 8
+    assert all(number == found for number, found in seen)
 
 
 async def test_others_get_their_turn(store: PostgresStore) -> None:
@@ -171,7 +210,7 @@ async def test_others_get_their_turn(store: PostgresStore) -> None:
 
 
 async def test_key_that_was_used_harms_no_neighbour(store: PostgresStore, admin: Any) -> None:
-    """All are refused with it; then each is alone, and the one with the key is told of what it made."""
+    """All are refused with it, and go again without it; the one with the key is told of what it made."""
     key = a_name()
     first = await store.write(payment(key), hopeful=True)
     async with queued(store, payment(), payment(key), payment()) as waiting:
@@ -180,6 +219,19 @@ async def test_key_that_was_used_harms_no_neighbour(store: PostgresStore, admin:
     one, again, other = (task.result() for task in waiting)
     assert again == first
     assert await commits(admin, [one, other]) == [1, 1]
+
+
+async def test_those_who_were_refused_go_by_halves(store: PostgresStore, admin: Any) -> None:
+    """Sixteen are refused for one, and then eight, four, two, and one: the others share four commits."""
+    key = a_name()
+    await store.write(payment(key), hopeful=True)
+    works = [payment() for _ in range(TOGETHER_MAX)]
+    works[5] = payment(key)
+    async with queued(store, *works) as waiting:
+        pass
+
+    del waiting[5]
+    assert await commits(admin, [task.result() for task in waiting]) == [1, 2, 4, 8]
 
 
 async def test_one_key_among_those_that_wait_has_one_winner(store: PostgresStore) -> None:
@@ -270,7 +322,7 @@ async def test_clock_that_was_wrong_is_looked_at(database: str) -> None:
 
     assert len({task.result().id for task in waiting}) == 3
     assert min(seen) == 1970
-    assert len([year for year in seen if year > 2025]) == 3
+    assert [year > 2025 for year in seen[-3:]] == [True] * 3
 
 
 # -- bad days -----------------------------------------------------------------------------------------------
@@ -362,16 +414,130 @@ async def test_database_that_is_away_is_so_for_each() -> None:
     assert len({transaction.id for transaction in made}) == len(works)
 
 
-async def test_time_of_a_unit_is_when_it_runs(database: str) -> None:
-    """And not when it began to wait, which PostgreSQL would not believe."""
-    runs = 0
-    pay = payment()
+async def test_what_waited_long_runs_once_more(database: str, admin: Any) -> None:
+    """PostgreSQL would not believe what time it was when they began to wait."""
+    times: list[datetime] = []
+    pay = [payment() for _ in range(3)]
 
-    async def work(unit: Unit) -> Transaction:
-        nonlocal runs
-        runs += 1
-        return await pay(unit)
+    async def work(unit: Unit, number: int) -> Transaction:
+        times.append(unit.now)
+        return await pay[number](unit)
 
-    async with opened(database) as store, queued(store, work):
-        await asyncio.sleep(0.3)
-    assert runs == 1
+    async with opened(database) as store:
+        async with queued(store, *(lambda unit, n=n: work(unit, n) for n in range(3))) as waiting:
+            await asyncio.sleep(0.3)
+
+        assert len(times) == 6
+        assert times[3] - times[2] > timedelta(seconds=0.25)
+        assert await commits(admin, [task.result() for task in waiting]) == [3]
+
+
+async def test_row_that_is_not_free_in_time_is_told_once(database: str, admin: Any) -> None:
+    """A unit by itself has waited for it; it does not wait as long again."""
+    async with opened(database, lock_s=0.5) as store, admin.transaction():
+        await admin.execute("LOCK TABLE idempotency IN EXCLUSIVE MODE")
+        started_s = monotonic()
+        with pytest.raises(StoreUnavailableError, match="lock timeout"):
+            await store.write(payment(), hopeful=True)
+        assert monotonic() - started_s < 0.9
+
+
+async def test_work_that_must_ask_waits_in_one_line_only(database: str) -> None:
+    async with opened(database, free_connection_s=0.5) as store:
+
+        async def ask(unit: Unit) -> None:
+            await unit.transaction("tr_none")
+
+        started_s = monotonic()
+        async with queued(store, ask) as waiting:
+            with pytest.raises(StoreUnavailableError):
+                await waiting[0]
+            assert monotonic() - started_s < 0.9
+
+
+async def test_connection_that_is_slow_to_open_holds_up_nobody(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever gives one back meanwhile gives it to those that wait."""
+    is_slow, opening = False, asyncio.Event()
+
+    async def prepare_slowly(connection: Any) -> None:
+        if is_slow:
+            opening.set()
+            await asyncio.sleep(3)
+        await prepare(connection)
+
+    monkeypatch.setattr("gql_epoint.store.postgres.prepare", prepare_slowly)
+    async with opened(database, writers=2) as store:
+        async with queued(store):
+            is_slow = True
+            first = asyncio.create_task(store.write(payment(), hopeful=True))
+            await opening.wait()
+            others = [asyncio.create_task(store.write(payment(), hopeful=True)) for _ in range(5)]
+            await asyncio.sleep(0.05)
+            started_s = monotonic()
+        await asyncio.gather(first, *others)
+        assert monotonic() - started_s < 1.5
+
+
+async def test_store_that_is_closed_by_force_tells_everybody(database: str, admin: Any) -> None:
+    """Closing has an end: who is under way then is told, of whatever has become of it."""
+    async with opened(database, statement_s=0.3, lock_s=5.0) as store:
+        async with admin.transaction():
+            await admin.execute("LOCK TABLE idempotency IN EXCLUSIVE MODE")
+            works = [payment() for _ in range(2 * TOGETHER_MAX)]
+            tasks = [asyncio.create_task(store.write(work, hopeful=True)) for work in works]
+            await asyncio.sleep(0.05)
+            await store.close()
+        async with asyncio.timeout(10):
+            told = await asyncio.gather(*tasks, return_exceptions=True)
+
+    assert all(isinstance(error, StoreUnavailableError) for error in told), told
+
+
+async def test_listener_that_fails_keeps_nobody_from_being_told(
+    store: PostgresStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bug in what hears of commits is logged, and what was committed is told as committed."""
+
+    def fail(_: object) -> None:
+        raise RuntimeError("a bug")
+
+    assert store._carrier is not None  # noqa: SLF001
+    monkeypatch.setattr(store._carrier, "_tell", fail)  # noqa: SLF001
+    async with queued(store, payment(), payment()) as waiting:
+        pass
+    made = [task.result() for task in waiting]
+
+    assert [await store.read(lambda r, name=each.id: r.transaction(name)) for each in made] == made  # type: ignore[misc]
+    assert await store.write(payment(), hopeful=True)
+
+
+async def test_batches_that_block_each_other_both_go_on(database: str) -> None:
+    """Two nodes are sent the same keys in opposite order; PostgreSQL takes one batch back."""
+    keys = [a_name() for _ in range(TOGETHER_MAX)]
+    async with opened(database) as one, opened(database) as two:
+        for _ in range(3):
+            async with (
+                queued(one, *(payment(key) for key in keys)) as here,
+                queued(two, *(payment(key) for key in reversed(keys))) as there,
+            ):
+                pass
+            made = [task.result().id for task in here]
+            assert made == [task.result().id for task in reversed(there)]
+            assert len(set(made)) == len(keys)
+
+
+async def test_second_answer_to_a_transaction_sees_the_first(store: PostgresStore) -> None:
+    """They go together, and the second is wrong about what it knows."""
+    known = await store.write(payment(), hopeful=True)
+
+    async def answer(unit: Unit) -> int:
+        now = await unit.transaction_now(known)
+        await unit.save_transaction(msgspec.structs.replace(now, version=now.version + 1))
+        return now.version
+
+    async with queued(store, answer, answer, answer) as waiting:
+        pass
+
+    assert sorted(task.result() for task in waiting) == [known.version + number for number in range(3)]

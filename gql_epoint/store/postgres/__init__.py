@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import datetime, timedelta
@@ -106,6 +107,7 @@ class PostgresStore:
             self._writers = await self._lending(limits.writers)
             self._carrier = Carrier(
                 self._writers,
+                limits.writers,
                 limits.free_connection_s,
                 begin=self._begin,
                 alone=lambda work, has_lost: self._alone(work, hopeful=True, has_lost=has_lost),
@@ -159,8 +161,8 @@ class PostgresStore:
 
     # -----------------------------------------------------------------------------------------------------
 
-    def _start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        task = asyncio.create_task(work)
+    def _start(self, work: Coroutine[Any, Any, T], context: contextvars.Context | None = None) -> asyncio.Task[T]:
+        task = asyncio.create_task(work, context=context)
         self._under_way.add(task)
         task.add_done_callback(self._finished)
         return task
@@ -239,9 +241,9 @@ class PostgresStore:
         return from_microseconds(known) + self._ahead()
 
     def _committed(self, wakeups: Sequence[Wakeup]) -> None:
-        assert self._follower is not None
         self._tell(wakeups)
-        self._follower.ring()
+        if self._follower is not None:  # Another node numbers what was committed while this one was closed.
+            self._follower.ring()
 
     def _tell(self, wakeups: Sequence[Wakeup]) -> None:
         for listener in self._listeners:
@@ -313,7 +315,7 @@ async def _commit(connection: Any) -> None:
     try:
         told = await connection.execute("COMMIT")
     except FAILURES as exc:
-        raise perhaps_kept() from exc
+        raise perhaps_kept(exc) from exc
     assert told == "COMMIT", "a unit of work went on after one of its statements had failed"
 
 

@@ -2,7 +2,7 @@
 
 A hopeful unit that asks nothing is a single statement. Where the statements of several have the same text, they are
 sent in one round trip as one transaction of the database, so one commit makes all of them durable. PostgreSQL takes
-all of them or none: if it refuses one, each runs once more by itself, as it would have without the others.
+all of them or none: if it refuses one, half of them go at a time, until the one that was wrong is by itself.
 
 Nothing waits for company: a connection that is free takes whoever is there, and more are there the more is to do.
 """
@@ -10,12 +10,21 @@ Nothing waits for company: a connection that is free takes whoever is there, and
 from __future__ import annotations
 
 import asyncio
+import contextvars
+import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, TypeVar, cast
 
 from gql_epoint.store.driving import drive
-from gql_epoint.store.postgres.connecting import FAILURES, away, outcome_is_known, perhaps_kept
+from gql_epoint.store.postgres.connecting import (
+    FAILURES,
+    away,
+    is_away,
+    is_lost_race,
+    outcome_is_known,
+    perhaps_kept,
+)
 from gql_epoint.store.postgres.hopeful import CarriedUnit, MustAskError
 from gql_epoint.store.postgres.lending import Lending
 from gql_epoint.store.protocol import Unit, Wakeup
@@ -24,163 +33,112 @@ T = TypeVar("T")
 Work = Callable[[Unit], Awaitable[Any]]
 
 TOGETHER_MAX = 16
-"""More add nothing to the speed, but each waits for all, and all run again if one is refused."""
+"""More add little to the speed, but each waits for all, and all go once more if one is refused."""
 
-_TIMER_S = 0.01
-"""How much too early a timer may ring."""
+FRESH_S = 0.05
+"""How long what a unit wrote is good for: PostgreSQL refuses a time that is a tenth of a second from its own."""
+
+logger = logging.getLogger(__name__)
 
 
 class _Passenger:
-    """A unit of work on its way, and what came of it."""
+    """A unit of work on its way: what it writes, and what came of it."""
 
-    __slots__ = ("future", "result", "until_s", "values", "wakeups", "work")
+    __slots__ = ("company", "context", "future", "ran_s", "result", "text", "until_s", "values", "wakeups", "work")
 
     def __init__(self, work: Work, until_s: float) -> None:
         self.work = work
         self.until_s = until_s
+        self.context = contextvars.copy_context()
         self.future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self.wakeups: list[Wakeup] = []
-        self.result: Any = None
-        self.values: tuple[Any, ...] = ()
+        self.company = TOGETHER_MAX
+        """How many may go together with it, itself included."""
+
+    def run(self, unit: CarriedUnit, wakeups: list[Wakeup]) -> None:
+        """Do the work. Raises MustAskError, or what the work raises."""
+        self.ran_s = asyncio.get_running_loop().time()
+        self.wakeups = wakeups
+        self.result: Any = self.context.run(drive, self.work(unit))
+        self.text, self.values = unit.as_statement()
 
     def succeed(self, result: Any) -> None:
         if not self.future.done():  # Whoever waited may have gone away.
             self.future.set_result(result)
 
-    def fail(self, error: BaseException, cause: BaseException | None = None) -> None:
+    def fail(self, error: BaseException) -> None:
         if self.future.done():
             return
         if isinstance(error, Exception):
-            error.__cause__ = error.__cause__ or cause
             self.future.set_exception(error)
         else:
             self.future.cancel()
 
 
 class Carrier:
-    """Takes hopeful units of work to the database on connections of `lending`; none waits for one over `wait_s`.
+    """Takes hopeful units of work to the database on `size` connections of `lending`.
 
-    `begin` makes a unit. `alone` runs work on a connection of its own; True says that it has lost a race already.
-    `tell` hears of what was committed, and `start` begins a task that the store waits for when it closes.
+    None waits for a connection longer than `wait_s`. `begin` makes a unit. `alone` runs work on a connection of its
+    own; True says that it has lost a race already. `tell` hears of what was committed, and `start` begins a task
+    that the store waits for when it closes.
     """
 
     def __init__(
         self,
         lending: Lending,
+        size: int,
         wait_s: float,
         *,
         begin: Callable[[list[Wakeup]], CarriedUnit],
         alone: Callable[[Work, bool], Coroutine[Any, Any, Any]],
         tell: Callable[[Sequence[Wakeup]], None],
-        start: Callable[[Coroutine[Any, Any, Any]], asyncio.Task[Any]],
+        start: Callable[[Coroutine[Any, Any, Any], contextvars.Context | None], asyncio.Task[Any]],
     ) -> None:
         self._lending = lending
+        self._size = size
         self._wait_s = wait_s
         self._begin = begin
         self._alone = alone
         self._tell = tell
         self._start = start
-        self._waiting: deque[_Passenger] = deque()
-        self._is_coming = False
-        """Whether a connection is on its way. Whoever has one takes the first who wait, and sends for the next."""
+        self._lines: dict[str, deque[_Passenger]] = {}
+        """Who waits, by the text of its statement; no line is empty."""
+        self._coming = 0
+        """How many connections were sent for. Each takes whoever waits by the time when it is there."""
+        self._timer: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
         """Return how many wait for a connection."""
-        return len(self._waiting)
+        return sum(map(len, self._lines.values()))
 
     async def write(self, work: Callable[[Unit], Awaitable[T]]) -> T:
         """Run a unit of work. A caller that is cancelled while it waits leaves it to run to its end."""
         passenger = _Passenger(work, asyncio.get_running_loop().time() + self._wait_s)
-        self._waiting.append(passenger)
-        self._send_for_one()
+        if self._run(passenger):
+            self._lines.setdefault(passenger.text, deque()).append(passenger)
+            self._send_for_one()
+            if self._timer is None:
+                self._set_timer(passenger.until_s)
         return cast(T, await passenger.future)
 
-    def _send_for_one(self) -> None:
-        if self._waiting and not self._is_coming:
-            self._is_coming = True
-            self._start(self._carry())
+    # -- before there is a connection ---------------------------------------------------------------------
 
-    async def _carry(self) -> None:
+    def _run(self, passenger: _Passenger) -> bool:
+        """Do its work, and return whether it can go with others; if not, it goes on by itself."""
+        wakeups: list[Wakeup] = []
         try:
-            connection = await self._free_connection()
-        finally:
-            self._is_coming = False
-        if connection is None:
-            return
-        groups = self._statements(self._next())
-        self._send_for_one()
-        is_well = True
-        try:
-            while groups and is_well:
-                is_well = await self._commit(connection, *groups.popitem())
-        finally:
-            for passengers in groups.values():
-                self._part(passengers)
-            await self._lending.give(connection, is_well=is_well)
-
-    async def _free_connection(self) -> Any:
-        """Return one, or None if nobody waits for it any more."""
-        now_s = asyncio.get_running_loop().time
-        while self._waiting:
-            try:
-                async with asyncio.timeout_at(self._waiting[0].until_s):
-                    return await self._lending.take()
-            except TimeoutError as exc:
-                while self._waiting and self._waiting[0].until_s <= now_s() + _TIMER_S:
-                    self._waiting.popleft().fail(away(exc), exc)
-            except Exception:  # noqa: BLE001
-                # There is none to be had. Each finds out for itself what that means.
-                self._part(self._next())
-        return None
-
-    def _next(self) -> list[_Passenger]:
-        return [self._waiting.popleft() for _ in range(min(len(self._waiting), TOGETHER_MAX))]
-
-    def _statements(self, passengers: Sequence[_Passenger]) -> dict[str, list[_Passenger]]:
-        """Run the work of each. Those that go together share a text; those that cannot go on by themselves."""
-        groups: dict[str, list[_Passenger]] = {}
-        for passenger in passengers:
-            unit = self._begin(passenger.wakeups)
-            try:
-                passenger.result = drive(passenger.work(unit))
-                text, passenger.values = unit.as_statement()
-            except MustAskError:
-                self._part([passenger])
-            except Exception:  # noqa: BLE001
-                # What it took for granted may be wrong, so only one that asks is right to raise.
-                self._part([passenger], have_lost=True)
-            else:
-                groups.setdefault(text, []).append(passenger)
-        return groups
-
-    async def _commit(self, connection: Any, text: str, passengers: Sequence[_Passenger]) -> bool:
-        """Send the statements of several, tell all of them, and return whether the connection is as it was."""
-        try:
-            if len(passengers) == 1:
-                await connection.execute(text, *passengers[0].values)
-            else:
-                await connection.executemany(text, [passenger.values for passenger in passengers])
-        except FAILURES as exc:
-            if outcome_is_known(exc):
-                # By itself one was wrong about something. Of several it may have been any, so each hopes once more.
-                self._part(passengers, have_lost=len(passengers) == 1)
-            else:
-                for passenger in passengers:
-                    passenger.fail(perhaps_kept(), exc)
-            return False
-        except BaseException as exc:
-            for passenger in passengers:
-                passenger.fail(exc)
-            raise
-        if wakeups := [wakeup for passenger in passengers for wakeup in passenger.wakeups]:
-            self._tell(wakeups)
-        for passenger in passengers:
-            passenger.succeed(passenger.result)
-        return True
+            passenger.run(self._begin(wakeups), wakeups)
+        except MustAskError:
+            self._part([passenger])
+        except (Exception, asyncio.CancelledError):  # noqa: BLE001
+            # What it took for granted may be wrong, so only one that asks is right to raise.
+            self._part([passenger], have_lost=True)
+        else:
+            return True
+        return False
 
     def _part(self, passengers: Sequence[_Passenger], *, have_lost: bool = False) -> None:
         for passenger in passengers:
-            self._start(self._by_itself(passenger, has_lost=have_lost))
+            self._start(self._by_itself(passenger, has_lost=have_lost), passenger.context)
 
     async def _by_itself(self, passenger: _Passenger, *, has_lost: bool) -> None:
         try:
@@ -188,3 +146,115 @@ class Carrier:
         except BaseException as exc:
             passenger.fail(exc)
             raise
+
+    def _send_for_one(self) -> None:
+        if self._lines and self._coming < self._size:
+            self._coming += 1
+            self._start(self._carry(), None)
+
+    def _set_timer(self, at_s: float) -> None:
+        self._timer = asyncio.get_running_loop().call_at(at_s, self._expire)
+
+    def _expire(self) -> None:
+        """Tell those whose time is up, and come back for the next."""
+        self._timer = None
+        now_s = asyncio.get_running_loop().time()
+        for text, line in list(self._lines.items()):
+            while line and line[0].until_s <= now_s:
+                line.popleft().fail(away(TimeoutError("no connection is free")))
+            if not line:
+                del self._lines[text]
+        if self._lines:
+            self._set_timer(min(line[0].until_s for line in self._lines.values()))
+
+    # -- on a connection ----------------------------------------------------------------------------------
+
+    async def _carry(self) -> None:
+        try:
+            connection = await self._free_connection()
+        finally:
+            self._coming -= 1
+        if connection is None:
+            return
+        passengers: Sequence[_Passenger] = ()
+        is_well = True
+        try:
+            passengers = self._board()
+            self._send_for_one()
+            if passengers:
+                is_well = False
+                is_well = await self._commit(connection, passengers)
+        except BaseException as exc:
+            for passenger in passengers:
+                passenger.fail(exc)
+            if not isinstance(exc, Exception):
+                raise
+            logger.exception("Carrying units of work to PostgreSQL failed")
+        finally:
+            await self._lending.give(connection, is_well=is_well)
+
+    async def _free_connection(self) -> Any:
+        """Return one, or None if nobody waits for it any more."""
+        while self._lines:
+            try:
+                return await self._lending.take()
+            except TimeoutError:
+                continue  # Those who waited as long were told so; some may have come later.
+            except Exception:  # noqa: BLE001
+                # There is none to be had. Each finds out for itself what that means.
+                self._part(self._board())
+        return None
+
+    def _board(self) -> list[_Passenger]:
+        """Take those who go next: whoever waits longest, and others whose statement has the same text."""
+        going: list[_Passenger] = []
+        if not self._lines:
+            return going
+        text, line = min(self._lines.items(), key=lambda entry: entry[1][0].until_s)
+        fresh_s = asyncio.get_running_loop().time() - FRESH_S
+        most = line[0].company
+        while line and len(going) < min(most, line[0].company):
+            passenger = line.popleft()
+            if passenger.ran_s > fresh_s or self._run(passenger):
+                if passenger.text == text:
+                    going.append(passenger)
+                else:
+                    self._part([passenger])  # It is later now, and it writes something else.
+        if not line:
+            del self._lines[text]
+        return going
+
+    async def _commit(self, connection: Any, passengers: Sequence[_Passenger]) -> bool:
+        """Send the statements of several, tell all of them, and return whether the connection is as it was."""
+        first = passengers[0]
+        try:
+            if len(passengers) == 1:
+                await connection.execute(first.text, *first.values)
+            else:
+                await connection.executemany(first.text, [passenger.values for passenger in passengers])
+        except FAILURES as exc:
+            self._failed(passengers, exc)
+            return False
+        for passenger in passengers:
+            passenger.succeed(passenger.result)
+        if wakeups := [wakeup for passenger in passengers for wakeup in passenger.wakeups]:
+            self._tell(wakeups)
+        return True
+
+    def _failed(self, passengers: Sequence[_Passenger], exc: BaseException) -> None:
+        first = passengers[0]
+        if not outcome_is_known(exc):
+            for passenger in passengers:
+                passenger.fail(perhaps_kept(exc))
+        elif len(passengers) == 1 and is_lost_race(exc):
+            self._part(passengers, have_lost=True)
+        elif len(passengers) == 1:
+            first.fail(away(exc) if is_away(exc) else exc)
+        elif is_lost_race(exc):
+            line = self._lines.setdefault(first.text, deque())
+            for passenger in reversed(passengers):
+                passenger.company = (len(passengers) + 1) // 2
+                line.appendleft(passenger)
+            self._send_for_one()
+        else:
+            self._part(passengers)  # One has a value that cannot be written, or a row was not free in time.

@@ -160,12 +160,12 @@ def is_away(exc: BaseException) -> bool:
 
 def away(exc: BaseException) -> StoreUnavailableError:
     """Return the error for callers; the cause is for the log."""
-    return StoreUnavailableError(f"the database does not answer: {str(exc) or type(exc).__name__}")
+    return _caused(exc, f"the database does not answer: {str(exc) or type(exc).__name__}")
 
 
-def perhaps_kept() -> StoreUnavailableError:
+def perhaps_kept(exc: BaseException) -> StoreUnavailableError:
     """Return the error for callers whose commit was sent and never confirmed: it must not run again here."""
-    return StoreUnavailableError("the connection broke during a commit, which may have been kept")
+    return _caused(exc, "the connection broke during a commit, which may have been kept")
 
 
 def cannot_open(exc: BaseException) -> ConfigurationError | StoreUnavailableError:
@@ -175,6 +175,12 @@ def cannot_open(exc: BaseException) -> ConfigurationError | StoreUnavailableErro
     if _code(exc).startswith(_MISCONFIGURED):
         return ConfigurationError(SETTING, f"PostgreSQL refuses: {exc}")
     return away(exc)
+
+
+def _caused(exc: BaseException, reason: str) -> StoreUnavailableError:
+    error = StoreUnavailableError(reason)
+    error.__cause__ = exc
+    return error
 
 
 def _code(exc: BaseException) -> str:

@@ -50,7 +50,7 @@ class Conversation:
         except FAILURES as exc:
             if outcome_is_known(exc):
                 raise
-            raise perhaps_kept() from exc
+            raise perhaps_kept(exc) from exc
 
     def let_go(self) -> None:
         """Nothing more can be asked or written: the connection is for somebody else."""
