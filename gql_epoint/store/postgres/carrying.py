@@ -2,7 +2,7 @@
 
 A hopeful unit that asks nothing is a single statement. Where the statements of several have the same text, they are
 sent in one round trip as one transaction of the database, so one commit makes all of them durable. PostgreSQL takes
-all of them or none: if it refuses one, half of them go at a time, until the one that was wrong is by itself.
+all of them or none: if it refuses one, each runs once more by itself, and for a while fewer go together.
 
 Nothing waits for company: a connection that is free takes whoever is there, and more are there the more is to do.
 """
@@ -33,7 +33,7 @@ T = TypeVar("T")
 Work = Callable[[Unit], Awaitable[Any]]
 
 TOGETHER_MAX = 16
-"""More add little to the speed, but each waits for all, and all go once more if one is refused."""
+"""More add little to the speed, but each waits for all, and all run once more if one is refused."""
 
 FRESH_S = 0.05
 """How long what a unit wrote is good for: PostgreSQL refuses a time that is a tenth of a second from its own."""
@@ -44,15 +44,13 @@ logger = logging.getLogger(__name__)
 class _Passenger:
     """A unit of work on its way: what it writes, and what came of it."""
 
-    __slots__ = ("company", "context", "future", "ran_s", "result", "text", "until_s", "values", "wakeups", "work")
+    __slots__ = ("context", "future", "ran_s", "result", "text", "until_s", "values", "wakeups", "work")
 
     def __init__(self, work: Work, until_s: float) -> None:
         self.work = work
         self.until_s = until_s
         self.context = contextvars.copy_context()
         self.future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self.company = TOGETHER_MAX
-        """How many may go together with it, itself included."""
 
     def run(self, unit: CarriedUnit, wakeups: list[Wakeup]) -> None:
         """Do the work. Raises MustAskError, or what the work raises."""
@@ -102,6 +100,8 @@ class Carrier:
         self._start = start
         self._lines: dict[str, deque[_Passenger]] = {}
         """Who waits, by the text of its statement; no line is empty."""
+        self._most: dict[str, int] = {}
+        """How many go together where one was refused lately: half as many, and one more whenever it went well."""
         self._coming = 0
         """How many connections were sent for. Each takes whoever waits by the time when it is there."""
         self._timer: asyncio.TimerHandle | None = None
@@ -212,8 +212,8 @@ class Carrier:
             return going
         text, line = min(self._lines.items(), key=lambda entry: entry[1][0].until_s)
         fresh_s = asyncio.get_running_loop().time() - FRESH_S
-        most = line[0].company
-        while line and len(going) < min(most, line[0].company):
+        most = self._most.get(text, TOGETHER_MAX)
+        while line and len(going) < most:
             passenger = line.popleft()
             if passenger.ran_s > fresh_s or self._run(passenger):
                 if passenger.text == text:
@@ -239,6 +239,8 @@ class Carrier:
             passenger.succeed(passenger.result)
         if wakeups := [wakeup for passenger in passengers for wakeup in passenger.wakeups]:
             self._tell(wakeups)
+        if len(passengers) == self._most.get(first.text):
+            self._most[first.text] = min(len(passengers) + 1, TOGETHER_MAX)
         return True
 
     def _failed(self, passengers: Sequence[_Passenger], exc: BaseException) -> None:
@@ -246,15 +248,11 @@ class Carrier:
         if not outcome_is_known(exc):
             for passenger in passengers:
                 passenger.fail(perhaps_kept(exc))
-        elif len(passengers) == 1 and is_lost_race(exc):
-            self._part(passengers, have_lost=True)
-        elif len(passengers) == 1:
-            first.fail(away(exc) if is_away(exc) else exc)
+        elif len(passengers) > 1:
+            # Any of them may have been wrong, have a value that is refused, or have waited in vain for a row.
+            self._most[first.text] = len(passengers) // 2
+            self._part(passengers)
         elif is_lost_race(exc):
-            line = self._lines.setdefault(first.text, deque())
-            for passenger in reversed(passengers):
-                passenger.company = (len(passengers) + 1) // 2
-                line.appendleft(passenger)
-            self._send_for_one()
+            self._part(passengers, have_lost=True)
         else:
-            self._part(passengers)  # One has a value that cannot be written, or a row was not free in time.
+            first.fail(away(exc) if is_away(exc) else exc)
