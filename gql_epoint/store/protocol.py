@@ -306,7 +306,8 @@ class Store(Protocol):
     async def write(self, work: Callable[[Unit], Awaitable[T]], *, hopeful: bool = False) -> T:
         """Run one unit of work. `hopeful`: its key and its order are most likely new, and its row untouched.
 
-        A store may then take it so, and run the work again if that turns out to be wrong.
+        A store may then take it so. It may run the work before it has a connection, and again later, or if that
+        turns out to be wrong; what counts is the last run.
         """
 
     async def read(self, work: Callable[[Reader], Awaitable[T]]) -> T: ...

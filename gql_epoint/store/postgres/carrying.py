@@ -75,7 +75,7 @@ class _Passenger:
 class Carrier:
     """Takes hopeful units of work to the database on `size` connections of `lending`.
 
-    None waits for a connection longer than `wait_s`. `begin` makes a unit. `alone` runs work on a connection of its
+    None waits in line longer than `wait_s`. `begin` makes a unit. `alone` runs work on a connection of its
     own; True says that it has lost a race already. `tell` hears of what was committed, and `start` begins a task
     that the store waits for when it closes.
     """
@@ -89,7 +89,7 @@ class Carrier:
         begin: Callable[[list[Wakeup]], CarriedUnit],
         alone: Callable[[Work, bool], Coroutine[Any, Any, Any]],
         tell: Callable[[Sequence[Wakeup]], None],
-        start: Callable[[Coroutine[Any, Any, Any], contextvars.Context | None], asyncio.Task[Any]],
+        start: Callable[[Coroutine[Any, Any, Any], contextvars.Context], asyncio.Task[Any]],
     ) -> None:
         self._lending = lending
         self._size = size
@@ -99,7 +99,7 @@ class Carrier:
         self._tell = tell
         self._start = start
         self._lines: dict[str, deque[_Passenger]] = {}
-        """Who waits, by the text of its statement; no line is empty."""
+        """Who waits, by the text of its statement; a line that becomes empty is gone."""
         self._most: dict[str, int] = {}
         """How many go together where one was refused lately: half as many, and one more whenever it went well."""
         self._coming = 0
@@ -150,10 +150,10 @@ class Carrier:
     def _send_for_one(self) -> None:
         if self._lines and self._coming < self._size:
             self._coming += 1
-            self._start(self._carry(), None)
+            self._start(self._carry(), contextvars.Context())  # It is for no request in particular.
 
     def _set_timer(self, at_s: float) -> None:
-        self._timer = asyncio.get_running_loop().call_at(at_s, self._expire)
+        self._timer = asyncio.get_running_loop().call_at(at_s, self._expire, context=contextvars.Context())
 
     def _expire(self) -> None:
         """Tell those whose time is up, and come back for the next."""
@@ -186,7 +186,7 @@ class Carrier:
                 is_well = await self._commit(connection, passengers)
         except BaseException as exc:
             for passenger in passengers:
-                passenger.fail(exc)
+                passenger.fail(perhaps_kept(exc) if isinstance(exc, Exception) else exc)
             if not isinstance(exc, Exception):
                 raise
             logger.exception("Carrying units of work to PostgreSQL failed")
@@ -250,7 +250,7 @@ class Carrier:
                 passenger.fail(perhaps_kept(exc))
         elif len(passengers) > 1:
             # Any of them may have been wrong, have a value that is refused, or have waited in vain for a row.
-            self._most[first.text] = len(passengers) // 2
+            self._most[first.text] = max(1, self._most.get(first.text, TOGETHER_MAX) // 2)
             self._part(passengers)
         elif is_lost_race(exc):
             self._part(passengers, have_lost=True)
