@@ -51,7 +51,7 @@ released: ## Keep the schema of the version in pyproject.toml, which the next re
 	{ echo "# The schema of $$version"; cat schema.graphql; } > tests/clients/released.graphql; \
 	echo "tests/clients/released.graphql is the schema of $$version."
 
-# Chromium stops answering once in a thousand tests, and Playwright then waits without end. Whatever fails just fails.
+# Chromium has been seen to stop answering, and Playwright then waits without end. Whatever fails by itself just fails.
 HUNG := --reruns 1 --only-rerun "from pytest-timeout" -r R
 
 test-browser: $(VENV)/.browser ## Drive the pages in a real Chromium; CHROMIUM names one

@@ -1,7 +1,7 @@
 """A real PostgreSQL for tests: the server of a PyPI wheel, or the one that GQL_EPOINT_TEST_POSTGRES_URL names.
 
-`new_database` makes an empty one for a test. A server that was started here ends with this process, however that
-ends, and leaves nothing behind.
+`new_database` makes an empty one for a test, on which `opened` runs a store. A server that was started here ends
+with this process, however that ends, and leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -13,11 +13,13 @@ import os
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 from urllib.parse import urlsplit
 
 import asyncpg
 
 from gql_epoint.cli.local_postgres import PATIENCE_S, PostgresServer
+from gql_epoint.store.postgres import PostgresLimits, PostgresStore
 
 URL_VARIABLE = "GQL_EPOINT_TEST_POSTGRES_URL"
 
@@ -47,6 +49,17 @@ async def new_database(server: str | None = None) -> AsyncIterator[str]:
         yield urlsplit(server)._replace(path=f"/{name}").geturl()
     finally:
         await _on(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@asynccontextmanager
+async def opened(url: str, **limits: Any) -> AsyncIterator[PostgresStore]:
+    """Run one node's store on a database, with limits of its own."""
+    store = PostgresStore(url, sandbox=True, limits=PostgresLimits(**limits))
+    await store.open()
+    try:
+        yield store
+    finally:
+        await store.close()
 
 
 async def _on(server: str, statement: str) -> None:

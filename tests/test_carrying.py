@@ -18,11 +18,12 @@ import pytest
 
 from gql_epoint.errors import ErrorCode, RefusedError, StoreUnavailableError
 from gql_epoint.ledger.transaction import Transaction
-from gql_epoint.store.postgres import PostgresLimits, PostgresStore
+from gql_epoint.store.postgres import PostgresStore
 from gql_epoint.store.postgres.carrying import TOGETHER_MAX
 from gql_epoint.store.postgres.connecting import prepare
 from gql_epoint.store.postgres.statements import CONDITIONS
 from gql_epoint.store.protocol import Unit
+from tests import postgres
 from tests.postgres import PostgresServer, new_database
 from tests.store_contract import a_transaction, an_event, an_idempotency
 
@@ -35,15 +36,9 @@ async def database() -> AsyncIterator[str]:
         yield url
 
 
-@contextlib.asynccontextmanager
-async def opened(url: str, **limits: Any) -> AsyncIterator[PostgresStore]:
-    """A store with one connection that writes, so that everybody waits for it; tests use names of their own."""
-    store = PostgresStore(url, sandbox=True, limits=PostgresLimits(**{"writers": 1, "readers": 1} | limits))
-    await store.open()
-    try:
-        yield store
-    finally:
-        await store.close()
+def opened(url: str, **limits: Any) -> contextlib.AbstractAsyncContextManager[PostgresStore]:
+    """Run a store with one connection that writes, so that everybody waits for it; tests use names of their own."""
+    return postgres.opened(url, **{"writers": 1, "readers": 1} | limits)
 
 
 @pytest.fixture

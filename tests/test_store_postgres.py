@@ -27,13 +27,13 @@ from gql_epoint.ledger.transaction import (
     Transaction,
 )
 from gql_epoint.store import open_store
-from gql_epoint.store.postgres import PostgresLimits, PostgresStore
+from gql_epoint.store.postgres import PostgresStore
 from gql_epoint.store.postgres.following import FOLLOWER_NAME
 from gql_epoint.store.postgres.statements import together
 from gql_epoint.store.protocol import Page, Reader, TransactionFilter, Unit, Wakeup
 from gql_epoint.store.queries import load_migrations
 from gql_epoint.store.sqlite import SqliteStore
-from tests.postgres import new_database
+from tests.postgres import new_database, opened
 from tests.store_contract import (
     INSERT,
     START,
@@ -54,17 +54,6 @@ PATIENCE_S = 10.0
 async def database() -> AsyncIterator[str]:
     async with new_database() as url:
         yield url
-
-
-@contextlib.asynccontextmanager
-async def opened(url: str, **limits: Any) -> AsyncIterator[PostgresStore]:
-    """Run one node's store."""
-    store = PostgresStore(url, sandbox=True, limits=PostgresLimits(**limits))
-    await store.open()
-    try:
-        yield store
-    finally:
-        await store.close()
 
 
 @pytest.fixture

@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _loaded(name: str) -> Command:
-    # Nearly all that loading makes stays, so looking for garbage in it is a seventh of the time and finds nothing.
+    # Nearly all that loading makes stays: looking for garbage in it again and again takes time and finds little.
     gc.disable()
     try:
         command: Command = resolve_name(f"gql_epoint.cli.{name}")

@@ -5,8 +5,8 @@ before its refunds; what it looks for and does not find is guarded by unique ind
 unit that loses a race runs again and sees what the winner did. The only clock is the database's.
 
 A round trip to the database costs more than anything that it does there. So a unit takes for granted what is likely
-(hopeful.py), and what it writes goes in one statement with the conditions that prove it right. Such units
-that wait for a connection at the same time go together (carrying.py).
+(hopeful.py), and what it writes goes in one statement with the conditions that prove it right. Such units go
+together where they wait for a connection at the same time (carrying.py).
 """
 
 from __future__ import annotations

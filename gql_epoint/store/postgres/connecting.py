@@ -50,8 +50,8 @@ def options(dsn: str, limits: PostgresLimits, **server_settings: str) -> dict[st
     return {
         "dsn": dsn,
         "timeout": limits.connect_s,
-        # The server gives up first and says why. This is for one that says nothing any more, and for those
-        # that go together and wait for several rows, each for nearly as long as it may.
+        # The server gives up first and says why. This is for one that says nothing any more, and for statements
+        # that go together and wait for several rows, each nearly as long as it may.
         "command_timeout": limits.statement_s + 1.0,
         "statement_cache_size": STATEMENTS_CACHED,
         "max_cached_statement_lifetime": 0,
